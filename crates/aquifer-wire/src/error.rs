@@ -1,0 +1,144 @@
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::{DatabaseError, SqlState};
+
+/// Why something on one connection failed.
+///
+/// One word wide. `Display` prints this level only; the cause is in [`source`](StdError::source).
+/// Parameter values and passwords never appear in it.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    message: Cow<'static, str>,
+    sent: bool,
+    database: Option<DatabaseError>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What kind of failure an [`Error`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The server refused the login, or asked for a method that the configuration forbids.
+    Authentication,
+    /// The connection ended before the answer was complete; [`Error::database`] carries the
+    /// server's last words if it said any.
+    Closed,
+    /// A connection string, a file it names, or an environment variable can't be used.
+    Config,
+    /// No session could be opened: name look-up, refused, or ended during start-up.
+    Connect,
+    /// The server answered with an error: see [`Error::database`].
+    Database,
+    /// A column can't be read as the Rust type that was asked for.
+    Decode,
+    /// A parameter can't be sent as the type that the server expects; nothing was sent.
+    Encode,
+    /// A limit was met before anything was sent: too many parameters, a NUL in text, a full queue.
+    Limit,
+    /// The peer broke the protocol; the connection is closed.
+    Protocol,
+    /// The time allowed ran out.
+    Timeout,
+    /// TLS could not be agreed, or the certificate was refused.
+    Tls,
+}
+
+impl Error {
+    /// An error of `kind` before any byte of the request was written.
+    pub(crate) fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            sent: false,
+            database: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn from_database(database: DatabaseError) -> Self {
+        let mut error = Self::new(Kind::Database, "the server refused the statement");
+        error.0.sent = true;
+        error.0.database = Some(database);
+        error
+    }
+
+    pub(crate) fn with_source(
+        mut self,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn with_database(mut self, database: Option<DatabaseError>) -> Self {
+        self.0.database = database;
+        self
+    }
+
+    pub(crate) fn with_sent(mut self, sent: bool) -> Self {
+        self.0.sent = sent;
+        self
+    }
+
+    /// What kind of failure this is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// Whether a byte of the request may have reached the server.
+    ///
+    /// `false` means that the server did nothing, so that any statement may be sent again.
+    #[must_use]
+    pub fn sent(&self) -> bool {
+        self.0.sent
+    }
+
+    /// What the server said, if it said something.
+    #[must_use]
+    pub fn database(&self) -> Option<&DatabaseError> {
+        self.0.database.as_ref()
+    }
+
+    /// The SQLSTATE of [`database`](Self::database).
+    #[must_use]
+    pub fn sqlstate(&self) -> Option<&SqlState> {
+        self.database().map(DatabaseError::code)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.kind, &self.0.database) {
+            (Kind::Database, Some(database)) => database.fmt(formatter),
+            (_, Some(database)) => write!(formatter, "{}: {database}", self.0.message),
+            (_, None) => formatter.write_str(&self.0.message),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("sent", &self.0.sent)
+            .field("database", &self.0.database)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}
