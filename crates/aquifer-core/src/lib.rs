@@ -1,1 +1,21 @@
-//! Placeholder.
+//! The decisions of Aquifer.
+//!
+//! Everything that Aquifer has to decide (what kind of statement a text is, whether a failed
+//! attempt may be made again, how long to wait before it) is here, apart from what it has to do.
+//! Nothing in this crate waits, reads a clock, draws a random number or touches a socket: time and
+//! chance are arguments. So each rule can be read, tested and checked by itself, and the
+//! asynchronous code around it stays plain. Users of Aquifer meet it through the `aquifer` crate.
+//!
+//! | module | question |
+//! |---|---|
+//! | [`scan`](mod@scan) | Where may this SQL text run? |
+//! | [`retry`] | An attempt failed: is there another one, and what becomes of the connection? |
+//! | [`backoff`] | How long to wait before it? |
+//! | [`budget`] | May callers together afford it? |
+//! | [`slots`] | Who owns which connection, and who waits for one? |
+
+pub mod backoff;
+pub mod budget;
+pub mod retry;
+pub mod scan;
+pub mod slots;
