@@ -1,1 +1,37 @@
-//! Placeholder.
+//! Real servers, and real faults, for the tests of Aquifer.
+//!
+//! | I want … | use … |
+//! |---|---|
+//! | a PostgreSQL that tests share | [`Postgres::shared`], [`Postgres::create_database`] |
+//! | a PostgreSQL to stop, pause and kill | [`Postgres::start`], [`Postgres::start_with`] |
+//! | a login by a certain method | [`Login`] |
+//! | certificates, good and bad | [`Tls`] |
+//! | a Redis to stop, pause and kill | [`Redis`] |
+//! | a network that delays, stalls and breaks | [`Proxy`] |
+//! | a connection that breaks at one message | [`Cut`] |
+//! | a PostgreSQL server that lies | [`ScriptedServer`] |
+//!
+//! Every server is private, listens on a loopback port or a socket that was free, and ends with the
+//! test process, also after `kill -9`. What can't be done fails the test with the reason: every
+//! function here panics instead of returning an error.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking, and this crate is part of tests"
+)]
+
+mod background;
+mod postgres;
+mod proxy;
+mod redis;
+mod scratch;
+mod scripted;
+mod tls;
+
+pub use aquifer_embedded::{Builder, Embedded, Shutdown};
+pub use postgres::{Database, Login, Postgres};
+pub use proxy::{Cut, Direction, Ending, Mode, Proxy, Traffic, Upstream, tag};
+pub use redis::Redis;
+pub use scripted::{CancelRequest, Gate, Received, Script, ScriptedServer, message};
+pub use tls::{CertificateFiles, ServerCertificate, Tls};

@@ -1,0 +1,280 @@
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::scratch::Scratch;
+
+const MISSING: &str = "this test needs `redis-server`, which is not installed: \
+                       apt-get install redis-server (Debian, Ubuntu), dnf install redis (Fedora), \
+                       brew install redis (macOS)";
+
+const WAIT: Duration = Duration::from_secs(10);
+
+/// A private Redis on a loopback port, without persistence, that ends with the test process.
+///
+/// The port is below 55,536, which leaves room for a cluster's bus.
+#[derive(Debug)]
+pub struct Redis {
+    // Dropped in this order: the server first, then the directory and its watchdog.
+    process: Mutex<Option<Process>>,
+    scratch: Mutex<Scratch>,
+    directory: PathBuf,
+    settings: Vec<String>,
+    port: u16,
+}
+
+#[derive(Debug)]
+struct Process(Child);
+
+impl Redis {
+    /// Starts a Redis with its defaults.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a Redis with settings, such as `["--maxmemory", "1mb"]`.
+    #[must_use]
+    pub fn start_with(settings: &[&str]) -> Self {
+        let scratch = Scratch::new("redis");
+        let mut redis = Self {
+            process: Mutex::new(None),
+            directory: scratch.path.clone(),
+            scratch: Mutex::new(scratch),
+            settings: settings.iter().map(|&setting| setting.to_owned()).collect(),
+            port: 0,
+        };
+        // Somebody else may take a port between our look and Redis' own.
+        for _ in 0..20 {
+            redis.port = aquifer_embedded::free_port().expect("a free port");
+            if redis.launch() {
+                return redis;
+            }
+        }
+        panic!("redis-server found no free port; its log:\n{}", redis.log());
+    }
+
+    /// `redis://127.0.0.1:port`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The unix socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join("redis.sock")
+    }
+
+    /// The id of the server process; none while it is stopped.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process().as_ref().map(|process| process.0.id())
+    }
+
+    /// The server's log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let bytes = fs::read(self.directory.join("redis.log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Runs one command, beside everything under test.
+    ///
+    /// The answer has one line per element; nil is empty.
+    pub fn command(&self, words: &[&str]) -> String {
+        self.try_command(words)
+            .unwrap_or_else(|complaint| panic!("redis: {complaint}\nin: {words:?}"))
+    }
+
+    /// Runs one command, beside everything under test.
+    ///
+    /// # Errors
+    /// The server's error, or what the system says if there is no answer within ten seconds.
+    pub fn try_command(&self, words: &[&str]) -> Result<String, String> {
+        let mut request = format!("*{}\r\n", words.len());
+        for word in words {
+            // Writing to a `String` can't fail.
+            let _infallible = write!(request, "${}\r\n{word}\r\n", word.len());
+        }
+        let ask = || {
+            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+            stream.set_read_timeout(Some(WAIT))?;
+            (&stream).write_all(request.as_bytes())?;
+            reply(&mut BufReader::new(stream))
+        };
+        ask().map_err(|error: io::Error| error.to_string())?
+    }
+
+    /// Stops the server in order (SIGTERM) and waits; its data is gone.
+    pub fn stop(&self) {
+        if let Some(process) = &mut *self.process() {
+            process.end(Signal::TERM);
+        }
+        *self.process() = None;
+    }
+
+    /// Kills the server (SIGKILL) and waits.
+    pub fn kill(&self) {
+        if let Some(process) = &mut *self.process() {
+            process.end(Signal::KILL);
+        }
+        *self.process() = None;
+    }
+
+    /// Pauses the server (SIGSTOP): connections are accepted by the system and nobody answers.
+    pub fn pause(&self) {
+        if let Some(process) = &*self.process() {
+            process.signal(Signal::STOP);
+        }
+    }
+
+    /// Lets a paused server go on (SIGCONT).
+    pub fn resume(&self) {
+        if let Some(process) = &*self.process() {
+            process.signal(Signal::CONT);
+        }
+    }
+
+    /// Starts a server that was stopped or killed, empty, on the same port.
+    pub fn start_again(&self) {
+        if self.pid().is_none() {
+            assert!(
+                self.launch(),
+                "the port {} was taken:\n{}",
+                self.port,
+                self.log()
+            );
+        }
+    }
+
+    /// Starts the process and waits until it answers; `false` if the port is taken.
+    fn launch(&self) -> bool {
+        let _old_log = fs::remove_file(self.directory.join("redis.log"));
+        let mut process = {
+            let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+            let child = Command::new("redis-server")
+                .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+                .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+                .arg("--dir")
+                .arg(&self.directory)
+                .arg("--unixsocket")
+                .arg(self.socket())
+                .arg("--logfile")
+                .arg(self.directory.join("redis.log"))
+                .args(&self.settings)
+                .current_dir("/")
+                .process_group(scratch.watchdog.process_group())
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap_or_else(|error| panic!("{MISSING} ({error})"));
+            let process = Process(child);
+            scratch
+                .watchdog
+                .watch(process.0.id())
+                .expect("the watchdog lives");
+            process
+        };
+        let end = Instant::now() + WAIT;
+        while !self.answers() {
+            if process.0.try_wait().expect("our child").is_some() {
+                let log = self.log();
+                assert!(
+                    log.contains("Address already in use"),
+                    "redis-server ended:\n{log}"
+                );
+                return false;
+            }
+            assert!(
+                Instant::now() < end,
+                "redis-server is not ready:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        *self.process() = Some(process);
+        true
+    }
+
+    /// Whether our server is there; on its port alone, another one might answer.
+    fn answers(&self) -> bool {
+        self.log().contains("Ready to accept connections")
+            && TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
+    }
+
+    fn process(&self) -> MutexGuard<'_, Option<Process>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads one RESP2 answer; the inner error is the server's.
+fn reply(stream: &mut impl BufRead) -> io::Result<Result<String, String>> {
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    let line = line.trim_end();
+    let malformed = || io::Error::new(io::ErrorKind::InvalidData, format!("answer {line:?}"));
+    let (kind, rest) = line.split_at_checked(1).ok_or_else(malformed)?;
+    match kind {
+        "+" | ":" => Ok(Ok(rest.to_owned())),
+        "-" => Ok(Err(rest.to_owned())),
+        "$" | "*" if rest == "-1" => Ok(Ok(String::new())),
+        "$" => {
+            let length: usize = rest.parse().map_err(|_not_a_number| malformed())?;
+            let mut bytes = vec![0; length + 2];
+            stream.read_exact(&mut bytes)?;
+            bytes.truncate(length);
+            Ok(Ok(String::from_utf8_lossy(&bytes).into_owned()))
+        }
+        "*" => {
+            let length: usize = rest.parse().map_err(|_not_a_number| malformed())?;
+            let elements: Result<Result<Vec<_>, _>, _> =
+                (0..length).map(|_| reply(stream)).collect();
+            Ok(elements?.map(|elements| elements.join("\n")))
+        }
+        _ => Err(malformed()),
+    }
+}
+
+impl Process {
+    fn signal(&self, signal: Signal) {
+        // The child has not been waited for, so its id is still its own.
+        kill_process(Pid::from_child(&self.0), signal).expect("our own child");
+    }
+
+    fn end(&mut self, signal: Signal) {
+        if self.0.try_wait().expect("our child").is_some() {
+            return;
+        }
+        self.signal(signal);
+        self.signal(Signal::CONT);
+        let end = Instant::now() + WAIT;
+        while self.0.try_wait().expect("our child").is_none() {
+            assert!(Instant::now() < end, "redis-server does not end");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It keeps nothing, so there is nothing to end in order. Failures: it has ended already.
+        let _ended = self.0.kill();
+        let _waited = self.0.wait();
+    }
+}
