@@ -14,6 +14,7 @@ struct Inner {
     kind: Kind,
     message: Cow<'static, str>,
     sent: bool,
+    executed: bool,
     database: Option<DatabaseError>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -39,6 +40,8 @@ pub enum Kind {
     Encode,
     /// A limit was met before anything was sent: too many parameters, a NUL in text, a full queue.
     Limit,
+    /// The transaction that the request belonged to went on before it was sent.
+    Overtaken,
     /// The peer broke the protocol; the connection is closed.
     Protocol,
     /// The time allowed ran out.
@@ -54,6 +57,7 @@ impl Error {
             kind,
             message: message.into(),
             sent: false,
+            executed: false,
             database: None,
             source: None,
         }))
@@ -84,13 +88,31 @@ impl Error {
         self
     }
 
+    /// The server said it after it had begun to execute the statement.
+    pub(crate) fn with_executed(mut self, executed: bool) -> Self {
+        self.0.executed = executed;
+        self
+    }
+
+    /// Whether a part of the statement was executed before it failed.
+    pub(crate) fn executed(&self) -> bool {
+        self.0.executed
+    }
+
+    /// Says in front of the text where it happened: a host, a file.
+    pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
+        self.0.message = format!("{place}: {}", self.0.message).into();
+        self
+    }
+
     /// What kind of failure this is.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
 
-    /// Whether a byte of the request may have reached the server.
+    /// Whether a byte of the statement may have reached the server to be executed; asking for its
+    /// description does not count.
     ///
     /// `false` means that the server did nothing, so that any statement may be sent again.
     #[must_use]

@@ -1,10 +1,18 @@
+use std::any::type_name;
+use std::error::Error as StdError;
 use std::fmt;
 
 use crate::types::Type;
+use crate::types::array::decode_array_vec;
+use crate::types::catalog::{base_type, describe, rust_type_for};
 
 /// A value that can be read from a column.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be read from a column",
+    note = "derive `Decode`, or wrap a type that implements `FromSql` in `Foreign`"
+)]
 pub trait Decode<'a>: Sized {
-    /// Reads the binary form `raw` of a value of type `ty`.
+    /// Reads the binary form `raw` of a value of type `ty`. Domains arrive as their base type.
     ///
     /// # Errors
     /// When the bytes have no form in this Rust type.
@@ -20,32 +28,127 @@ pub trait Decode<'a>: Sized {
             "the value is NULL; use Option",
         ))
     }
+
+    /// Reads a value that may be NULL (`None`) and whose type may be a domain: what a column, an
+    /// array element or a composite's field holds.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode) and [`decode_null`](Self::decode_null).
+    fn decode_nullable(ty: &Type, raw: Option<&'a [u8]>) -> Result<Self, DecodeError> {
+        let ty = base_type(ty);
+        match raw {
+            Some(raw) => Self::decode(ty, raw),
+            None => Self::decode_null(ty),
+        }
+    }
+
+    /// Reads a list of these values: by default a one-dimensional array. Only types whose lists
+    /// have another form (`u8`: bytea) override it.
+    ///
+    /// # Errors
+    /// When the bytes are no such list.
+    fn decode_vec(ty: &Type, raw: &'a [u8]) -> Result<Vec<Self>, DecodeError> {
+        decode_array_vec(ty, raw)
+    }
 }
 
+/// A value that can be read from a column without borrowing from its row.
+pub trait DecodeOwned: for<'a> Decode<'a> {}
+
+impl<T: for<'a> Decode<'a>> DecodeOwned for T {}
+
 /// Why a column can't be read as a Rust type.
-pub struct DecodeError {
+pub struct DecodeError(Box<Inner>);
+
+struct Inner {
     rust: &'static str,
     postgres: String,
     reason: String,
+    altered: bool,
+    source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl DecodeError {
     /// `ty` can't be read as `T`, because of `reason`, which must not contain the value itself.
     pub fn new<T: ?Sized>(ty: &Type, reason: impl Into<String>) -> Self {
-        Self {
-            rust: std::any::type_name::<T>(),
-            postgres: ty.to_string(),
+        Self(Box::new(Inner {
+            rust: type_name::<T>(),
+            postgres: describe(ty),
             reason: reason.into(),
-        }
+            altered: false,
+            source: None,
+        }))
+    }
+
+    /// The same error with the error that caused it.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// No value of `ty` can be read as `T`.
+    #[must_use]
+    pub fn mismatch<T: ?Sized>(ty: &Type) -> Self {
+        let reason = match rust_type_for(ty) {
+            Some(rust) => format!("read it as {rust}, or cast it in SQL"),
+            None => "read it as Raw, or cast it in SQL, as in column::text".into(),
+        };
+        Self::new::<T>(ty, reason)
+    }
+
+    /// The server's bytes are no value of `ty`.
+    #[must_use]
+    pub fn malformed<T: ?Sized>(ty: &Type) -> Self {
+        Self::new::<T>(ty, "the bytes are not of that type's binary form")
+    }
+
+    /// The bytes are those of a type that was altered since it was looked up.
+    pub(crate) fn altered<T: ?Sized>(ty: &Type) -> Self {
+        let reason = "the type was altered since it was looked up, which is done anew for the \
+                      next statement";
+        Self::new::<T>(ty, reason).with_altered(true)
+    }
+
+    pub(crate) fn with_altered(mut self, altered: bool) -> Self {
+        self.0.altered = altered;
+        self
+    }
+
+    /// Whether a look-up of the type may help.
+    pub(crate) fn is_altered(&self) -> bool {
+        self.0.altered
+    }
+
+    /// The value is beyond what `T` can hold.
+    pub(crate) fn out_of_range<T: ?Sized>(ty: &Type) -> Self {
+        Self::new::<T>(ty, "the value is out of range")
+    }
+
+    /// The Rust type, as the compiler names it.
+    #[must_use]
+    pub fn rust_type(&self) -> &'static str {
+        self.0.rust
+    }
+
+    /// The PostgreSQL type.
+    #[must_use]
+    pub fn postgres_type(&self) -> &str {
+        &self.0.postgres
     }
 }
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner {
+            rust,
+            postgres,
+            reason,
+            ..
+        } = &*self.0;
         write!(
             formatter,
-            "PostgreSQL {} can't be read as Rust {}: {}",
-            self.postgres, self.rust, self.reason
+            "PostgreSQL {postgres} can't be read as Rust {rust}: {reason}"
         )
     }
 }
@@ -56,4 +159,8 @@ impl fmt::Debug for DecodeError {
     }
 }
 
-impl std::error::Error for DecodeError {}
+impl StdError for DecodeError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_ref().map(|source| &**source as _)
+    }
+}

@@ -1,11 +1,24 @@
 use std::fmt;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 
-use crate::types::{Encode, EncodeError, IsNull, Type};
+use crate::types::encode::encode_value;
+use crate::types::{Encode, EncodeError, Type};
 
-/// The parameters of one statement: `()`, a tuple, an array or a slice of values, or a
-/// dynamic list of `&dyn Encode`.
+mod list;
+mod tuples;
+
+pub use self::list::ParamList;
+
+/// The parameters of one statement: `()`, a tuple of up to 16 values, an array, `Vec` or slice of
+/// values of one type (which may be `&(dyn Encode + Sync)`), or a [`ParamList`].
+///
+/// A list is a list of *parameters*; one parameter that is itself a list stands in a tuple of one:
+/// `(ids,)`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a list of parameters",
+    note = "use a tuple, as in `(id, name)`; one parameter is `(id,)`, and none is `()`"
+)]
 pub trait Params {
     /// How many there are.
     fn count(&self) -> usize;
@@ -52,37 +65,64 @@ impl std::error::Error for ParamsError {
 }
 
 /// Appends one value behind its length; `number` counts from 1.
-pub(crate) fn encode_parameter(
+pub(crate) fn encode_parameter<T: Encode + ?Sized>(
     number: usize,
-    value: &dyn Encode,
+    value: &T,
     ty: &Type,
     out: &mut BytesMut,
 ) -> Result<(), ParamsError> {
-    let start = out.len();
-    out.put_i32(-1);
-    let null = value
-        .encode(ty, out)
-        .map_err(|cause| ParamsError { number, cause })?;
-    if null == IsNull::Yes {
-        out.truncate(start + 4);
-        return Ok(());
-    }
-    let length = i32::try_from(out.len() - start - 4).map_err(|_| ParamsError {
-        number,
-        cause: EncodeError::new::<dyn Encode>(ty, "the value is larger than 2 GiB"),
-    })?;
-    if let Some(field) = out.get_mut(start..start + 4) {
-        field.copy_from_slice(&length.to_be_bytes());
+    encode_value(value, ty, out)
+        .map(|_is_null| ())
+        .map_err(|cause| ParamsError { number, cause })
+}
+
+fn encode_all<'v, T: Encode + ?Sized + 'v>(
+    values: impl IntoIterator<Item = &'v T>,
+    types: &[Type],
+    out: &mut BytesMut,
+) -> Result<(), ParamsError> {
+    for (index, (value, ty)) in values.into_iter().zip(types).enumerate() {
+        encode_parameter(index + 1, value, ty, out)?;
     }
     Ok(())
 }
 
-impl Params for () {
+impl<T: Encode> Params for [T] {
     fn count(&self) -> usize {
-        0
+        self.len()
     }
 
-    fn encode(&self, _types: &[Type], _out: &mut BytesMut) -> Result<(), ParamsError> {
-        Ok(())
+    fn encode(&self, types: &[Type], out: &mut BytesMut) -> Result<(), ParamsError> {
+        encode_all(self, types, out)
+    }
+}
+
+impl<T: Encode, const N: usize> Params for [T; N] {
+    fn count(&self) -> usize {
+        N
+    }
+
+    fn encode(&self, types: &[Type], out: &mut BytesMut) -> Result<(), ParamsError> {
+        encode_all(self, types, out)
+    }
+}
+
+impl<T: Encode> Params for Vec<T> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn encode(&self, types: &[Type], out: &mut BytesMut) -> Result<(), ParamsError> {
+        encode_all(self, types, out)
+    }
+}
+
+impl<P: Params + ?Sized> Params for &P {
+    fn count(&self) -> usize {
+        P::count(self)
+    }
+
+    fn encode(&self, types: &[Type], out: &mut BytesMut) -> Result<(), ParamsError> {
+        P::encode(self, types, out)
     }
 }

@@ -1,0 +1,294 @@
+//! What each message means for the requests that wait: the order in which a server may answer.
+
+use std::sync::atomic::Ordering;
+
+use bytes::{Buf, Bytes};
+
+use super::Driver;
+use crate::DatabaseError;
+use crate::ended::Reason;
+use crate::event::{Event, Notification};
+use crate::frame::{self, HEADER, tag};
+use crate::queue::{Form, Member};
+use crate::slot::Outcome;
+
+/// A member whose answer is complete, and waits for its group's end.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) member: Member,
+    progress: Progress,
+    /// `None` when the server passed over it.
+    frames: Option<Bytes>,
+}
+
+/// How far the answer to the current member is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Progress {
+    steps: usize,
+    parsed: usize,
+    closed: usize,
+    bound: bool,
+    failed: bool,
+}
+
+impl Driver {
+    /// Looks at every whole message that was read.
+    pub(super) fn dispatch(&mut self) -> Result<(), Reason> {
+        loop {
+            let unseen = self.read.get(self.scanned..).unwrap_or_default();
+            let Some((tag, length)) = frame::peek(unseen, self.shared.message_max)? else {
+                return Ok(());
+            };
+            if self.group.is_empty() && self.answered.is_empty() {
+                self.shared.queue().take_group(&mut self.group);
+            }
+            let start = self.scanned;
+            self.scanned += length;
+            match tag {
+                tag::DATA_ROW | tag::COPY_DATA => self.expect_step()?,
+                tag::NOTICE | tag::NOTIFICATION | tag::PARAMETER_STATUS => {
+                    self.aside(tag, start)?;
+                }
+                tag::READY => self.ready(start)?,
+                tag::ERROR => self.error(start)?,
+                _ => self.step(tag)?,
+            }
+        }
+    }
+
+    fn expect_step(&self) -> Result<(), &'static str> {
+        let member = self.group.front().ok_or("a row that nobody asked for")?;
+        if self.progress.failed {
+            return Err("a row after an error");
+        }
+        let may = self.progress.bound || member.form == Form::Simple;
+        may.then_some(())
+            .ok_or("a row before its statement was bound")
+    }
+
+    /// A message that belongs to one request and moves it on.
+    fn step(&mut self, tag: u8) -> Result<(), &'static str> {
+        let member = self
+            .group
+            .front()
+            .ok_or("an answer that nobody asked for")?;
+        let simple = member.form == Form::Simple;
+        let progress = &mut self.progress;
+        if progress.failed {
+            return Err("an answer after an error");
+        }
+        match tag {
+            tag::PARSE_COMPLETE if progress.parsed < member.parses() => {
+                progress.parsed += 1;
+            }
+            tag::CLOSE_COMPLETE if progress.closed < member.closes() => {
+                progress.closed += 1;
+            }
+            tag::BIND_COMPLETE if member.form == Form::Extended && !progress.bound => {
+                progress.bound = true;
+            }
+            tag::PARSE_COMPLETE | tag::CLOSE_COMPLETE | tag::BIND_COMPLETE => {
+                return Err("more was prepared, bound or closed than was asked for");
+            }
+            tag::ROW_DESCRIPTION | tag::NO_DATA if member.form == Form::Describe => {
+                progress.steps += 1;
+            }
+            tag::ROW_DESCRIPTION if progress.bound => {
+                return Err("columns that are described after the rows began");
+            }
+            tag::PARAMETER_DESCRIPTION
+            | tag::ROW_DESCRIPTION
+            | tag::NO_DATA
+            | tag::COPY_OUT
+            | tag::COPY_DONE => {}
+            tag::COMMAND_COMPLETE | tag::EMPTY_QUERY | tag::PORTAL_SUSPENDED => {
+                if !simple {
+                    if !progress.bound {
+                        return Err("a completion before its statement was bound");
+                    }
+                    progress.bound = false;
+                    progress.steps += 1;
+                }
+            }
+            tag::COPY_IN | tag::COPY_BOTH => {
+                return Err("COPY FROM STDIN needs the COPY interface");
+            }
+            _ => return Err("a message of a kind that is not expected here"),
+        }
+        if progress.steps > member.steps {
+            return Err("more answers than statements");
+        }
+        let complete = !simple && progress.steps == member.steps;
+        // The last member keeps collecting: a deferred constraint may still fail at the Sync.
+        if complete && !member.last {
+            self.finish_member();
+        }
+        Ok(())
+    }
+
+    /// Cuts the current member's answer off and goes on to the next one.
+    fn finish_member(&mut self) {
+        let Some(member) = self.group.pop_front() else {
+            return;
+        };
+        let frames = self.read.split_to(self.scanned).freeze();
+        self.scanned = 0;
+        let progress = std::mem::take(&mut self.progress);
+        self.answered.push(Answered {
+            member,
+            progress,
+            frames: Some(frames),
+        });
+    }
+
+    fn error(&mut self, start: usize) -> Result<(), Reason> {
+        let body = self
+            .read
+            .get(start + HEADER..self.scanned)
+            .unwrap_or_default();
+        let said = DatabaseError::from_fields(frame::error_fields(body));
+        if said.is_fatal() {
+            // Nothing follows, and the server need not be quick to close.
+            self.last_words = Some(said);
+            return Err(Reason::Eof);
+        }
+        let member = self.group.front().ok_or("an error that nobody asked for")?;
+        self.progress.failed = true;
+        if !member.last {
+            self.finish_member();
+            // The server passes over everything up to the Sync.
+            let skipped = |member| Answered {
+                member,
+                progress: Progress::default(),
+                frames: None,
+            };
+            self.answered.extend(self.group.drain(..).map(skipped));
+        }
+        Ok(())
+    }
+
+    /// The end of a group: only now are its answers handed out.
+    fn ready(&mut self, start: usize) -> Result<(), &'static str> {
+        let status = self
+            .read
+            .get(start + HEADER)
+            .copied()
+            .filter(|status| matches!(status, b'I' | b'T' | b'E'))
+            .ok_or("a ReadyForQuery without the state of the transaction")?;
+        if self.group.is_empty() && self.answered.is_empty() {
+            return Err("a ReadyForQuery that nobody asked for");
+        }
+        self.finish_last(start)?;
+        let end = self.scanned;
+        self.read.advance(end);
+        self.scanned = 0;
+        self.shared.status.store(status, Ordering::Release);
+        // The session lives on, whatever was said.
+        self.last_words = None;
+        {
+            let mut queue = self.shared.queue();
+            queue.group_answered(&mut self.filled);
+            for answered in &self.answered {
+                let Some(written) = &answered.member.written else {
+                    continue;
+                };
+                let progress = &answered.progress;
+                let parses = written.parses.get(progress.parsed..).unwrap_or_default();
+                let closes = written.closes.get(progress.closed..).unwrap_or_default();
+                if !parses.is_empty() || !closes.is_empty() {
+                    queue.names.take_back(parses, closes);
+                }
+            }
+            self.yielding = queue.gather(self.answered.len());
+            // What the socket does not take now, or an error, is seen before the driver parks.
+            drop(queue.flush_if_idle());
+        }
+        self.shared
+            .answered
+            .fetch_add(self.answered.len(), Ordering::Release);
+        for Answered { member, frames, .. } in self.answered.drain(..) {
+            member
+                .slot
+                .fill(frames.map_or(Outcome::Skipped, Outcome::Answered));
+            self.filled.push(member.slot);
+        }
+        Ok(())
+    }
+
+    /// Ends the answer of the group's last member, which reaches up to `ReadyForQuery`.
+    fn finish_last(&mut self, ready_at: usize) -> Result<(), &'static str> {
+        let Some(member) = self.group.front() else {
+            return Ok(());
+        };
+        if self.group.len() > 1 {
+            return Err("a ReadyForQuery before all statements were answered");
+        }
+        let progress = self.progress;
+        let complete = progress.steps == member.steps && !progress.bound;
+        if !(complete || progress.failed || member.form == Form::Simple) {
+            return Err("a ReadyForQuery before the statement was answered");
+        }
+        // Not before it is sure that nothing is wrong: who waits must still be found in the group.
+        let Some(member) = self.group.pop_front() else {
+            return Ok(());
+        };
+        self.progress = Progress::default();
+        let frames = self.read.split_to(ready_at).freeze();
+        self.scanned -= ready_at;
+        if complete && progress.failed && !self.answered.is_empty() {
+            // The shared transaction failed at its very end: nobody's answer counts.
+            for answered in &mut self.answered {
+                answered.frames = None;
+            }
+            self.answered.push(Answered {
+                member,
+                progress,
+                frames: None,
+            });
+        } else {
+            self.answered.push(Answered {
+                member,
+                progress,
+                frames: Some(frames),
+            });
+        }
+        Ok(())
+    }
+
+    /// Notices, notifications and parameter changes: they may come at any time.
+    fn aside(&mut self, tag: u8, start: usize) -> Result<(), &'static str> {
+        let body = self
+            .read
+            .get(start + HEADER..self.scanned)
+            .unwrap_or_default();
+        match tag {
+            tag::NOTICE => {
+                let notice = DatabaseError::from_fields(frame::error_fields(body));
+                // A crash of another session is told by a warning, and then by the end.
+                if notice.code().class() == "57" {
+                    self.last_words = Some(notice.clone());
+                }
+                self.shared.tell(Event::Notice(notice));
+            }
+            tag::NOTIFICATION => {
+                let notification = Notification::read(body).ok_or("a malformed notification")?;
+                self.shared.tell(Event::Notification(notification));
+            }
+            _ => {
+                let mut body = frame::Body(body);
+                let pair = (body.cstr().ok(), body.cstr().ok());
+                let (Some(name), Some(value)) = pair else {
+                    return Err("a malformed ParameterStatus");
+                };
+                let text = String::from_utf8_lossy;
+                self.shared.set_parameter(&text(name), &text(value));
+            }
+        }
+        if self.group.is_empty() && self.answered.is_empty() {
+            let end = self.scanned;
+            self.read.advance(end);
+            self.scanned = 0;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,300 @@
+use std::any::TypeId;
+
+use crate::frame::protocol;
+use crate::reply::Reply;
+use crate::row::{self, Fields, Row};
+use crate::statement::{Column, Columns};
+use crate::types::{Decode, DecodeError};
+use crate::{Error, Kind};
+
+/// A type that one row is read into; usually derived.
+///
+/// How the columns are found is worked out once per statement shape ([`resolve`](Self::resolve)),
+/// then every row is read straight from the buffer ([`read`](Self::read)).
+#[diagnostic::on_unimplemented(
+    message = "a row can't be read into `{Self}`",
+    label = "`FromRow` is not implemented for `{Self}`",
+    note = "derive it: #[derive(aquifer::FromRow)]; for a single column use `query_value` or `query_column`"
+)]
+pub trait FromRow: Sized + 'static {
+    /// Adds to `mapping`, for each field in order, the column that it is read from.
+    ///
+    /// # Errors
+    /// [`Kind::Decode`] when a column is missing.
+    fn resolve(columns: &Columns, mapping: &mut Mapping) -> Result<(), Error>;
+
+    /// Reads one row, taking the fields in the order in which [`resolve`](Self::resolve) added them.
+    ///
+    /// # Errors
+    /// [`Kind::Decode`] when a value can't be read as its field's type.
+    fn read(row: &mut RowReader<'_>) -> Result<Self, Error>;
+}
+
+/// The columns that the fields of a type are read from.
+#[derive(Clone, Debug, Default)]
+pub struct Mapping {
+    positions: Vec<Option<usize>>,
+    /// The position behind the last one.
+    next: usize,
+    /// Some field's column stands before, or is, that of the field before it.
+    unordered: bool,
+}
+
+impl Mapping {
+    /// The next field is read from the column of that name.
+    ///
+    /// # Errors
+    /// [`Kind::Decode`] when there is none; `of` and `field` name the place in the error.
+    pub fn column(
+        &mut self,
+        columns: &Columns,
+        of: &str,
+        field: &str,
+        name: &str,
+    ) -> Result<(), Error> {
+        let Some(position) = columns.position(name) else {
+            let text = format!(
+                "{of}.{field}: there is no column \"{name}\"; there are {}",
+                row::names(columns)
+            );
+            return Err(Error::new(Kind::Decode, text).with_sent(true));
+        };
+        self.push(Some(position));
+        Ok(())
+    }
+
+    /// The next field is read from the column of that name, or takes its default when there is none.
+    pub fn column_or_default(&mut self, columns: &Columns, name: &str) {
+        self.push(columns.position(name));
+    }
+
+    /// The next field is read from the column at that position, from 0.
+    pub fn position(&mut self, position: usize) {
+        self.push(Some(position));
+    }
+
+    fn push(&mut self, position: Option<usize>) {
+        if let Some(position) = position {
+            self.unordered |= position < self.next;
+            self.next = position + 1;
+        }
+        self.positions.push(position);
+    }
+}
+
+/// Reads the fields of one row in the order of a [`Mapping`].
+#[derive(Debug)]
+pub struct RowReader<'a> {
+    reply: &'a Reply,
+    columns: &'a [Column],
+    body: &'a [u8],
+    mapping: &'a Mapping,
+    /// How many fields were read.
+    field: usize,
+    /// Where columns come in the order of the fields: the walk over the row, and how far it is.
+    walk: Fields<'a>,
+    walked: usize,
+    /// Where they do not: all of the row's fields.
+    fields: &'a [Option<&'a [u8]>],
+}
+
+type FieldOf<'a> = (&'a Column, Option<&'a [u8]>);
+
+impl<'a> RowReader<'a> {
+    /// The next field's value.
+    ///
+    /// # Errors
+    /// [`Kind::Decode`]; `of` and `field` name the place, besides the column and both types.
+    #[inline]
+    pub fn value<T: Decode<'a>>(&mut self, of: &str, field: &str) -> Result<T, Error> {
+        match self.next(of)? {
+            Some((column, raw)) => {
+                row::decode_value(column, raw).map_err(|error| refused(column, error, of, field))
+            }
+            None => Err(unmapped(of, field)),
+        }
+    }
+
+    /// The next field's value, or the default where it has no column or the column is NULL.
+    ///
+    /// # Errors
+    /// As [`value`](Self::value).
+    #[inline]
+    pub fn value_or_default<T: Decode<'a> + Default>(
+        &mut self,
+        of: &str,
+        field: &str,
+    ) -> Result<T, Error> {
+        match self.next(of)? {
+            Some((column, raw @ Some(_))) => {
+                row::decode_value(column, raw).map_err(|error| refused(column, error, of, field))
+            }
+            _ => Ok(T::default()),
+        }
+    }
+
+    /// The next field's column and raw value; `None` where it has no column.
+    fn next(&mut self, of: &str) -> Result<Option<FieldOf<'a>>, Error> {
+        let position = self.mapping.positions.get(self.field).copied().flatten();
+        self.field += 1;
+        let Some(position) = position else {
+            return Ok(None);
+        };
+        let Some(column) = self.columns.get(position) else {
+            return Err(missing(of, position, self.columns.len()));
+        };
+        if self.mapping.unordered {
+            let raw = self.fields.get(position).copied();
+            let raw = raw.ok_or_else(|| protocol("a row with too few fields"))?;
+            return Ok(Some((column, raw)));
+        }
+        while self.walked < position {
+            self.walk.next()?;
+            self.walked += 1;
+        }
+        self.walked += 1;
+        Ok(Some((column, self.walk.next()?)))
+    }
+}
+
+#[cold]
+fn unmapped(of: &str, field: &str) -> Error {
+    let text = format!("{of}.{field}: no column was mapped to it");
+    Error::new(Kind::Decode, text).with_sent(true)
+}
+
+#[cold]
+fn refused(column: &Column, error: DecodeError, of: &str, field: &str) -> Error {
+    let error = row::undecodable(column, error);
+    let text = format!("{of}.{field}: {error}");
+    Error::new(Kind::Decode, text)
+        .with_sent(true)
+        .with_source(error)
+}
+
+#[cold]
+fn missing(of: &str, position: usize, count: usize) -> Error {
+    let text = format!("{of}: there is no column {position}; the result has {count} columns");
+    Error::new(Kind::Decode, text).with_sent(true)
+}
+
+impl Reply {
+    /// All rows as values of one type.
+    ///
+    /// # Errors
+    /// [`Kind::Decode`] naming type, field, column and both types.
+    pub fn decode<T: FromRow>(&self) -> Result<Vec<T>, Error> {
+        let mapping = self.mapping::<T>()?;
+        let mut fields = Vec::new();
+        let mut values = Vec::with_capacity(self.len());
+        for body in self.bodies() {
+            values.push(self.read(body, mapping, &mut fields)?);
+        }
+        Ok(values)
+    }
+
+    /// The first row as a value; `None` when there is no row.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_first<T: FromRow>(&self) -> Result<Option<T>, Error> {
+        let Some(body) = self.bodies().next() else {
+            return Ok(None);
+        };
+        let mapping = self.mapping::<T>()?;
+        self.read(body, mapping, &mut Vec::new()).map(Some)
+    }
+
+    /// The first column of all rows.
+    ///
+    /// # Errors
+    /// [`Kind::Decode`] when there is no column, or a value can't be read.
+    pub fn decode_column<T: for<'a> Decode<'a>>(&self) -> Result<Vec<T>, Error> {
+        let column = self
+            .columns()
+            .list()
+            .first()
+            .ok_or_else(|| missing("result", 0, 0))?;
+        self.bodies()
+            .map(|body| row::decode(column, row::field(body, 0)?))
+            .collect()
+    }
+
+    fn mapping<T: FromRow>(&self) -> Result<&Mapping, Error> {
+        self.columns().mapping(TypeId::of::<T>(), || {
+            let mut mapping = Mapping::default();
+            T::resolve(self.columns(), &mut mapping)?;
+            Ok(mapping)
+        })
+    }
+
+    /// One row; `fields` is room for its fields, used where they are not read in order.
+    fn read<'a, T: FromRow>(
+        &'a self,
+        body: &'a [u8],
+        mapping: &Mapping,
+        fields: &mut Vec<Option<&'a [u8]>>,
+    ) -> Result<T, Error> {
+        let columns = self.columns().list();
+        fields.clear();
+        if mapping.unordered {
+            let mut walk = Fields::new(body)?;
+            for _ in columns {
+                fields.push(walk.next()?);
+            }
+        }
+        let mut reader = RowReader {
+            reply: self,
+            columns,
+            body,
+            mapping,
+            field: 0,
+            walk: Fields::new(body)?,
+            walked: 0,
+            fields,
+        };
+        T::read(&mut reader)
+    }
+}
+
+impl FromRow for Row {
+    fn resolve(_columns: &Columns, _mapping: &mut Mapping) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn read(row: &mut RowReader<'_>) -> Result<Self, Error> {
+        Ok(row.reply.row(row.body))
+    }
+}
+
+macro_rules! tuples {
+    ($(($($position:literal $name:ident),+))+) => {
+        $(
+            impl<$($name: for<'a> Decode<'a> + 'static),+> FromRow for ($($name,)+) {
+                fn resolve(_columns: &Columns, mapping: &mut Mapping) -> Result<(), Error> {
+                    $(mapping.position($position);)+
+                    Ok(())
+                }
+
+                fn read(row: &mut RowReader<'_>) -> Result<Self, Error> {
+                    Ok(($(row.value::<$name>("tuple", stringify!($position))?,)+))
+                }
+            }
+        )+
+    };
+}
+
+tuples! {
+    (0 A)
+    (0 A, 1 B)
+    (0 A, 1 B, 2 C)
+    (0 A, 1 B, 2 C, 3 D)
+    (0 A, 1 B, 2 C, 3 D, 4 E)
+    (0 A, 1 B, 2 C, 3 D, 4 E, 5 F)
+    (0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G)
+    (0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G, 7 H)
+    (0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G, 7 H, 8 I)
+    (0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G, 7 H, 8 I, 9 J)
+    (0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G, 7 H, 8 I, 9 J, 10 K)
+    (0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G, 7 H, 8 I, 9 J, 10 K, 11 L)
+}

@@ -1,0 +1,137 @@
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// The prepared statements of one connection, by the id of their description.
+///
+/// Bounded: the least recently used makes room. Names are counted up and never reused, so that a
+/// name can't come to mean another statement.
+#[derive(Debug)]
+pub(crate) struct Names {
+    known: HashMap<u64, Entry, BuildHasherDefault<IdHasher>>,
+    names_max: usize,
+    next: u32,
+    clock: u64,
+    /// Names that the server should forget; sent in front of the next request.
+    pub(crate) to_close: Vec<u32>,
+}
+
+/// The ids are counted up here, so one multiplication spreads them; nobody outside chooses them.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        // 2⁶⁴ divided by the golden ratio.
+        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: u32,
+    used: u64,
+}
+
+/// How a statement is called on this connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// It is prepared already.
+    Known(u32),
+    /// It must be prepared under this name first.
+    New(u32),
+}
+
+impl Names {
+    pub(crate) fn new(names_max: usize) -> Self {
+        Self {
+            known: HashMap::default(),
+            names_max: names_max.max(1),
+            next: 0,
+            clock: 0,
+            to_close: Vec::new(),
+        }
+    }
+
+    /// The name for the statement `id`; a new one may push the least used out.
+    pub(crate) fn name(&mut self, id: u64) -> Name {
+        self.clock += 1;
+        if let Some(entry) = self.known.get_mut(&id) {
+            entry.used = self.clock;
+            return Name::Known(entry.name);
+        }
+        if self.known.len() >= self.names_max {
+            let oldest = self.known.iter().min_by_key(|(_, entry)| entry.used);
+            if let Some(id) = oldest.map(|(id, _)| *id) {
+                self.forget(id);
+            }
+        }
+        self.next = self.next.wrapping_add(1);
+        self.known.insert(
+            id,
+            Entry {
+                name: self.next,
+                used: self.clock,
+            },
+        );
+        Name::New(self.next)
+    }
+
+    /// Forgets a statement that the server has, which will be told so.
+    pub(crate) fn forget(&mut self, id: u64) {
+        if let Some(entry) = self.known.remove(&id) {
+            self.to_close.push(entry.name);
+        }
+    }
+
+    /// The session has deallocated all.
+    pub(crate) fn clear(&mut self) {
+        self.known.clear();
+        self.to_close.clear();
+    }
+
+    /// Takes back the Parse and Close messages that the server never carried out.
+    pub(crate) fn take_back(&mut self, parses: &[(u64, u32)], closes: &[u32]) {
+        for (id, name) in parses {
+            if self.known.get(id).is_some_and(|entry| entry.name == *name) {
+                self.known.remove(id);
+            }
+        }
+        self.to_close.extend_from_slice(closes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_recently_used_name_makes_room_and_is_closed() {
+        let mut names = Names::new(2);
+        assert_eq!(names.name(10), Name::New(1));
+        assert_eq!(names.name(20), Name::New(2));
+        assert_eq!(names.name(10), Name::Known(1));
+        assert_eq!(names.name(30), Name::New(3));
+        assert_eq!(names.to_close, [2]);
+        assert_eq!(names.name(10), Name::Known(1));
+        assert_eq!(names.name(20), Name::New(4));
+    }
+
+    #[test]
+    fn a_statement_that_was_never_parsed_is_forgotten_without_a_close() {
+        let mut names = Names::new(2);
+        assert_eq!(names.name(10), Name::New(1));
+        names.take_back(&[(10, 1)], &[]);
+        assert!(names.to_close.is_empty());
+        assert_eq!(names.name(10), Name::New(2));
+    }
+}

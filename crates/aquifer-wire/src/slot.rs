@@ -1,0 +1,108 @@
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use crate::Error;
+use crate::ended::Ended;
+
+/// Where the driver leaves the answer to one request, and where its caller waits for it.
+///
+/// Waiting → Done → Taken. A caller that goes away leaves the slot Taken; the driver still passes by
+/// it, so that replies never shift to somebody else's request.
+#[derive(Debug)]
+pub(crate) struct Slot(Mutex<State>);
+
+#[derive(Debug)]
+enum State {
+    Waiting(Option<Waker>),
+    Done(Outcome),
+    Taken,
+}
+
+/// How one request ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The frames of the answer, which may hold an ErrorResponse.
+    Answered(Bytes),
+    /// A neighbour under the same Sync failed first; the server did nothing for this request.
+    Skipped,
+    /// The connection ended first; `sent` says whether the request had been written.
+    Ended { cause: Arc<Ended>, sent: bool },
+}
+
+impl Slot {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State::Waiting(None))))
+    }
+
+    /// Leaves the outcome and wakes the caller, if it still waits.
+    pub(crate) fn fill(&self, outcome: Outcome) {
+        let before = {
+            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if matches!(*state, State::Taken) {
+                return;
+            }
+            std::mem::replace(&mut *state, State::Done(outcome))
+        };
+        if let State::Waiting(Some(waker)) = before {
+            waker.wake();
+        }
+    }
+
+    /// Makes a slot that served before new again, once its caller has left it: `None` otherwise.
+    pub(crate) fn renew(mut slot: Arc<Self>) -> Option<Arc<Self>> {
+        let state = Arc::get_mut(&mut slot)?.0.get_mut();
+        *state.unwrap_or_else(PoisonError::into_inner) = State::Waiting(None);
+        Some(slot)
+    }
+}
+
+/// The answer to a request that was accepted; dropping it abandons the answer, not the request.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    slot: Arc<Slot>,
+    taken: bool,
+}
+
+impl Answer {
+    pub(crate) fn new(slot: Arc<Slot>) -> Self {
+        Self { slot, taken: false }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // The slot may live on; what the answer holds must not.
+        if !self.taken {
+            let mut state = self.slot.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *state = State::Taken;
+        }
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<Option<Bytes>, Error>;
+
+    /// `Ok(None)` means that the request was skipped and may be sent again.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { slot, taken } = self.get_mut();
+        let mut state = slot.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let State::Waiting(waker) = &mut *state {
+            match waker {
+                Some(known) if known.will_wake(context.waker()) => {}
+                _ => *waker = Some(context.waker().clone()),
+            }
+            return Poll::Pending;
+        }
+        *taken = true;
+        match std::mem::replace(&mut *state, State::Taken) {
+            State::Done(Outcome::Answered(frames)) => Poll::Ready(Ok(Some(frames))),
+            State::Done(Outcome::Skipped) => Poll::Ready(Ok(None)),
+            State::Done(Outcome::Ended { cause, sent }) => Poll::Ready(Err(cause.error(sent))),
+            // A future is not polled again after it was ready.
+            State::Waiting(_) | State::Taken => Poll::Pending,
+        }
+    }
+}

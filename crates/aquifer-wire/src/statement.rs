@@ -1,0 +1,419 @@
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::Error;
+use crate::from_row::Mapping;
+use crate::types::Type;
+
+/// One column of a result.
+#[derive(Clone)]
+pub struct Column {
+    name: Box<str>,
+    ty: Type,
+    table: u32,
+    /// That of its [`Columns`].
+    altered: Arc<AtomicBool>,
+}
+
+impl Column {
+    pub(crate) fn new(name: &str, ty: Type, table: u32) -> Self {
+        Self {
+            name: name.into(),
+            ty,
+            table,
+            altered: Arc::default(),
+        }
+    }
+
+    /// Notes that a value showed the type to be another than was looked up.
+    pub(crate) fn set_altered(&self) {
+        self.altered.store(true, Ordering::Relaxed);
+    }
+
+    /// The name in the select list.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The PostgreSQL type.
+    #[must_use]
+    pub fn ty(&self) -> &Type {
+        &self.ty
+    }
+
+    /// The OID of the table it comes from; `None` for an expression.
+    #[must_use]
+    pub fn table(&self) -> Option<u32> {
+        (self.table != 0).then_some(self.table)
+    }
+}
+
+impl PartialEq for Column {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, &self.ty, self.table) == (&other.name, &other.ty, other.table)
+    }
+}
+
+impl Eq for Column {}
+
+impl fmt::Debug for Column {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Column")
+            .field("name", &self.name)
+            .field("ty", &self.ty)
+            .field("table", &self.table())
+            .finish()
+    }
+}
+
+/// The columns of one statement's result, shared by all rows of that shape.
+#[derive(Default)]
+pub struct Columns {
+    list: Vec<Column>,
+    mappings: Mappings,
+    /// Whether a value showed a type to be another than was looked up.
+    altered: Arc<AtomicBool>,
+}
+
+/// How each Rust type that was ever read from one shape finds its columns.
+///
+/// Few types per shape, and none is ever dropped: a list that only grows is searched without a lock.
+#[derive(Default)]
+struct Mappings(OnceLock<Box<Known>>);
+
+struct Known {
+    of: TypeId,
+    mapping: Mapping,
+    others: Mappings,
+}
+
+impl Columns {
+    pub(crate) fn new(mut list: Vec<Column>) -> Self {
+        let altered = Arc::default();
+        for column in &mut list {
+            column.altered = Arc::clone(&altered);
+        }
+        Self {
+            list,
+            mappings: Mappings::default(),
+            altered,
+        }
+    }
+
+    /// The columns in order.
+    #[must_use]
+    pub fn list(&self) -> &[Column] {
+        &self.list
+    }
+
+    /// Where the first column of that name stands, from 0.
+    #[must_use]
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.list.iter().position(|column| column.name() == name)
+    }
+
+    /// The mapping kept for a type, made by `make` the first time.
+    pub(crate) fn mapping(
+        &self,
+        of: TypeId,
+        make: impl Fn() -> Result<Mapping, Error>,
+    ) -> Result<&Mapping, Error> {
+        let mut place = &self.mappings;
+        loop {
+            let known = match place.0.get() {
+                Some(known) => known,
+                None => {
+                    let mapping = make()?;
+                    // Another task may be faster; then what it put there is looked at.
+                    place.0.get_or_init(|| {
+                        Box::new(Known {
+                            of,
+                            mapping,
+                            others: Mappings::default(),
+                        })
+                    })
+                }
+            };
+            if known.of == of {
+                return Ok(&known.mapping);
+            }
+            place = &known.others;
+        }
+    }
+}
+
+impl fmt::Debug for Columns {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(&self.list).finish()
+    }
+}
+
+/// What the server said about a statement: its parameters and its columns.
+///
+/// The id is never reused, so a description that was dropped and made again is another one, and
+/// each connection prepares it anew.
+#[derive(Debug)]
+pub struct Statement {
+    pub(crate) id: u64,
+    pub(crate) sql: Box<str>,
+    pub(crate) parameters: Vec<Type>,
+    pub(crate) columns: Arc<Columns>,
+    note: AtomicU8,
+}
+
+impl Statement {
+    /// A number that no other description has.
+    pub(crate) fn next_id() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn new(id: u64, sql: &str, parameters: Vec<Type>, columns: Arc<Columns>) -> Self {
+        Self {
+            id,
+            sql: sql.into(),
+            parameters,
+            columns,
+            note: AtomicU8::new(0),
+        }
+    }
+
+    /// A mark that the owner of the catalog keeps with the statement, 0 at first.
+    #[must_use]
+    pub fn note(&self) -> u8 {
+        self.note.load(Ordering::Relaxed)
+    }
+
+    /// Sets the mark of [`note`](Self::note).
+    pub fn set_note(&self, note: u8) {
+        self.note.store(note, Ordering::Relaxed);
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn sql(&self) -> &str {
+        &self.sql
+    }
+
+    /// The types of `$1`, `$2` and so on.
+    #[must_use]
+    pub fn parameters(&self) -> &[Type] {
+        &self.parameters
+    }
+
+    /// The columns of its result; none for a statement without one.
+    #[must_use]
+    pub fn columns(&self) -> &Arc<Columns> {
+        &self.columns
+    }
+}
+
+/// Descriptions and types that were learned on any connection of one database and role.
+///
+/// Share one among the connections of a pool: what one has asked, the others need not.
+#[derive(Debug)]
+pub struct Catalog {
+    statements: Mutex<Kept>,
+    types: Arc<Mutex<HashMap<u32, Type>>>,
+    statements_max: usize,
+    clock: AtomicU64,
+}
+
+/// Most bytes of text that a catalog keeps; the longest texts are those built at run time.
+const TEXT_MAX: usize = 16 * 1024 * 1024;
+/// A text of more bytes is not kept at all: it would push out many that are used more.
+const LONG: usize = TEXT_MAX / 16;
+
+/// The descriptions, and the bytes of their texts together.
+#[derive(Debug, Default)]
+struct Kept {
+    by_text: Statements,
+    text_bytes: usize,
+}
+
+type Statements = HashMap<Box<str>, Entry, BuildHasherDefault<TextHasher>>;
+
+/// The one-shot form of XXH3: for text of usual length a fraction of the streaming form's work.
+#[derive(Debug, Default)]
+struct TextHasher(u64);
+
+impl Hasher for TextHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64_with_seed(bytes, self.0);
+    }
+
+    /// The mark that `str` puts behind itself; a key is one text, so nothing can run into it.
+    fn write_u8(&mut self, _mark: u8) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    statement: Arc<Statement>,
+    used: u64,
+}
+
+impl Kept {
+    fn remove(&mut self, sql: &str) {
+        if self.by_text.remove(sql).is_some() {
+            self.text_bytes -= sql.len();
+        }
+    }
+}
+
+impl Catalog {
+    /// A catalog that keeps at most `statements_max` descriptions, and 16 MiB of their texts,
+    /// dropping the least recently used; texts beyond 1 MiB are not kept.
+    #[must_use]
+    pub fn new(statements_max: usize) -> Self {
+        Self {
+            statements: Mutex::default(),
+            types: Arc::default(),
+            statements_max: statements_max.max(1),
+            clock: AtomicU64::new(0),
+        }
+    }
+
+    /// A catalog of other statements and the same types.
+    pub(crate) fn apart(&self, statements_max: usize) -> Self {
+        Self {
+            types: Arc::clone(&self.types),
+            ..Self::new(statements_max)
+        }
+    }
+
+    /// The description of `sql`, if it is known.
+    #[must_use]
+    pub fn statement(&self, sql: &str) -> Option<Arc<Statement>> {
+        let used = self.clock.fetch_add(1, Ordering::Relaxed);
+        let mut kept = self.kept();
+        let entry = kept.by_text.get_mut(sql)?;
+        if entry.statement.columns.altered.load(Ordering::Relaxed) {
+            kept.remove(sql);
+            drop(kept);
+            self.forget_types();
+            return None;
+        }
+        entry.used = used;
+        Some(Arc::clone(&entry.statement))
+    }
+
+    pub(crate) fn keep(&self, statement: Arc<Statement>) {
+        let used = self.clock.fetch_add(1, Ordering::Relaxed);
+        let mut kept = self.kept();
+        kept.remove(&statement.sql);
+        let bytes = statement.sql.len();
+        if bytes > LONG {
+            return;
+        }
+        while kept.by_text.len() >= self.statements_max || kept.text_bytes + bytes > TEXT_MAX {
+            let oldest = kept.by_text.values().min_by_key(|entry| entry.used);
+            let Some(oldest) = oldest.map(|entry| Arc::clone(&entry.statement)) else {
+                break;
+            };
+            kept.remove(&oldest.sql);
+        }
+        kept.text_bytes += bytes;
+        let sql = statement.sql.clone();
+        kept.by_text.insert(sql, Entry { statement, used });
+    }
+
+    /// Drops a description that turned out to be stale, unless a newer one has taken its place.
+    pub(crate) fn forget(&self, stale: &Statement) {
+        let mut kept = self.kept();
+        let entry = kept.by_text.get(&stale.sql);
+        if entry.is_some_and(|entry| entry.statement.id == stale.id) {
+            kept.remove(&stale.sql);
+        }
+    }
+
+    /// The ids of all descriptions.
+    pub(crate) fn ids(&self) -> Vec<u64> {
+        let kept = self.kept();
+        let entries = kept.by_text.values();
+        entries.map(|entry| entry.statement.id).collect()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn ty(&self, oid: u32) -> Option<Type> {
+        Type::from_oid(oid).or_else(|| {
+            self.types
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(&oid)
+                .cloned()
+        })
+    }
+
+    pub(crate) fn keep_type(&self, ty: Type) {
+        self.types
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(ty.oid(), ty);
+    }
+
+    /// Drops all types that were looked up: labels or attributes may have changed.
+    pub(crate) fn forget_types(&self) {
+        self.types
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statement(sql: &str) -> Arc<Statement> {
+        let id = Statement::next_id();
+        Arc::new(Statement::new(id, sql, Vec::new(), Arc::default()))
+    }
+
+    #[test]
+    fn the_least_recently_used_descriptions_make_room() {
+        let catalog = Catalog::new(2);
+        catalog.keep(statement("one"));
+        catalog.keep(statement("two"));
+        assert!(catalog.statement("one").is_some());
+        catalog.keep(statement("three"));
+        assert!(catalog.statement("two").is_none());
+        assert!(catalog.statement("one").is_some() && catalog.statement("three").is_some());
+    }
+
+    #[test]
+    fn long_texts_make_room_by_their_bytes() {
+        let catalog = Catalog::new(1000);
+        let text = |number: usize| format!("{number:02}{}", "x".repeat(LONG - 2));
+        for number in 0..30 {
+            catalog.keep(statement(&text(number)));
+            // The same text again takes no more room.
+            catalog.keep(statement(&text(number)));
+        }
+        let held = (catalog.ids().len(), catalog.kept().text_bytes);
+        assert_eq!(held, (16, TEXT_MAX));
+        assert!(catalog.statement(&text(29)).is_some() && catalog.statement(&text(13)).is_none());
+        catalog.keep(statement(&"y".repeat(LONG + 1)));
+        assert_eq!(
+            catalog.ids().len(),
+            16,
+            "what is too long pushes nothing out"
+        );
+    }
+}

@@ -1,0 +1,5 @@
+use uuid::Uuid;
+
+use super::foreign;
+
+foreign!(Uuid);
