@@ -1,1 +1,87 @@
-//! Placeholder.
+//! The data layer between a Rust service and PostgreSQL: one handle with pooled connections,
+//! queries, transactions and typed rows, that stays correct when futures are dropped, sockets die
+//! and servers restart.
+//!
+//! ```no_run
+//! use aquifer::{Db, Error, Session};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Error> {
+//!     let db = Db::connect("postgres://localhost/app").await?;
+//!     db.execute("create table if not exists users (id bigserial primary key, name text not null)", ()).await?;
+//!     let id: i64 = db.query_value("insert into users (name) values ($1) returning id", ("John",)).await?;
+//!     let names: Vec<String> = db.query_column("select name from users where id = $1", (id,)).await?;
+//!     println!("{id}: {names:?}");
+//!     db.close().await
+//! }
+//! ```
+//!
+//! | I want … | use … |
+//! |---|---|
+//! | to connect | [`Db::connect`]; clone the [`Db`] wherever it is needed |
+//! | to set limits and time-outs | [`Config`] |
+//! | rows as structs | `#[derive(`[`FromRow`]`)]` and [`Session::query_as`] |
+//! | one row, perhaps one row, one value, one column | [`Session::query_one`], [`query_opt`](Session::query_opt), [`query_value`](Session::query_value), [`query_column`](Session::query_column) |
+//! | to change rows | [`Session::execute`]; several statements in one go: [`Session::batch`] |
+//! | all or nothing, run again after a serialization failure | [`Db::with_transaction`] |
+//! | a transaction that I end myself | [`Db::begin`] |
+//! | notifications | [`Db::listen`] |
+//! | a connection to myself, for session state | [`Db::dedicated`] |
+//! | start-up, health and shutdown of a service | [`DatabaseManager`] |
+//! | a database without installing a service | `Embedded::start` (feature `embedded`, on by default) |
+//! | to know what to do about an error | [`Error::kind`], [`Error::retry`], and its text |
+//!
+//! # When things fail
+//! - A dropped future leaks nothing: its connection is put in order by a task within 2 s, or closed.
+//!   What it may leave behind in the database is said under `# Cancel safety` at each method.
+//! - A statement is sent again only where that is safe: nothing was sent, or it only reads. A write
+//!   whose answer was lost is [`ErrorKind::Unknown`], never repeated.
+//! - COMMIT of a transaction that failed before is an error, not a success.
+//! - Every call ends at its deadline (`query_timeout`), every wait for a connection at
+//!   `acquire_timeout`; the errors say what was waited for, the numbers, and the remedy.
+//! - Parameter values and passwords are in no error, event or log line.
+
+mod clock;
+mod config;
+mod db;
+mod deadline;
+mod dedicated;
+mod error;
+mod execute;
+mod listener;
+mod manager;
+mod observe;
+mod pool;
+mod session;
+mod statement;
+mod tasks;
+mod transaction;
+
+#[cfg(feature = "embedded")]
+pub use aquifer_embedded::{self as embedded, Embedded};
+pub use aquifer_wire::types;
+pub use aquifer_wire::{ColumnIndex, DatabaseError, Notification, Row, Secret, SqlState};
+
+pub mod row {
+    //! How rows are read into types; what `#[derive(FromRow)]` builds on.
+
+    pub use aquifer_wire::{Column, Columns, Error, FromRow, Mapping, RowReader};
+}
+
+pub use crate::config::{Advanced, Config, Origin};
+pub use crate::db::{Db, Shutdown};
+pub use crate::dedicated::Dedicated;
+pub use crate::error::{Error, ErrorKind, Retry};
+pub use crate::listener::{Heard, Listener};
+pub use crate::manager::{DatabaseManager, Service, ServiceHealth, Status};
+pub use crate::observe::{
+    ConnectionLost, ConnectionOpened, Observer, QueryFinished, TransactionFinished,
+};
+pub use crate::pool::{Holder, PoolStatus};
+pub use crate::session::{Session, SessionFuture};
+#[doc(hidden)]
+pub use crate::statement::count_placeholders;
+pub use crate::statement::{AssertSafe, Batch, RawSql, Sql, SqlText};
+pub use crate::transaction::{Isolation, Transaction, TransactionOptions};
+pub use aquifer_macros::{Decode, Encode, FromRow};
+pub use aquifer_wire::FromRow;

@@ -1,0 +1,53 @@
+//! What the service does; it knows no SQL and no HTTP.
+
+use std::sync::Arc;
+
+use aquifer::Db;
+
+use crate::failure::Failure;
+use crate::repositories::{Account, AccountRepository, TransferRepository};
+
+pub(crate) struct Bank {
+    db: Db,
+    accounts: Arc<dyn AccountRepository>,
+    transfers: Arc<dyn TransferRepository>,
+}
+
+impl Bank {
+    pub(crate) fn new(
+        db: Db,
+        accounts: Arc<dyn AccountRepository>,
+        transfers: Arc<dyn TransferRepository>,
+    ) -> Self {
+        Self {
+            db,
+            accounts,
+            transfers,
+        }
+    }
+
+    pub(crate) async fn open(&self, owner: String, balance: i64) -> Result<Account, Failure> {
+        Ok(self.accounts.open(owner, balance).await?)
+    }
+
+    pub(crate) async fn account(&self, id: i64) -> Result<Account, Failure> {
+        self.accounts.find(id).await?.ok_or(Failure::NotFound)
+    }
+
+    /// Both repositories work on the same `Db`, so their calls join the transaction: all of it
+    /// happens, or nothing.
+    pub(crate) async fn transfer(&self, from: i64, to: i64, amount: i64) -> Result<i64, Failure> {
+        self.db
+            .with_transaction(async |_| {
+                // The lower number first, so that two transfers never wait for each other.
+                let mut changes = [(from, -amount), (to, amount)];
+                changes.sort_unstable();
+                for (id, change) in changes {
+                    let changed = self.accounts.change(id, change).await?;
+                    changed.ok_or(Failure::NotFound)?;
+                }
+                Ok(self.transfers.record(from, to, amount).await?)
+            })
+            .await
+    }
+}

@@ -1,0 +1,93 @@
+//! A small JSON API: handlers know a service, the service knows repositories by their traits, and
+//! only the repositories know SQL. Everything is injected here, in `main`.
+//!
+//! ```sh
+//! cargo run --package aquifer --example axum_service             # serves until Ctrl-C
+//! cargo run --package aquifer --example axum_service -- --once   # asks each route itself, then ends
+//! ```
+//!
+//! It ends by itself too where standard input is no terminal. It runs on a private PostgreSQL, or on
+//! the one that `DATABASE_URL` names, where it leaves the tables `accounts` and `transfers`. `PORT`
+//! is the port on 127.0.0.1; default 3000, and any free one with `--once`.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a service reads its environment and spawns, and an example prints what it does"
+)]
+
+mod api;
+mod bank;
+mod failure;
+mod repositories;
+mod visit;
+
+use std::env;
+use std::error::Error;
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aquifer::{Config, DatabaseManager, Embedded, Session};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::bank::Bank;
+use crate::repositories::{PostgresAccounts, PostgresTransfers, TABLES};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let once = env::args().any(|argument| argument == "--once") || !io::stdin().is_terminal();
+    let (url, server) = match env::var("DATABASE_URL") {
+        Ok(url) => (url, None),
+        Err(_) => {
+            let server = tokio::task::spawn_blocking(Embedded::start).await??;
+            (server.url(), Some(server))
+        }
+    };
+    let config = Config::from_url(url)?
+        .application_name("axum_service")
+        // Whoever finds no connection within this time is told to come back later (503).
+        .acquire_timeout(Duration::from_secs(1));
+    let manager = Arc::new(DatabaseManager::new(config));
+    manager.initialize().await?;
+    let db = manager.db()?;
+    db.execute_script(TABLES).await?;
+
+    let bank = Bank::new(
+        db.clone(),
+        Arc::new(PostgresAccounts::new(db.clone())),
+        Arc::new(PostgresTransfers::new(db.clone())),
+    );
+    let app = api::router(Arc::new(bank), Arc::clone(&manager));
+    let port = env::var("PORT").unwrap_or_else(|_| if once { "0" } else { "3000" }.to_owned());
+    let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await?;
+    let address = listener.local_addr()?;
+    println!("listening on http://{address}");
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(async move {
+        axum::serve(listener, app)
+            .with_graceful_shutdown(async { drop(stopped.await) })
+            .await
+    });
+    let visited = if once {
+        visit::every_route(address, &db).await
+    } else {
+        println!("try: curl -d '{{\"owner\":\"Ann\",\"balance\":100}}' \\");
+        println!("          -H 'content-type: application/json' http://{address}/accounts");
+        Ok(tokio::signal::ctrl_c().await?)
+    };
+
+    // First the requests under way, then the connections that they use.
+    drop(stop);
+    serving.await??;
+    let shutdown = manager.shutdown(Duration::from_secs(10)).await;
+    println!(
+        "closed {} connections, cut off {}",
+        shutdown.closed, shutdown.aborted
+    );
+    if let Some(server) = server {
+        server.stop()?;
+    }
+    visited
+}

@@ -1,0 +1,215 @@
+//! The layer's settings: where they come from, what they may be, and the one check of them all.
+
+mod advanced;
+mod builder;
+mod check;
+mod connection;
+mod environment;
+mod file;
+mod knob;
+mod listing;
+mod origin;
+mod quantity;
+mod redis;
+mod text;
+
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aquifer_wire::Secret;
+
+pub use self::advanced::Advanced;
+use self::environment::Environment;
+pub use self::origin::Origin;
+use self::origin::Sourced;
+use crate::Error;
+use crate::observe::Observer;
+
+/// Asks for the password of one connection.
+pub(crate) type PasswordProvider = Arc<dyn Fn() -> PasswordFuture + Send + Sync>;
+
+/// The answer of a [`PasswordProvider`].
+pub(crate) type PasswordFuture =
+    Pin<Box<dyn Future<Output = Result<Secret, Box<dyn StdError + Send + Sync>>> + Send>>;
+
+/// How to reach the servers and how much to ask of them.
+///
+/// Each value is the program's (by the methods here), else the environment's, else the file's,
+/// else the default, and remembers which. [`load`](Self::load) reads them all. A bad value is
+/// refused with its name and its source, never replaced by another. `Debug` and
+/// [`values`](Self::values) mask passwords, and no error repeats a text that may hold one.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use aquifer::Config;
+///
+/// let config = Config::load()?.query_timeout(Duration::from_secs(10));
+/// # Ok::<(), aquifer::Error>(())
+/// ```
+///
+/// # Knobs
+/// Times are whole numbers with a unit: `500ms`, `5s`, `2m`, `1h`. Each method says what the knob
+/// is for and when to leave it alone.
+///
+/// | knob | default | range | variable |
+/// |---|---|---|---|
+/// | [`url`](Self::url) | required | libpq URL or `key=value` pairs | `DATABASE_URL` |
+/// | [`redis_url`](Self::redis_url) | none | URL | `REDIS_URL` |
+/// | [`connections_max`](Self::connections_max) | 10 | 1 to 10000 | `AQUIFER_CONNECTIONS_MAX` |
+/// | [`acquire_timeout`](Self::acquire_timeout) | 5s | 1ms to 1h | `AQUIFER_ACQUIRE_TIMEOUT` |
+/// | [`query_timeout`](Self::query_timeout) | 30s | 1ms to 24h | `AQUIFER_QUERY_TIMEOUT` |
+/// | [`connect_timeout`](Self::connect_timeout) | 5s | 1ms to 1h | `AQUIFER_CONNECT_TIMEOUT` |
+/// | [`application_name`](Self::application_name) | `aquifer` | 1 to 63 ASCII characters | `AQUIFER_APPLICATION_NAME` |
+/// | [`sslrootcert`](Self::sslrootcert) | the system's | path or `system` | `AQUIFER_SSLROOTCERT` |
+/// | [`advanced.lanes`](Advanced::lanes) | 2 | 0 to 4 | `AQUIFER_ADVANCED_LANES` |
+/// | [`advanced.waiters_max`](Advanced::waiters_max) | 1000 | 1 to 1000000 | `AQUIFER_ADVANCED_WAITERS_MAX` |
+/// | [`advanced.attempts_max`](Advanced::attempts_max) | 3 | 1 to 100 | `AQUIFER_ADVANCED_ATTEMPTS_MAX` |
+/// | [`advanced.commit_timeout`](Advanced::commit_timeout) | 30s | 1ms to 1h | `AQUIFER_ADVANCED_COMMIT_TIMEOUT` |
+/// | [`advanced.shutdown_timeout`](Advanced::shutdown_timeout) | 10s | 1ms to 1h | `AQUIFER_ADVANCED_SHUTDOWN_TIMEOUT` |
+/// | [`advanced.statements_max`](Advanced::statements_max) | 256 | 1 to 10000 | `AQUIFER_ADVANCED_STATEMENTS_MAX` |
+/// | [`advanced.requests_max`](Advanced::requests_max) | 4096 | 1 to 1000000 | `AQUIFER_ADVANCED_REQUESTS_MAX` |
+/// | [`advanced.message_max`](Advanced::message_max) | 1073741824 | 65536 to 2147483647 | `AQUIFER_ADVANCED_MESSAGE_MAX` |
+///
+/// `connect_timeout`, `application_name` and `sslrootcert` may stand in the `url` too. There they
+/// count as what the source of the `url` says; a knob from the same source comes before them.
+/// The `PG*` variables of libpq fill in what nothing else sets, when the environment is read.
+///
+/// # File
+/// ```toml
+/// url = "postgresql://app@db.example.com/shop"
+/// connections_max = 20
+/// query_timeout = "10s"
+///
+/// [advanced]
+/// lanes = 3
+/// ```
+#[derive(Clone, Default)]
+pub struct Config {
+    counts: BTreeMap<&'static str, Sourced<u32>>,
+    times: BTreeMap<&'static str, Sourced<Duration>>,
+    texts: BTreeMap<&'static str, Sourced<Secret>>,
+    /// The `PG*` variables, if the environment was read.
+    libpq: BTreeMap<String, Secret>,
+    password: Option<Sourced<PasswordProvider>>,
+    observers: Vec<Arc<dyn Observer>>,
+}
+
+impl Config {
+    /// A configuration with nothing set; neither file nor environment is read.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A configuration with only the [`url`](Self::url) set.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the URL can't be read.
+    #[track_caller]
+    pub fn from_url(url: impl Into<Secret>) -> Result<Self, Error> {
+        let config = Self::new().url(url);
+        config.connection()?;
+        Ok(config)
+    }
+
+    /// Reads a TOML file, and nothing else.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the file can't be read or has a name that
+    /// is unknown or a value of another kind; the text says the line and the remedy.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let mut config = Self::new();
+        file::read(&mut config, path.as_ref())?;
+        config.check_urls()?;
+        Ok(config)
+    }
+
+    /// Reads the environment, and nothing else: see [`with_env`](Self::with_env).
+    ///
+    /// # Errors
+    /// Those of [`with_env`](Self::with_env).
+    pub fn from_env() -> Result<Self, Error> {
+        Self::new().with_env()
+    }
+
+    /// Reads the file that `AQUIFER_CONFIG` names, else `aquifer.toml` in the working directory if
+    /// there is one, and over it the environment.
+    ///
+    /// # Errors
+    /// Those of [`from_file`](Self::from_file) and [`with_env`](Self::with_env), and
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if `AQUIFER_CONFIG` names no file.
+    pub fn load() -> Result<Self, Error> {
+        Self::load_with(&Environment::of_process(), Path::new("aquifer.toml"))
+    }
+
+    /// Sets what the environment says over what is set so far.
+    ///
+    /// Those are the variables that the table above lists, and the `PG*` variables of libpq for
+    /// what nothing else sets, with `USER` as the last resort for the user.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a value is of another kind, or a variable
+    /// that begins with `AQUIFER_` is unknown.
+    pub fn with_env(self) -> Result<Self, Error> {
+        self.with_environment(&Environment::of_process())
+    }
+
+    /// Checks all values, alone and together, without connecting to anything.
+    ///
+    /// Connecting does the same first; this is for programs that want to know earlier.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) names the setting, its source and the
+    /// remedy.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.check().map(|_settings| ())
+    }
+
+    fn load_with(environment: &Environment, usual: &Path) -> Result<Self, Error> {
+        let mut config = Self::new();
+        match environment.config_file()? {
+            Some(path) => file::read(&mut config, &path)?,
+            None if usual.exists() => file::read(&mut config, usual)?,
+            None => {}
+        }
+        config.with_environment(environment)
+    }
+
+    fn with_environment(mut self, environment: &Environment) -> Result<Self, Error> {
+        environment.apply(&mut self)?;
+        self.check_urls()?;
+        Ok(self)
+    }
+
+    /// Refuses URLs that can't be read, for whoever reads them from elsewhere.
+    fn check_urls(&self) -> Result<(), Error> {
+        self.connection()?;
+        self.redis()?;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values = self.values().map(|(name, value, _origin)| (name, value));
+        formatter.debug_map().entries(values).finish()
+    }
+}
+
+/// A refusal of what `origin` gives for `name`; never repeats a text.
+fn refusal(name: &str, origin: &Origin, problem: impl fmt::Display) -> Error {
+    let place = match origin {
+        Origin::Default => String::new(),
+        origin => format!(" ({origin})"),
+    };
+    Error::new(crate::ErrorKind::Config, format!("{name}{place} {problem}"))
+}
+
+#[cfg(test)]
+mod tests;

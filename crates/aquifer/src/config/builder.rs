@@ -1,0 +1,178 @@
+//! The builder: one method per knob, by value; a later call wins, and wins over file and environment.
+
+use std::error::Error as StdError;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aquifer_wire::Secret;
+
+use super::knob::{self, Knob, TextKnob};
+use super::origin::Sourced;
+use super::{Advanced, Config, PasswordProvider};
+use crate::observe::Observer;
+
+impl Config {
+    /// Where PostgreSQL is and how to log in: a URL, or `key=value` pairs, as libpq takes them.
+    ///
+    /// `postgresql://user:password@host1:5432,host2/database?sslmode=verify-full`: several hosts
+    /// are tried in their order; in a user, password or database `@` is written `%40`, `/` `%2F`
+    /// and `%` `%25`. Required, unless `PGHOST` or `PGHOSTADDR` says where the server is.
+    /// Variable: `DATABASE_URL`. A text that can't be read is refused when the configuration is
+    /// used; [`from_url`](Self::from_url) refuses it at once.
+    #[must_use]
+    #[track_caller]
+    pub fn url(self, url: impl Into<Secret>) -> Self {
+        self.with_text(&knob::URL, url, Location::caller())
+    }
+
+    /// Where Redis is: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
+    /// `redis+unix:///directory/socket?db=0`.
+    ///
+    /// Default: none. Checked and kept; nothing connects to it yet. Variable: `REDIS_URL`.
+    #[must_use]
+    #[track_caller]
+    pub fn redis_url(self, url: impl Into<Secret>) -> Self {
+        self.with_text(&knob::REDIS_URL, url, Location::caller())
+    }
+
+    /// Most connections open at once, shared and exclusive together.
+    ///
+    /// Default: 10. Range: 1 to 10,000. Variable: `AQUIFER_CONNECTIONS_MAX`. More is not faster:
+    /// past a few per core of the server, connections only wait for each other there. Raise it if
+    /// calls wait for a connection while the server is idle, and keep the sum over all services
+    /// below the server's `max_connections`.
+    #[must_use]
+    #[track_caller]
+    pub fn connections_max(self, connections: u32) -> Self {
+        self.with_count(&knob::CONNECTIONS_MAX, connections, Location::caller())
+    }
+
+    /// Longest wait for a connection to become free.
+    ///
+    /// Default: 5 s, or `query_timeout` if that is less. Range: 1 ms to 1 h, and at most
+    /// `query_timeout`, which covers this wait too. Variable: `AQUIFER_ACQUIRE_TIMEOUT`. Don't
+    /// raise it to get rid of time-outs under load: callers then wait longer for the same error.
+    #[must_use]
+    #[track_caller]
+    pub fn acquire_timeout(self, limit: Duration) -> Self {
+        self.with_time(&knob::ACQUIRE_TIMEOUT, limit, Location::caller())
+    }
+
+    /// The deadline of one call, counted once from its start: waiting, sending, the server's work
+    /// and retries together.
+    ///
+    /// Default: 30 s. Range: 1 ms to 24 h. Variable: `AQUIFER_QUERY_TIMEOUT`. Don't raise it for
+    /// all because of one long report.
+    #[must_use]
+    #[track_caller]
+    pub fn query_timeout(self, limit: Duration) -> Self {
+        self.with_time(&knob::QUERY_TIMEOUT, limit, Location::caller())
+    }
+
+    /// How long opening one connection to one host may take in all: name look-up, TCP, TLS,
+    /// authentication, until the session is ready.
+    ///
+    /// Default: 5 s. Range: 1 ms to 1 h. Variable: `AQUIFER_CONNECT_TIMEOUT`. Connections are
+    /// opened in the background, so it need not be less than `acquire_timeout`. Don't set it below
+    /// a few times the network's round trip: start-up takes several.
+    #[must_use]
+    #[track_caller]
+    pub fn connect_timeout(self, limit: Duration) -> Self {
+        self.with_time(&knob::CONNECT_TIMEOUT, limit, Location::caller())
+    }
+
+    /// What `pg_stat_activity` and the server's log call this service's sessions.
+    ///
+    /// Default: `aquifer`. Limits: 1 to 63 printable ASCII characters, since the server cuts or
+    /// replaces what goes beyond. Variable: `AQUIFER_APPLICATION_NAME`. Don't put anything
+    /// changing into it, such as a request's number.
+    #[must_use]
+    #[track_caller]
+    pub fn application_name(self, name: impl Into<String>) -> Self {
+        self.with_text(&knob::APPLICATION_NAME, name.into(), Location::caller())
+    }
+
+    /// A PEM file of the authorities whose signature on the server's certificate is trusted, or
+    /// `system` for those of the operating system.
+    ///
+    /// Default: those of the operating system. Variable: `AQUIFER_SSLROOTCERT`. Providers of
+    /// databases with an authority of their own offer the file; set it rather than weakening
+    /// `sslmode`. Leave it alone where connecting works: it replaces the system's authorities.
+    #[must_use]
+    #[track_caller]
+    pub fn sslrootcert(self, file: impl Into<String>) -> Self {
+        self.with_text(&knob::SSLROOTCERT, file.into(), Location::caller())
+    }
+
+    /// The knobs that few services need; see [`Advanced`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use aquifer::Config;
+    ///
+    /// let config = Config::from_url("postgresql://app@db/shop")?
+    ///     .connections_max(20)
+    ///     .advanced(|advanced| advanced.lanes(3).commit_timeout(Duration::from_secs(10)));
+    /// # Ok::<(), aquifer::Error>(())
+    /// ```
+    #[must_use]
+    pub fn advanced(self, change: impl FnOnce(Advanced) -> Advanced) -> Self {
+        change(Advanced(self)).0
+    }
+
+    /// Asks `provider` for the password whenever a connection is opened, for passwords that expire.
+    ///
+    /// It wins over a password in `url` or `PGPASSWORD`. It is given `connect_timeout`, and
+    /// its future may be dropped before it ends. An error or a panic fails that one opening.
+    ///
+    /// ```
+    /// use aquifer::{Config, Secret};
+    ///
+    /// let config = Config::from_url("postgresql://app@db/shop")?
+    ///     .password_provider(|| async { Ok(Secret::from(std::fs::read_to_string("token")?)) });
+    /// # Ok::<(), aquifer::Error>(())
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn password_provider<F, Fut>(mut self, provider: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Secret, Box<dyn StdError + Send + Sync>>> + Send + 'static,
+    {
+        let provider: PasswordProvider = Arc::new(move || Box::pin(provider()));
+        self.password = Some(Sourced::by(Location::caller(), provider));
+        self
+    }
+
+    /// Sends the layer's events to `observer`, besides those that were added before.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
+    pub(super) fn with_count(mut self, knob: &Knob<u32>, value: u32, caller: Caller) -> Self {
+        self.counts.insert(knob.name, Sourced::by(caller, value));
+        self
+    }
+
+    pub(super) fn with_time(
+        mut self,
+        knob: &Knob<Duration>,
+        value: Duration,
+        caller: Caller,
+    ) -> Self {
+        self.times.insert(knob.name, Sourced::by(caller, value));
+        self
+    }
+
+    fn with_text(mut self, knob: &TextKnob, value: impl Into<Secret>, caller: Caller) -> Self {
+        self.texts
+            .insert(knob.name, Sourced::by(caller, value.into()));
+        self
+    }
+}
+
+type Caller = &'static Location<'static>;

@@ -1,0 +1,162 @@
+//! The one place that refuses values: what passes is a [`Settings`], which nothing checks again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aquifer_wire as wire;
+
+use super::knob::{self, Knob};
+use super::origin::Sourced;
+use super::quantity::Quantity;
+use super::{Config, Origin, PasswordProvider, refusal};
+use crate::Error;
+use crate::observe::Observer;
+
+/// Settings that have been checked, alone and together.
+pub(crate) struct Settings {
+    pub(crate) wire: wire::Config,
+    pub(crate) password: Option<PasswordProvider>,
+    /// For each host, and for the password provider.
+    pub(crate) connect_timeout: Duration,
+    pub(crate) connections_max: usize,
+    /// Less than `connections_max`.
+    pub(crate) lanes: usize,
+    pub(crate) waiters_max: usize,
+    pub(crate) attempts_max: u32,
+    /// At most `query_timeout`.
+    pub(crate) acquire_timeout: Duration,
+    pub(crate) query_timeout: Duration,
+    pub(crate) commit_timeout: Duration,
+    pub(crate) shutdown_timeout: Duration,
+    pub(crate) statements_max: usize,
+    pub(crate) requests_max: usize,
+    pub(crate) message_max: usize,
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
+}
+
+impl Config {
+    /// Turns what was given into settings that hold.
+    pub(crate) fn check(&self) -> Result<Settings, Error> {
+        let connections_max = self.count(&knob::CONNECTIONS_MAX)?;
+        let query_timeout = self.time(&knob::QUERY_TIMEOUT)?;
+        self.redis()?;
+        Ok(Settings {
+            wire: self.connection()?.check()?,
+            password: self
+                .password
+                .as_ref()
+                .map(|password| Arc::clone(&password.value)),
+            connect_timeout: self.connection()?.connect_timeout().0,
+            connections_max: size(connections_max),
+            lanes: size(self.lanes(connections_max)?),
+            waiters_max: size(self.count(&knob::WAITERS_MAX)?),
+            attempts_max: self.count(&knob::ATTEMPTS_MAX)?,
+            acquire_timeout: self.acquire(query_timeout)?,
+            query_timeout,
+            commit_timeout: self.time(&knob::COMMIT_TIMEOUT)?,
+            shutdown_timeout: self.time(&knob::SHUTDOWN_TIMEOUT)?,
+            statements_max: size(self.count(&knob::STATEMENTS_MAX)?),
+            requests_max: size(self.count(&knob::REQUESTS_MAX)?),
+            message_max: size(self.count(&knob::MESSAGE_MAX)?),
+            observers: self.observers.clone(),
+        })
+    }
+
+    /// The value of a number, with its default, before it is checked.
+    pub(super) fn count_unchecked(&self, knob: &Knob<u32>) -> (u32, Origin) {
+        let default = match knob.name {
+            name if name == knob::LANES.name => {
+                let (connections_max, _) = self.count_unchecked(&knob::CONNECTIONS_MAX);
+                knob.default.min(connections_max / 2)
+            }
+            _ => knob.default,
+        };
+        given(&self.counts, knob, default)
+    }
+
+    /// The value of a time, with its default, before it is checked.
+    pub(super) fn time_unchecked(&self, knob: &Knob<Duration>) -> (Duration, Origin) {
+        let default = match knob.name {
+            name if name == knob::ACQUIRE_TIMEOUT.name => {
+                let (query_timeout, _) = self.time_unchecked(&knob::QUERY_TIMEOUT);
+                knob.default.min(query_timeout)
+            }
+            _ => knob.default,
+        };
+        given(&self.times, knob, default)
+    }
+
+    fn count(&self, knob: &Knob<u32>) -> Result<u32, Error> {
+        let (value, origin) = self.count_unchecked(knob);
+        knob.check(value, &origin)
+    }
+
+    fn time(&self, knob: &Knob<Duration>) -> Result<Duration, Error> {
+        let (value, origin) = self.time_unchecked(knob);
+        knob.check(value, &origin)
+    }
+
+    fn lanes(&self, connections_max: u32) -> Result<u32, Error> {
+        let lanes = self.count(&knob::LANES)?;
+        if lanes < connections_max {
+            return Ok(lanes);
+        }
+        let problem = format!(
+            "is {lanes}, but must be less than connections_max, which is {connections_max}, so \
+             that a connection stays for writes and transactions; lower the one or raise the other"
+        );
+        Err(refusal(
+            knob::LANES.name,
+            &self.count_unchecked(&knob::LANES).1,
+            problem,
+        ))
+    }
+
+    fn acquire(&self, query_timeout: Duration) -> Result<Duration, Error> {
+        let acquire_timeout = self.time(&knob::ACQUIRE_TIMEOUT)?;
+        if acquire_timeout <= query_timeout {
+            return Ok(acquire_timeout);
+        }
+        let problem = format!(
+            "is {}, but must be at most query_timeout, which is {} and covers it; lower the one \
+             or raise the other",
+            acquire_timeout.written(),
+            query_timeout.written()
+        );
+        let (_, origin) = self.time_unchecked(&knob::ACQUIRE_TIMEOUT);
+        Err(refusal(knob::ACQUIRE_TIMEOUT.name, &origin, problem))
+    }
+}
+
+fn given<T: Copy>(
+    values: &BTreeMap<&'static str, Sourced<T>>,
+    knob: &Knob<T>,
+    default: T,
+) -> (T, Origin) {
+    match values.get(knob.name) {
+        Some(given) => (given.value, given.origin.clone()),
+        None => (default, Origin::Default),
+    }
+}
+
+impl<T: Quantity> Knob<T> {
+    /// Refuses what is out of range.
+    pub(super) fn check(&self, value: T, origin: &Origin) -> Result<T, Error> {
+        if (self.least..=self.most).contains(&value) {
+            return Ok(value);
+        }
+        let problem = format!(
+            "is {}, but must be {}; leave it out for the default, {}",
+            value.written(),
+            self.range(),
+            self.default.written()
+        );
+        Err(refusal(self.name, origin, problem))
+    }
+}
+
+/// No platform with a tokio has a `usize` of less than 32 bits.
+fn size(count: u32) -> usize {
+    count as usize
+}

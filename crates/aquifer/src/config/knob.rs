@@ -1,0 +1,125 @@
+//! Every knob, one entry each: its name, default and limits. All else is derived from these.
+
+use std::time::Duration;
+
+use super::quantity::Quantity;
+
+/// A number or a time that can be set.
+///
+/// The builder, the file, the environment, the check and the listing all go by this entry.
+#[derive(Debug)]
+pub(super) struct Knob<T: 'static> {
+    /// As in a file; a dot stands before what is in its section `advanced`.
+    pub(super) name: &'static str,
+    /// Unless [`Config::check`](super::Config::check) derives it from other knobs, as it says there.
+    pub(super) default: T,
+    pub(super) least: T,
+    pub(super) most: T,
+}
+
+/// A text that can be set; what it may be is checked where it is used.
+#[derive(Debug)]
+pub(super) struct TextKnob {
+    pub(super) name: &'static str,
+}
+
+/// A knob of any type.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum AnyKnob {
+    Count(&'static Knob<u32>),
+    Time(&'static Knob<Duration>),
+    Text(&'static TextKnob),
+}
+
+pub(super) static URL: TextKnob = TextKnob { name: "url" };
+pub(super) static REDIS_URL: TextKnob = TextKnob { name: "redis_url" };
+pub(super) static CONNECTIONS_MAX: Knob<u32> = count("connections_max", 10, 1, 10_000);
+pub(super) static ACQUIRE_TIMEOUT: Knob<Duration> = time("acquire_timeout", 5, 3600);
+pub(super) static QUERY_TIMEOUT: Knob<Duration> = time("query_timeout", 30, 24 * 3600);
+pub(super) static CONNECT_TIMEOUT: Knob<Duration> = time("connect_timeout", 5, 3600);
+pub(super) static APPLICATION_NAME: TextKnob = TextKnob {
+    name: "application_name",
+};
+pub(super) static SSLROOTCERT: TextKnob = TextKnob {
+    name: "sslrootcert",
+};
+
+pub(super) static LANES: Knob<u32> = count("advanced.lanes", 2, 0, 4);
+pub(super) static WAITERS_MAX: Knob<u32> = count("advanced.waiters_max", 1000, 1, 1_000_000);
+pub(super) static ATTEMPTS_MAX: Knob<u32> = count("advanced.attempts_max", 3, 1, 100);
+pub(super) static COMMIT_TIMEOUT: Knob<Duration> = time("advanced.commit_timeout", 30, 3600);
+pub(super) static SHUTDOWN_TIMEOUT: Knob<Duration> = time("advanced.shutdown_timeout", 10, 3600);
+pub(super) static STATEMENTS_MAX: Knob<u32> = count("advanced.statements_max", 256, 1, 10_000);
+pub(super) static REQUESTS_MAX: Knob<u32> = count("advanced.requests_max", 4096, 1, 1_000_000);
+pub(super) static MESSAGE_MAX: Knob<u32> =
+    count("advanced.message_max", 1 << 30, 1 << 16, (1 << 31) - 1);
+
+/// All knobs, the essential ones first, in the order in which they are listed.
+pub(super) static ALL: [AnyKnob; 16] = [
+    AnyKnob::Text(&URL),
+    AnyKnob::Text(&REDIS_URL),
+    AnyKnob::Count(&CONNECTIONS_MAX),
+    AnyKnob::Time(&ACQUIRE_TIMEOUT),
+    AnyKnob::Time(&QUERY_TIMEOUT),
+    AnyKnob::Time(&CONNECT_TIMEOUT),
+    AnyKnob::Text(&APPLICATION_NAME),
+    AnyKnob::Text(&SSLROOTCERT),
+    AnyKnob::Count(&LANES),
+    AnyKnob::Count(&WAITERS_MAX),
+    AnyKnob::Count(&ATTEMPTS_MAX),
+    AnyKnob::Time(&COMMIT_TIMEOUT),
+    AnyKnob::Time(&SHUTDOWN_TIMEOUT),
+    AnyKnob::Count(&STATEMENTS_MAX),
+    AnyKnob::Count(&REQUESTS_MAX),
+    AnyKnob::Count(&MESSAGE_MAX),
+];
+
+const fn count(name: &'static str, default: u32, least: u32, most: u32) -> Knob<u32> {
+    Knob {
+        name,
+        default,
+        least,
+        most,
+    }
+}
+
+/// A time of `default` seconds, from 1 ms to `most` seconds.
+const fn time(name: &'static str, default: u64, most: u64) -> Knob<Duration> {
+    Knob {
+        name,
+        default: Duration::from_secs(default),
+        least: Duration::from_millis(1),
+        most: Duration::from_secs(most),
+    }
+}
+
+impl<T: Quantity> Knob<T> {
+    /// What it takes, for people.
+    pub(super) fn range(&self) -> String {
+        format!(
+            "{} from {} to {}",
+            T::KIND,
+            self.least.written(),
+            self.most.written()
+        )
+    }
+}
+
+impl AnyKnob {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Count(knob) => knob.name,
+            Self::Time(knob) => knob.name,
+            Self::Text(knob) => knob.name,
+        }
+    }
+
+    /// The environment variable that sets it.
+    pub(super) fn variable(self) -> String {
+        match self.name() {
+            "url" => "DATABASE_URL".to_owned(),
+            "redis_url" => "REDIS_URL".to_owned(),
+            name => format!("AQUIFER_{}", name.to_uppercase().replace('.', "_")),
+        }
+    }
+}

@@ -1,0 +1,384 @@
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aquifer_wire::Reply;
+
+use crate::Error;
+use crate::config::Config;
+use crate::deadline::Deadline;
+use crate::dedicated::Dedicated;
+use crate::execute::{self, Engine};
+use crate::listener::Listener;
+use crate::observe::Observers;
+use crate::pool::{Connector, Holder, Limits, Pool, PoolStatus};
+use crate::session::{Session, sealed};
+use crate::statement::{Batch, Call};
+use crate::tasks::Tasks;
+use crate::transaction::{self, Transaction, TransactionOptions};
+
+/// The handle on one database: cheap to clone, safe to share, everything goes through it.
+///
+/// Reads outside of transactions share a few connections: SELECT, WITH, VALUES, TABLE and SHOW that
+/// call no volatile function by name. Several callers' reads may travel as one group, in which
+/// `now()` is the same for all, though each sees what was committed before it. These sessions are
+/// read-only, and `transaction_read_only` says so there; a write that a view or a function hides is
+/// refused by the server, and then done on a connection of its own, now and in future. What a
+/// view hides and the server lets pass (a session's advisory lock, `set_config`) stays with the
+/// shared session: give such a view to [`dedicated`](Self::dedicated).
+///
+/// Other calls get a connection of their own for their time. What a statement leaves in the session
+/// (SET, LISTEN, temporary tables, prepared statements, session locks) is undone before the next
+/// caller gets it, unless a function or procedure does so unseen.
+///
+/// Inside the closure of [`with_transaction`](Self::with_transaction), calls on the same `Db` join
+/// that transaction; [`detached`](Self::detached) does not.
+///
+/// ```no_run
+/// # use aquifer::{Db, Error, Session};
+/// # async fn example() -> Result<(), Error> {
+/// let db = Db::connect("postgres://localhost/app").await?;
+/// let names: Vec<String> = db.query_column("select name from users", ()).await?;
+/// db.close().await
+/// # }
+/// ```
+#[doc(alias("ConnectionWrapper", "Pool", "Client"))]
+#[derive(Clone)]
+pub struct Db {
+    engine: Arc<Engine>,
+    shutdown_timeout: Duration,
+    detached: bool,
+}
+
+/// How long tasks get to notice that their connections were closed.
+const TASKS_END: Duration = Duration::from_millis(100);
+
+/// What a shutdown did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shutdown {
+    /// Connections that were idle or came back in time, and were closed.
+    pub closed: usize,
+    /// Connections that were still in use at the deadline and were cut.
+    pub aborted: usize,
+    /// Callers that waited for a connection and were refused.
+    pub refused: usize,
+}
+
+impl Db {
+    /// Opens a pool on the database at `url`, with defaults for everything else.
+    ///
+    /// The first connection is opened at once, so that a wrong address or password shows here.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) when the URL can't be used,
+    /// [`Connection`](crate::ErrorKind::Connection),
+    /// [`Authentication`](crate::ErrorKind::Authentication), [`Tls`](crate::ErrorKind::Tls) or
+    /// [`Timeout`](crate::ErrorKind::Timeout) when the server can't be used; a retry is safe.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what was opened.
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        Self::connect_with(&Config::from_url(url)?).await
+    }
+
+    /// Opens a pool as `config` says.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with(config: &Config) -> Result<Self, Error> {
+        let settings = config.check()?;
+        let tasks = Arc::new(Tasks::default());
+        let observers = Observers::new(&settings.observers);
+        let limits = Limits {
+            lanes: settings.lanes,
+            connections_max: settings.connections_max,
+            acquire_timeout: settings.acquire_timeout,
+            waiters_max: settings.waiters_max,
+        };
+        let mut wire = aquifer_wire::Limits::default();
+        wire.message_max = settings.message_max;
+        wire.requests_max = settings.requests_max;
+        wire.statements_max = settings.statements_max;
+        let connector = Connector::new(
+            settings.wire,
+            wire,
+            settings.password,
+            settings.connect_timeout,
+        );
+        let pool = Pool::start(connector, limits, &tasks, observers.clone()).await?;
+        let engine = Arc::new(Engine {
+            pool,
+            tasks,
+            observers,
+            query_timeout: settings.query_timeout,
+            commit_timeout: settings.commit_timeout,
+            attempts_max: settings.attempts_max,
+        });
+        Ok(Self {
+            engine,
+            shutdown_timeout: settings.shutdown_timeout,
+            detached: false,
+        })
+    }
+
+    /// Begins a transaction; dropping its handle rolls it back.
+    ///
+    /// Within a transaction of this `Db` (see [`with_transaction`](Self::with_transaction)) it opens
+    /// a savepoint.
+    ///
+    /// # Errors
+    /// As [`Session`]; nothing has happened then, so a retry is safe.
+    ///
+    /// # Cancel safety
+    /// Dropping the future rolls back and puts the connection in order.
+    #[track_caller]
+    pub fn begin(&self) -> impl Future<Output = Result<Transaction, Error>> + Send + use<> {
+        self.begin_with(TransactionOptions::new())
+    }
+
+    /// Begins a transaction with an isolation level, read-only or deferrable.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin); [`Usage`](crate::ErrorKind::Usage) within a transaction of this
+    /// `Db` that promises less, since a savepoint can't have more.
+    ///
+    /// # Cancel safety
+    /// As [`begin`](Self::begin).
+    #[track_caller]
+    pub fn begin_with(
+        &self,
+        options: TransactionOptions,
+    ) -> impl Future<Output = Result<Transaction, Error>> + Send + use<> {
+        let location = Location::caller();
+        let db = self.clone();
+        async move {
+            match db.ambient() {
+                Some(ambient) => ambient.nested(options, location).await,
+                None => Transaction::start(&db.engine, options, location).await,
+            }
+        }
+    }
+
+    /// Runs `f` in a transaction: committed when it returns `Ok`, rolled back when it returns `Err`.
+    ///
+    /// The whole closure is run again, at most `attempts_max` times in all, when the server asks for
+    /// it (40001, 40P01) or the connection is lost before COMMIT; so it must not do what can't be
+    /// done twice. Calls on the same `Db` inside join the transaction: those of `f` itself, not of
+    /// tasks it spawns. Several at once (`join!`) share the one connection and run one after another.
+    /// Within a transaction of this `Db` it is a savepoint, and is not run again by itself.
+    ///
+    /// # Errors
+    /// What `f` returns; besides those of [`begin`](Self::begin) and [`Transaction::commit`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future rolls back, unless COMMIT was begun, which is then carried out.
+    ///
+    /// ```no_run
+    /// # use aquifer::{Db, Error, Session};
+    /// # async fn example(db: &Db) -> Result<(), Error> {
+    /// let id: i64 = db
+    ///     .with_transaction(async |tx| {
+    ///         let id: i64 = tx
+    ///             .query_value("insert into users (name) values ($1) returning id", ("John",))
+    ///             .await?;
+    ///         tx.execute("insert into profiles (user_id, bio) values ($1, $2)", (id, "Hello")).await?;
+    ///         Ok::<_, Error>(id)
+    ///     })
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    #[doc(alias("withTransaction", "transaction"))]
+    #[track_caller]
+    pub fn with_transaction<T, E, F, Fut>(&self, f: F) -> impl Future<Output = Result<T, E>> + Send
+    where
+        F: FnMut(Transaction) -> Fut + Send,
+        Fut: Future<Output = Result<T, E>> + Send,
+        T: Send,
+        E: From<Error> + Send,
+    {
+        self.with_transaction_options(TransactionOptions::new(), f)
+    }
+
+    /// Runs `f` in a transaction with an isolation level, read-only or deferrable.
+    ///
+    /// # Errors
+    /// As [`with_transaction`](Self::with_transaction); [`Usage`](crate::ErrorKind::Usage) as
+    /// [`begin_with`](Self::begin_with).
+    ///
+    /// # Cancel safety
+    /// As [`with_transaction`](Self::with_transaction).
+    #[track_caller]
+    pub fn with_transaction_options<T, E, F, Fut>(
+        &self,
+        options: TransactionOptions,
+        f: F,
+    ) -> impl Future<Output = Result<T, E>> + Send
+    where
+        F: FnMut(Transaction) -> Fut + Send,
+        Fut: Future<Output = Result<T, E>> + Send,
+        T: Send,
+        E: From<Error> + Send,
+    {
+        let location = Location::caller();
+        let db = self.clone();
+        async move {
+            let outer = db.ambient();
+            transaction::with_transaction(&db.engine, outer, options, location, f).await
+        }
+    }
+
+    /// One connection for session state: settings, temporary tables, advisory locks.
+    ///
+    /// # Errors
+    /// As [`Session`]: [`Acquire`](crate::ErrorKind::Acquire) and
+    /// [`Closed`](crate::ErrorKind::Closed).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    #[track_caller]
+    pub fn dedicated(&self) -> impl Future<Output = Result<Dedicated, Error>> + Send + use<> {
+        let location = Location::caller();
+        let engine = Arc::clone(&self.engine);
+        async move { Dedicated::open(&engine, location).await }
+    }
+
+    /// Listens to NOTIFY on these channels; names are taken literally, case and all.
+    ///
+    /// The listener holds one exclusive connection until it is dropped; a shutdown closes it.
+    ///
+    /// # Errors
+    /// As [`dedicated`](Self::dedicated); [`Usage`](crate::ErrorKind::Usage) without any name, and
+    /// for one that PostgreSQL would not take whole.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    #[track_caller]
+    pub fn listen<C: Into<String>>(
+        &self,
+        channels: impl IntoIterator<Item = C>,
+    ) -> impl Future<Output = Result<Listener, Error>> + Send {
+        let location = Location::caller();
+        let engine = Arc::clone(&self.engine);
+        let channels: Vec<String> = channels.into_iter().map(Into::into).collect();
+        async move { Listener::open(&engine, channels, location).await }
+    }
+
+    /// The same database without the transaction that this task may be in: its calls take
+    /// connections of their own.
+    ///
+    /// When transactions hold all exclusive connections (with `connections_max` 1 or 2 there is only
+    /// one), such a call inside one of them waits for itself until `acquire_timeout`.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self {
+            detached: true,
+            ..self.clone()
+        }
+    }
+
+    /// How many connections there are, and what they do.
+    #[must_use]
+    pub fn pool_status(&self) -> PoolStatus {
+        self.engine.pool.status()
+    }
+
+    /// Shuts down within `shutdown_timeout`; every clone of this handle is closed then.
+    ///
+    /// # Errors
+    /// None at present; calls that are refused or cut get their own errors.
+    ///
+    /// # Cancel safety
+    /// As [`shutdown`](Self::shutdown).
+    pub async fn close(&self) -> Result<(), Error> {
+        self.shutdown(self.shutdown_timeout).await;
+        Ok(())
+    }
+
+    /// Refuses new calls, lets those under way finish, cuts at the deadline what is left.
+    ///
+    /// At 70 % of `deadline` statements that still run are cancelled. Calling it again returns zeros.
+    ///
+    /// # Cancel safety
+    /// New calls stay refused; what runs is cut when the last handle is dropped.
+    #[doc(alias("shutdownDatabase", "drain"))]
+    pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
+        let hard = Deadline::after(deadline);
+        let soft = Deadline::after(deadline.mul_f64(0.7));
+        let drained = self.engine.pool.drain(soft, hard).await;
+        // All that runs now ends by itself, since every connection is closed.
+        self.engine.tasks.join(hard.or_after(TASKS_END)).await;
+        Shutdown {
+            closed: drained.closed,
+            aborted: drained.aborted,
+            refused: drained.refused,
+        }
+    }
+
+    /// Who holds exclusive connections now, the longest first: for finding leaks.
+    #[must_use]
+    pub fn holders(&self) -> Vec<Holder> {
+        self.engine.pool.holders()
+    }
+
+    /// Background tasks of this handle that run now, one per open connection included.
+    #[must_use]
+    pub fn tasks_running(&self) -> usize {
+        self.engine.tasks.running()
+    }
+
+    fn ambient(&self) -> Option<Transaction> {
+        if self.detached {
+            None
+        } else {
+            transaction::current(&self.engine)
+        }
+    }
+}
+
+impl Session for Db {}
+
+impl sealed::Run for Db {
+    async fn run(&self, call: Call<'_>) -> Result<Reply, Error> {
+        match self.ambient() {
+            Some(ambient) => ambient.run(call).await,
+            None => execute::run(&self.engine, call).await,
+        }
+    }
+
+    async fn run_batch(
+        &self,
+        batch: Batch<'_>,
+        location: &'static Location<'static>,
+    ) -> Result<Vec<Reply>, Error> {
+        match self.ambient() {
+            Some(ambient) => ambient.run_batch(batch, location).await,
+            None => execute::run_batch(&self.engine, batch, location).await,
+        }
+    }
+
+    async fn run_script(
+        &self,
+        sql: &str,
+        location: &'static Location<'static>,
+    ) -> Result<(), Error> {
+        match self.ambient() {
+            Some(ambient) => ambient.run_script(sql, location).await,
+            None => execute::run_script(&self.engine, sql, location).await,
+        }
+    }
+}
+
+impl fmt::Debug for Db {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Db")
+            .field("pool", &self.pool_status())
+            .field("detached", &self.detached)
+            .finish_non_exhaustive()
+    }
+}

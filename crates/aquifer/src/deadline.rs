@@ -1,0 +1,71 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock;
+
+/// The moment by which a call must have ended; made once per call and passed down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    start: Instant,
+    at: Instant,
+}
+
+/// The deadline passed first.
+#[derive(Debug)]
+pub(crate) struct Elapsed;
+
+impl Deadline {
+    pub(crate) fn after(time: Duration) -> Self {
+        let start = clock::now();
+        // Longer than a century is never: adding it could overflow.
+        let century = Duration::from_secs(100 * 365 * 24 * 3600);
+        Self {
+            start,
+            at: start + time.min(century),
+        }
+    }
+
+    pub(crate) fn at(at: Instant) -> Self {
+        let start = clock::now();
+        Self { start, at }
+    }
+
+    /// The earlier of this deadline and `time` from now.
+    pub(crate) fn at_most(self, time: Duration) -> Self {
+        let other = Self::after(time);
+        Self {
+            start: other.start,
+            at: other.at.min(self.at),
+        }
+    }
+
+    /// The later of this deadline and `time` from now.
+    pub(crate) fn or_after(self, time: Duration) -> Self {
+        let other = Self::after(time);
+        Self {
+            start: other.start,
+            at: other.at.max(self.at),
+        }
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        clock::now() - self.start
+    }
+
+    pub(crate) fn left(self) -> Duration {
+        self.at.saturating_duration_since(clock::now())
+    }
+
+    /// Runs `future` until it is done or the deadline passes, which drops it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that bounds a future"
+    )]
+    pub(crate) async fn run<F: Future>(self, future: F) -> Result<F::Output, Elapsed> {
+        // `timeout_at` returns the output of a future that is ready at the deadline.
+        tokio::time::timeout_at(self.at, future)
+            .await
+            .map_err(|_late| Elapsed)
+    }
+}

@@ -1,0 +1,126 @@
+use std::panic::Location;
+use std::sync::Arc;
+
+use aquifer_wire::{Reply, Sharing};
+
+use crate::Error;
+use crate::deadline::Deadline;
+use crate::execute::{Engine, refuse_copy};
+use crate::pool::Checkout;
+use crate::session::{Session, sealed};
+use crate::statement::{Batch, Call};
+
+/// One connection for session state: settings, temporary tables, advisory locks.
+///
+/// It stays checked out until it is dropped, and is reset before anybody else gets it. Statements
+/// run on it as they are, BEGIN and COMMIT included, and are never retried.
+///
+/// ```no_run
+/// # use aquifer::{Db, Error, Session};
+/// # async fn example(db: &Db) -> Result<(), Error> {
+/// let session = db.dedicated().await?;
+/// session.execute("set work_mem = '256MB'", ()).await?;
+/// let total: i64 = session.query_value("select sum(amount)::bigint from sales", ()).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Dedicated {
+    engine: Arc<Engine>,
+    checkout: Checkout,
+}
+
+impl Dedicated {
+    pub(crate) async fn open(
+        engine: &Arc<Engine>,
+        location: &'static Location<'static>,
+    ) -> Result<Self, Error> {
+        let deadline = Deadline::after(engine.query_timeout);
+        let checkout = engine.pool.checkout(deadline, location).await?;
+        checkout.mark_dirty();
+        Ok(Self {
+            engine: Arc::clone(engine),
+            checkout,
+        })
+    }
+
+    /// The server process of this session, as in `pg_stat_activity`.
+    #[must_use]
+    pub fn process_id(&self) -> i32 {
+        self.checkout.client().process_id()
+    }
+
+    /// Runs LISTEN; the session does nothing else from then on.
+    pub(crate) async fn listen(
+        &self,
+        sql: &str,
+        location: &'static Location<'static>,
+    ) -> Result<(), Error> {
+        let request = self.checkout.client().script(sql);
+        self.bounded(sql, location, request).await?;
+        self.checkout.only_listens();
+        Ok(())
+    }
+
+    pub(crate) fn client(&self) -> &aquifer_wire::Client {
+        self.checkout.client()
+    }
+
+    async fn bounded<T>(
+        &self,
+        sql: &str,
+        location: &'static Location<'static>,
+        request: impl Future<Output = Result<T, aquifer_wire::Error>>,
+    ) -> Result<T, Error> {
+        let call = async {
+            let deadline = Deadline::after(self.engine.query_timeout);
+            match deadline.run(request).await {
+                Ok(done) => done.map_err(|error| Error::from_wire(error, true)),
+                Err(_) => {
+                    // Nobody else uses this connection, so the cancel hits this statement only.
+                    let limit = std::time::Duration::from_secs(2);
+                    drop(
+                        Deadline::after(limit)
+                            .run(Box::pin(self.checkout.client().cancel()))
+                            .await,
+                    );
+                    Err(self.engine.timed_out(deadline, sql))
+                }
+            }
+        };
+        self.engine.observed(sql, location, call).await
+    }
+}
+
+impl Session for Dedicated {}
+
+impl sealed::Run for Dedicated {
+    async fn run(&self, call: Call<'_>) -> Result<Reply, Error> {
+        refuse_copy(call.sql)?;
+        let client = self.checkout.client();
+        // Boxed: it holds the way of a new statement, and would be most of this future.
+        let request = Box::pin(client.query(call.sql, call.params, Sharing::Own));
+        self.bounded(call.sql, call.location, request).await
+    }
+
+    async fn run_batch(
+        &self,
+        batch: Batch<'_>,
+        location: &'static Location<'static>,
+    ) -> Result<Vec<Reply>, Error> {
+        let statements = batch.statements()?;
+        for (sql, _) in &statements {
+            refuse_copy(sql)?;
+        }
+        let request = Box::pin(self.checkout.client().batch(&statements, Sharing::Own));
+        self.bounded(&batch.text(), location, request).await
+    }
+
+    async fn run_script(
+        &self,
+        sql: &str,
+        location: &'static Location<'static>,
+    ) -> Result<(), Error> {
+        let request = self.checkout.client().script(sql);
+        self.bounded(sql, location, request).await.map(drop)
+    }
+}

@@ -1,0 +1,316 @@
+//! The path of an autocommit statement, from the call to its result.
+//!
+//! deadline → loop { route → attempt → classify → record; the attempts decide on another lap } →
+//! event. The only retry loop, the only timer of a call.
+
+mod again;
+mod route;
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aquifer_core::backoff;
+use aquifer_core::retry::Intent;
+use aquifer_core::scan;
+use aquifer_wire::{Reply, Sharing, SqlState, Statement};
+
+pub(crate) use self::again::{may_help, may_help_transaction};
+use self::route::Route;
+pub(crate) use self::route::{announce, announce_text, refuse_copy};
+use crate::deadline::Deadline;
+use crate::observe::{Observers, QueryFinished};
+use crate::pool::{Checkout, Pool};
+use crate::statement::{Batch, Call, Prepared};
+use crate::tasks::Tasks;
+use crate::{Error, ErrorKind, Retry, clock};
+
+/// Waits between attempts: full jitter between these.
+const BACKOFF_BASE: Duration = Duration::from_millis(10);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// Holds for the statements that stand under one Sync with it.
+const READ_ONLY: &str = "select pg_catalog.set_config('transaction_read_only', 'on', true)";
+
+/// What runs statements: the pool and the limits of one call.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) pool: Pool,
+    pub(crate) tasks: Arc<Tasks>,
+    pub(crate) observers: Observers,
+    pub(crate) query_timeout: Duration,
+    pub(crate) commit_timeout: Duration,
+    pub(crate) attempts_max: u32,
+}
+
+/// One attempt that failed, and what the statement was known to be.
+struct Failed {
+    error: Error,
+    intent: Intent,
+}
+
+/// Runs one statement, again where that is safe and may help.
+pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error> {
+    let attempt = |deadline, again| attempt(engine, call, deadline, again);
+    laps(engine, call.sql, call.location, attempt).await
+}
+
+/// Makes attempts until one succeeds, no other is safe or may help, or the time is over.
+async fn laps<T, F>(
+    engine: &Engine,
+    sql: &str,
+    location: &'static Location<'static>,
+    attempt: impl Fn(Deadline, bool) -> F,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Failed>>,
+{
+    let deadline = Deadline::after(engine.query_timeout);
+    let mut attempts = 1;
+    let outcome = loop {
+        let error = match deadline.run(attempt(deadline, attempts > 1)).await {
+            Ok(Ok(reply)) => break Ok(reply),
+            Ok(Err(failed)) if attempts < engine.attempts_max && may_retry(&failed, sql) => {
+                failed.error
+            }
+            Ok(Err(failed)) => break Err(say_midway(failed.error, sql)),
+            Err(_) => break Err(engine.timed_out(deadline, sql)),
+        };
+        let delay = backoff::delay(attempts, BACKOFF_BASE, BACKOFF_MAX, clock::random());
+        if delay >= deadline.left() {
+            break Err(error);
+        }
+        attempts += 1;
+        tokio::time::sleep(delay).await;
+    };
+    engine.observers.query_finished(&QueryFinished {
+        sql,
+        elapsed: deadline.elapsed(),
+        attempts,
+        location,
+        error: outcome.as_ref().err(),
+    });
+    outcome
+}
+
+/// Runs the statement once, where it belongs.
+///
+/// A connection that ended rarely ends alone, and its neighbours' end may not have been noticed
+/// yet: an attempt that is made `again` takes only connections that still answer.
+async fn attempt(
+    engine: &Engine,
+    call: Call<'_>,
+    deadline: Deadline,
+    again: bool,
+) -> Result<Reply, Failed> {
+    // A statement that was described and no more (its first caller was dropped, or ran it in a
+    // transaction) is as good as unknown: nobody has decided where it belongs.
+    let known = engine.pool.catalog().statement(call.sql);
+    let known = known.filter(|statement| Route::of(statement).is_some());
+    if let Some(statement) = &known
+        && Route::of(statement) == Some(Route::Shared)
+        && let Some(lane) = engine.pool.lane()
+        && (!again || lane.barrier().await.is_ok())
+    {
+        match lane.run(statement, call.params, Sharing::Shared).await {
+            // A write that the router did not see: the server refused it, and it moves for good.
+            Err(error) if error.sqlstate() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
+                Route::Exclusive.keep(statement);
+            }
+            // The lane is full: a caller waits in the pool's queue, not behind a lane's.
+            Err(error) if error.kind() == aquifer_wire::Kind::Limit => {}
+            // It had ended unnoticed, so nothing was sent.
+            Err(error) if lane.ended().is_some() && !error.sent() => engine.pool.lane_ended(),
+            other => return other.map_err(|error| failed(error, Intent::Read)),
+        }
+    }
+    let checkout = checkout(engine, deadline, call.location, again).await?;
+    let statement = match known {
+        Some(statement) => statement,
+        // Boxed: it happens once per statement, and would be most of each call's future.
+        None => Box::pin(learn(&checkout, call.sql)).await?,
+    };
+    let route = Route::of(&statement).unwrap_or(Route::Exclusive);
+    route.announce(&checkout);
+    if route == Route::Shared {
+        match read(&checkout, call).await {
+            Ok(Some(reply)) => return Ok(reply),
+            Err(error) if error.sqlstate() != Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
+                return Err(failed(error, Intent::Read));
+            }
+            Ok(None) | Err(_) => Route::Exclusive.keep(&statement),
+        }
+    }
+    let outcome = checkout
+        .client()
+        .run(&statement, call.params, Sharing::Own)
+        .await;
+    outcome.map_err(|error| failed(error, Intent::Write))
+}
+
+/// Runs on an exclusive connection what looks like a read, under the guard that a lane has: a view
+/// may hide a write, and only what the server has kept from writing may be sent again.
+async fn read(checkout: &Checkout, call: Call<'_>) -> Result<Option<Reply>, aquifer_wire::Error> {
+    let guarded: [Prepared<'_>; 2] = [(READ_ONLY, &()), (call.sql, call.params)];
+    let mut replies = Box::pin(checkout.client().batch(&guarded, Sharing::Own)).await?;
+    Ok(replies.pop())
+}
+
+async fn checkout(
+    engine: &Engine,
+    deadline: Deadline,
+    location: &'static Location<'static>,
+    again: bool,
+) -> Result<Checkout, Failed> {
+    let checkout = if again {
+        engine.pool.checkout_answering(deadline, location).await
+    } else {
+        engine.pool.checkout(deadline, location).await
+    };
+    checkout.map_err(|error| Failed {
+        error,
+        intent: Intent::Write,
+    })
+}
+
+/// Asks the server about a statement and decides where it belongs, once.
+async fn learn(checkout: &Checkout, sql: &str) -> Result<Arc<Statement>, Failed> {
+    let scan = route::check(sql).map_err(|error| Failed {
+        error,
+        intent: Intent::Write,
+    })?;
+    let statement = checkout
+        .client()
+        .statement(sql, Sharing::Own)
+        .await
+        .map_err(describe_failed)?;
+    if Route::of(&statement).is_none() {
+        let route = route::decide(checkout.client(), &scan)
+            .await
+            .map_err(describe_failed)?;
+        route.keep(&statement);
+    }
+    Ok(statement)
+}
+
+/// Runs several statements in one round trip on an exclusive connection, again where that is safe.
+pub(crate) async fn run_batch(
+    engine: &Engine,
+    batch: Batch<'_>,
+    location: &'static Location<'static>,
+) -> Result<Vec<Reply>, Error> {
+    let statements = batch.statements()?;
+    if statements.is_empty() {
+        return Ok(Vec::new());
+    }
+    let scans: Vec<_> = statements
+        .iter()
+        .map(|(sql, _)| route::check(sql))
+        .collect::<Result<_, _>>()?;
+    let attempt = async |deadline, again| {
+        let checkout = checkout(engine, deadline, location, again).await?;
+        let client = checkout.client();
+        for (sql, _) in &statements {
+            let known = client.statement(sql, Sharing::Own).await;
+            known.map_err(describe_failed)?;
+        }
+        for scan in &scans {
+            announce_text(scan, &checkout);
+        }
+        let outcome = Box::pin(client.batch(&statements, Sharing::Own)).await;
+        outcome.map_err(|error| failed(error, Intent::Write))
+    };
+    laps(engine, &batch.text(), location, attempt).await
+}
+
+/// Runs a script by the simple protocol on an exclusive connection, once.
+pub(crate) async fn run_script(
+    engine: &Engine,
+    sql: &str,
+    location: &'static Location<'static>,
+) -> Result<(), Error> {
+    let script = async {
+        let deadline = Deadline::after(engine.query_timeout);
+        let checkout = engine.pool.checkout(deadline, location).await?;
+        // A script may do anything, so its session starts anew afterwards.
+        checkout.mark_dirty();
+        match deadline.run(checkout.client().script(sql)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(say_midway(Error::from_wire(error, true), sql)),
+            Err(_) => Err(engine.timed_out(deadline, sql)),
+        }
+    };
+    engine.observed(sql, location, script).await
+}
+
+impl Engine {
+    /// Runs a call that is never made again, and tells how it ended.
+    pub(crate) async fn observed<T>(
+        &self,
+        sql: &str,
+        location: &'static Location<'static>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let start = clock::now();
+        let outcome = call.await;
+        self.observers.query_finished(&QueryFinished {
+            sql,
+            elapsed: clock::now() - start,
+            attempts: 1,
+            location,
+            error: outcome.as_ref().err(),
+        });
+        outcome
+    }
+
+    pub(crate) fn timed_out(&self, deadline: Deadline, sql: &str) -> Error {
+        let text = format!(
+            "no answer within {:.1} s (query_timeout); the statement was abandoned: {}. Raise \
+             `query_timeout`, or find out why it is slow with EXPLAIN",
+            deadline.elapsed().as_secs_f64(),
+            shorten(sql),
+        );
+        Error::new(ErrorKind::Timeout, text).with_retry(Retry::IfIdempotent)
+    }
+}
+
+fn failed(error: aquifer_wire::Error, intent: Intent) -> Failed {
+    Failed {
+        error: Error::from_wire(error, intent != Intent::Read),
+        intent,
+    }
+}
+
+/// Describing executes nothing, so it may be done again like a read.
+fn describe_failed(error: aquifer_wire::Error) -> Failed {
+    failed(error, Intent::Read)
+}
+
+fn may_retry(failed: &Failed, sql: &str) -> bool {
+    match failed.error.wire() {
+        // The pool's own refusal: it has waited as long as it may.
+        None => false,
+        Some(error) => {
+            may_help(error, failed.intent) && !(error.sent() && scan::scan(sql).commits_midway)
+        }
+    }
+}
+
+/// The server's word that it did nothing is about the last of several transactions only.
+fn say_midway(error: Error, sql: &str) -> Error {
+    let sent = error.wire().is_some_and(aquifer_wire::Error::sent);
+    if sent && error.retry() == Retry::Safe && scan::scan(sql).commits_midway {
+        return error.with_retry(Retry::IfIdempotent);
+    }
+    error
+}
+
+/// The beginning of a statement, on one line, for an error text.
+fn shorten(sql: &str) -> String {
+    let words: Vec<_> = sql.split_whitespace().collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(80) {
+        None => line,
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+    }
+}

@@ -1,0 +1,129 @@
+//! What the layer says about itself: typed events, and the one place that knows `tracing`.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::Error;
+
+/// Receives the layer's events; every method has an empty default.
+///
+/// Methods are called on the task in which the event happened and must not block. One that panics
+/// is logged; the layer and its caller go on.
+pub trait Observer: Send + Sync + 'static {
+    /// A call ended, whether with rows or an error.
+    fn query_finished(&self, _event: &QueryFinished<'_>) {}
+
+    /// A connection was opened.
+    fn connection_opened(&self, _event: &ConnectionOpened) {}
+
+    /// A connection ended, or could not be opened.
+    fn connection_lost(&self, _event: &ConnectionLost<'_>) {}
+
+    /// A transaction ended.
+    fn transaction_finished(&self, _event: &TransactionFinished) {}
+}
+
+/// A call that ended.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct QueryFinished<'a> {
+    /// The statement's text, of a batch all texts; values are never part of it.
+    pub sql: &'a str,
+    /// From the call to its result, retries included.
+    pub elapsed: Duration,
+    /// How often it was tried, from 1.
+    pub attempts: u32,
+    /// Where the call stands in the source.
+    pub location: &'static Location<'static>,
+    /// Why it failed; `None` when it did not.
+    pub error: Option<&'a Error>,
+}
+
+/// A connection that was opened.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ConnectionOpened {
+    /// The server process behind it.
+    pub process_id: i32,
+    /// Whether it is a shared read lane.
+    pub shared: bool,
+    /// How long opening took.
+    pub elapsed: Duration,
+}
+
+/// A connection that ended or could not be opened.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ConnectionLost<'a> {
+    /// The server process behind it; `None` when it was never opened.
+    pub process_id: Option<i32>,
+    /// Why, in words.
+    pub cause: &'a str,
+}
+
+/// A transaction that ended.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct TransactionFinished {
+    /// Whether it was committed; `None` when that is unknown, since COMMIT was not answered.
+    pub committed: Option<bool>,
+    /// From BEGIN to the end.
+    pub elapsed: Duration,
+    /// Where it was begun.
+    pub location: &'static Location<'static>,
+}
+
+/// All observers of one `Db`, and the log.
+#[derive(Clone, Default)]
+pub(crate) struct Observers(Arc<[Arc<dyn Observer>]>);
+
+impl Observers {
+    pub(crate) fn new(list: &[Arc<dyn Observer>]) -> Self {
+        Self(list.into())
+    }
+
+    /// Calls each observer; a panic of one must not end a task of the layer half-way.
+    fn tell(&self, event: impl Fn(&dyn Observer)) {
+        for observer in self.0.iter() {
+            let told = catch_unwind(AssertUnwindSafe(|| event(observer.as_ref())));
+            if told.is_err() {
+                tracing::error!(target: "aquifer", "an observer panicked");
+            }
+        }
+    }
+
+    pub(crate) fn query_finished(&self, event: &QueryFinished<'_>) {
+        self.tell(|observer| observer.query_finished(event));
+        match event.error {
+            None => {
+                tracing::trace!(target: "aquifer::query", sql = event.sql, elapsed = ?event.elapsed, at = %event.location);
+            }
+            Some(error) => {
+                tracing::debug!(target: "aquifer::query", sql = event.sql, elapsed = ?event.elapsed, at = %event.location, attempts = event.attempts, %error);
+            }
+        }
+    }
+
+    pub(crate) fn connection_opened(&self, event: &ConnectionOpened) {
+        self.tell(|observer| observer.connection_opened(event));
+        tracing::debug!(target: "aquifer::pool", process_id = event.process_id, shared = event.shared, elapsed = ?event.elapsed, "connection opened");
+    }
+
+    pub(crate) fn connection_lost(&self, event: &ConnectionLost<'_>) {
+        self.tell(|observer| observer.connection_lost(event));
+        tracing::warn!(target: "aquifer::pool", process_id = event.process_id, cause = event.cause, "connection lost");
+    }
+
+    pub(crate) fn transaction_finished(&self, event: &TransactionFinished) {
+        self.tell(|observer| observer.transaction_finished(event));
+        tracing::trace!(target: "aquifer::transaction", committed = ?event.committed, elapsed = ?event.elapsed, at = %event.location);
+    }
+}
+
+impl fmt::Debug for Observers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Observers({})", self.0.len())
+    }
+}

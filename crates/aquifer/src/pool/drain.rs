@@ -1,0 +1,94 @@
+//! The end of a pool: refuse, wait, cancel, cut.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use aquifer_wire::Client;
+
+use super::Pool;
+use crate::deadline::Deadline;
+
+/// What [`Pool::drain`] did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Drained {
+    pub(crate) closed: usize,
+    pub(crate) aborted: usize,
+    pub(crate) refused: usize,
+}
+
+impl Pool {
+    /// Gives out no more connections and refuses those who wait; lets calls under way finish, asks
+    /// the server to cancel those that still run at `soft`, and cuts what is left at `hard`.
+    ///
+    /// Cancellation: the pool stays closed; what is under way goes on.
+    pub(crate) async fn drain(&self, soft: Deadline, hard: Deadline) -> Drained {
+        self.0.closed.store(true, Ordering::Release);
+        let (idle, waiters) = self.0.slots().close();
+        let lanes = self.0.lanes.close();
+        self.0.stop_opener();
+        let mut drained = Drained {
+            closed: idle.len() + lanes.len(),
+            aborted: 0,
+            refused: waiters.len(),
+        };
+        drop((idle, waiters));
+        for listener in self.0.holders.listening() {
+            listener.close();
+            drained.closed += 1;
+        }
+        if soft.run(self.all_back(&lanes)).await.is_err() {
+            self.cancel_all();
+            if hard.run(self.all_back(&lanes)).await.is_err() {
+                let cut_lanes = lanes.iter().filter(|lane| is_working(lane)).count();
+                drained.closed -= cut_lanes;
+                drained.aborted = self.abort_all(&lanes) + cut_lanes;
+            }
+        }
+        drained.closed += self.0.closed_late.swap(0, Ordering::Relaxed);
+        drained
+    }
+
+    /// Waits until nothing is under way any more.
+    async fn all_back(&self, lanes: &[Arc<Client>]) {
+        for lane in lanes {
+            // Answers come in order: what was asked before is answered before. An error means that
+            // the lane has ended, and so has what was on it.
+            drop(lane.barrier().await);
+            lane.close();
+        }
+        loop {
+            let mut came_back = pin!(self.0.came_back.notified());
+            came_back.as_mut().enable();
+            // A listener may be held for ever by somebody who does not look at it.
+            let in_use = self.0.slots().counts().in_use;
+            if in_use <= self.0.holders.listening().len() {
+                return;
+            }
+            came_back.await;
+        }
+    }
+
+    fn cancel_all(&self) {
+        for client in self.0.holders.working() {
+            if client.in_flight() > 0 {
+                // Whether it was heard shows by the connection coming back.
+                self.0
+                    .tasks
+                    .spawn(async move { drop(client.cancel().await) });
+            }
+        }
+    }
+
+    fn abort_all(&self, lanes: &[Arc<Client>]) -> usize {
+        let clients = self.0.holders.working();
+        for client in clients.iter().chain(lanes) {
+            client.close();
+        }
+        clients.len()
+    }
+}
+
+fn is_working(lane: &Client) -> bool {
+    lane.ended().is_none() && lane.in_flight() > 0
+}

@@ -1,0 +1,304 @@
+//! All query methods, written once for whatever runs statements: [`Db`](crate::Db),
+//! [`Transaction`](crate::Transaction), [`Dedicated`](crate::Dedicated).
+
+use std::panic::Location;
+use std::pin::Pin;
+
+use aquifer_wire::types::{Decode, Params};
+use aquifer_wire::{FromRow, Reply, Row};
+
+use crate::statement::{Batch, Call, Sql, SqlText};
+use crate::{Error, ErrorKind};
+
+pub(crate) mod sealed {
+    use aquifer_wire::Reply;
+
+    use crate::Error;
+    use crate::statement::{Batch, Call};
+
+    #[expect(unnameable_types, reason = "that is how a trait is sealed")]
+    /// What differs between those that run statements.
+    pub trait Run: Sync {
+        /// Runs one statement.
+        fn run(&self, call: Call<'_>) -> impl Future<Output = Result<Reply, Error>> + Send;
+
+        /// Runs several statements in one round trip.
+        fn run_batch(
+            &self,
+            batch: Batch<'_>,
+            location: &'static std::panic::Location<'static>,
+        ) -> impl Future<Output = Result<Vec<Reply>, Error>> + Send;
+
+        /// Runs a script by the simple protocol.
+        fn run_script(
+            &self,
+            sql: &str,
+            location: &'static std::panic::Location<'static>,
+        ) -> impl Future<Output = Result<(), Error>> + Send;
+    }
+}
+
+/// What the query methods return: a boxed future, so that its type names neither the text nor the
+/// parameters.
+///
+/// The box costs one allocation per call. Without it the compiler can't prove that a generic
+/// service's future is `Send` (rust-lang/rust issue 110338), and its type grows with every layer.
+pub type SessionFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// Runs statements; sealed, so that methods can be added.
+///
+/// SQL text is `&'static str`, [`raw!`](crate::raw) or [`AssertSafe`](crate::AssertSafe), so that values can't slip
+/// into it. Parameters are a tuple, an array, a slice or a [`ParamList`](crate::types::ParamList).
+///
+/// # Errors
+/// Every method fails with [`ErrorKind::Acquire`] (nothing was sent; a retry is safe),
+/// [`ErrorKind::Encode`], [`ErrorKind::Limit`] and [`ErrorKind::Usage`] (nothing was sent; the call
+/// must change), [`ErrorKind::Database`] (the server's answer; see [`Error::retry`]),
+/// [`ErrorKind::Timeout`] and [`ErrorKind::Unknown`] (a retry is safe only if the statement is
+/// idempotent), and [`ErrorKind::Decode`] when rows can't be read as asked.
+///
+/// # Cancel safety
+/// A future dropped before its statement was sent has no effect. Afterwards a read is abandoned; a
+/// write may or may not take effect, unless it is part of a transaction, which is then rolled back
+/// when its handle is dropped. The connection is put in order or closed; nobody else gets the reply.
+pub trait Session: sealed::Run {
+    /// All rows.
+    ///
+    /// # Errors
+    /// As described at [`Session`].
+    ///
+    /// # Cancel safety
+    /// As described at [`Session`].
+    ///
+    /// ```no_run
+    /// # use aquifer::{Db, Error, Session};
+    /// # async fn example(db: &Db) -> Result<(), Error> {
+    /// for row in db.query("select id, name from users where active = $1", (true,)).await? {
+    ///     let id: i64 = row.get("id")?;
+    ///     println!("{id}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[track_caller]
+    fn query<'a>(
+        &'a self,
+        sql: impl SqlText,
+        params: impl Params + Send + Sync + 'a,
+    ) -> SessionFuture<'a, Vec<Row>> {
+        let reply = fetch(self, sql.into_sql(), params, Location::caller());
+        Box::pin(async move { Ok(reply.await?.rows().collect()) })
+    }
+
+    /// All rows, each read into a `T`.
+    ///
+    /// # Errors
+    /// As described at [`Session`].
+    ///
+    /// # Cancel safety
+    /// As described at [`Session`].
+    #[track_caller]
+    fn query_as<'a, T: FromRow + Send>(
+        &'a self,
+        sql: impl SqlText,
+        params: impl Params + Send + Sync + 'a,
+    ) -> SessionFuture<'a, Vec<T>> {
+        let reply = fetch(self, sql.into_sql(), params, Location::caller());
+        Box::pin(async move { Ok(reply.await?.decode()?) })
+    }
+
+    /// The only row, read into a `T`.
+    ///
+    /// # Errors
+    /// As described at [`Session`]; [`ErrorKind::NotFound`] when there is no row,
+    /// [`ErrorKind::TooManyRows`] when there are several.
+    ///
+    /// # Cancel safety
+    /// As described at [`Session`].
+    #[track_caller]
+    fn query_one<'a, T: FromRow + Send>(
+        &'a self,
+        sql: impl SqlText,
+        params: impl Params + Send + Sync + 'a,
+    ) -> SessionFuture<'a, T> {
+        let reply = fetch(self, sql.into_sql(), params, Location::caller());
+        Box::pin(async move { at_most_one(reply.await?.decode()?)?.ok_or_else(not_found) })
+    }
+
+    /// The only row, read into a `T`, or `None` when there is none.
+    ///
+    /// # Errors
+    /// As described at [`Session`]; [`ErrorKind::TooManyRows`] when there are several.
+    ///
+    /// # Cancel safety
+    /// As described at [`Session`].
+    #[track_caller]
+    fn query_opt<'a, T: FromRow + Send>(
+        &'a self,
+        sql: impl SqlText,
+        params: impl Params + Send + Sync + 'a,
+    ) -> SessionFuture<'a, Option<T>> {
+        let reply = fetch(self, sql.into_sql(), params, Location::caller());
+        Box::pin(async move { at_most_one(reply.await?.decode()?) })
+    }
+
+    /// The first column of the only row.
+    ///
+    /// # Errors
+    /// As described at [`Session`]; [`ErrorKind::NotFound`] when there is no row,
+    /// [`ErrorKind::TooManyRows`] when there are several.
+    ///
+    /// # Cancel safety
+    /// As described at [`Session`].
+    ///
+    /// ```no_run
+    /// # use aquifer::{Db, Error, Session};
+    /// # async fn example(db: &Db) -> Result<(), Error> {
+    /// let users: i64 = db.query_value("select count(*) from users", ()).await?;
+    /// let known: bool = db
+    ///     .query_value("select exists (select from users where email = $1)", ("a@b.c",))
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    #[doc(alias(
+        "queryCount",
+        "query_count",
+        "queryBoolean",
+        "query_boolean",
+        "query_scalar"
+    ))]
+    #[track_caller]
+    fn query_value<'a, T: for<'r> Decode<'r> + Send>(
+        &'a self,
+        sql: impl SqlText,
+        params: impl Params + Send + Sync + 'a,
+    ) -> SessionFuture<'a, T> {
+        let reply = fetch(self, sql.into_sql(), params, Location::caller());
+        Box::pin(async move { at_most_one(reply.await?.decode_column()?)?.ok_or_else(not_found) })
+    }
+
+    /// The first column of all rows.
+    ///
+    /// # Errors
+    /// As described at [`Session`].
+    ///
+    /// # Cancel safety
+    /// As described at [`Session`].
+    #[track_caller]
+    fn query_column<'a, T: for<'r> Decode<'r> + Send>(
+        &'a self,
+        sql: impl SqlText,
+        params: impl Params + Send + Sync + 'a,
+    ) -> SessionFuture<'a, Vec<T>> {
+        let reply = fetch(self, sql.into_sql(), params, Location::caller());
+        Box::pin(async move { Ok(reply.await?.decode_column()?) })
+    }
+
+    /// How many rows the statement inserted, changed or deleted.
+    ///
+    /// # Errors
+    /// As described at [`Session`].
+    ///
+    /// # Cancel safety
+    /// As described at [`Session`].
+    #[track_caller]
+    fn execute<'a>(
+        &'a self,
+        sql: impl SqlText,
+        params: impl Params + Send + Sync + 'a,
+    ) -> SessionFuture<'a, u64> {
+        let reply = fetch(self, sql.into_sql(), params, Location::caller());
+        Box::pin(async move { Ok(reply.await?.affected()) })
+    }
+
+    /// Runs several statements in one round trip, all or none; returns for each how many rows it
+    /// affected or returned.
+    ///
+    /// # Errors
+    /// As described at [`Session`]; the first statement that fails ends the batch.
+    ///
+    /// # Cancel safety
+    /// As described at [`Session`].
+    ///
+    /// ```no_run
+    /// # use aquifer::{Batch, Db, Error, Session};
+    /// # async fn example(db: &Db) -> Result<(), Error> {
+    /// let transfer = Batch::new()
+    ///     .add("update accounts set balance = balance - $1 where id = $2", (10_i64, 1))
+    ///     .add("update accounts set balance = balance + $1 where id = $2", (10_i64, 2));
+    /// assert_eq!(db.batch(transfer).await?, [1, 1]);
+    /// # Ok(()) }
+    /// ```
+    #[track_caller]
+    fn batch<'a>(&'a self, batch: Batch<'a>) -> SessionFuture<'a, Vec<u64>> {
+        let location = Location::caller();
+        Box::pin(async move {
+            let replies = self.run_batch(batch, location).await?;
+            Ok(replies.iter().map(Reply::affected).collect())
+        })
+    }
+
+    /// Runs a script of several statements without parameters, for example a schema.
+    ///
+    /// Statements without BEGIN of their own take effect together or not at all.
+    ///
+    /// # Errors
+    /// As described at [`Session`].
+    ///
+    /// # Cancel safety
+    /// As described at [`Session`].
+    #[track_caller]
+    fn execute_script(&self, sql: impl SqlText) -> SessionFuture<'_, ()> {
+        let location = Location::caller();
+        let sql = sql.into_sql();
+        Box::pin(async move { self.run_script(sql.text_alone()?, location).await })
+    }
+}
+
+/// The location is passed in: `#[track_caller]` does nothing on async fns.
+async fn fetch<S: Session + ?Sized>(
+    session: &S,
+    sql: Sql,
+    params: impl Params + Send + Sync,
+    location: &'static Location<'static>,
+) -> Result<Reply, Error> {
+    let call = match sql.params() {
+        None => Call {
+            sql: sql.text(),
+            params: &params,
+            location,
+        },
+        Some(own) => {
+            if params.count() > 0 {
+                return Err(Error::new(
+                    ErrorKind::Usage,
+                    "the statement brings its own parameters (raw!), so that of the call must be ()",
+                ));
+            }
+            Call {
+                sql: sql.text(),
+                params: own,
+                location,
+            }
+        }
+    };
+    aquifer_wire::check_count(call.params)?;
+    session.run(call).await
+}
+
+fn at_most_one<T>(mut rows: Vec<T>) -> Result<Option<T>, Error> {
+    if rows.len() > 1 {
+        let text = format!(
+            "one row was asked for and {} came; add a condition or LIMIT, or use `query`",
+            rows.len()
+        );
+        return Err(Error::new(ErrorKind::TooManyRows, text));
+    }
+    Ok(rows.pop())
+}
+
+fn not_found() -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "one row was asked for and none came; use `query_opt` where that is normal",
+    )
+}

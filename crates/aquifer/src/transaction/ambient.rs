@@ -1,0 +1,42 @@
+//! The transaction that calls on the same `Db` join while its closure runs.
+//!
+//! It is bound to the task: `tokio::spawn` does not inherit it, and hooks, coalescers and loaders,
+//! which run in tasks of the layer, never do.
+
+use std::sync::Arc;
+
+use super::Transaction;
+use crate::execute::Engine;
+
+tokio::task_local! {
+    static AMBIENT: Arc<Ambient>;
+}
+
+/// A transaction whose closure runs, and those around it, which may be of other databases.
+struct Ambient {
+    transaction: Transaction,
+    outer: Option<Arc<Self>>,
+}
+
+/// Runs `future` with `transaction` as the one to join.
+pub(super) async fn within<F: Future>(transaction: Transaction, future: F) -> F::Output {
+    let outer = AMBIENT.try_with(Arc::clone).ok();
+    let ambient = Arc::new(Ambient { transaction, outer });
+    AMBIENT.scope(ambient, future).await
+}
+
+/// The innermost transaction of this `Db` that the running task is in.
+pub(crate) fn current(engine: &Engine) -> Option<Transaction> {
+    AMBIENT
+        .try_with(|innermost| {
+            let mut next = Some(innermost);
+            while let Some(ambient) = next {
+                if ambient.transaction.is_of(engine) {
+                    return Some(ambient.transaction.clone());
+                }
+                next = ambient.outer.as_ref();
+            }
+            None
+        })
+        .ok()?
+}

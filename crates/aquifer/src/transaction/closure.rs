@@ -1,0 +1,73 @@
+//! `with_transaction`: the closure form, which is run again when the server asks for it.
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aquifer_core::backoff;
+
+use super::{Transaction, TransactionOptions, ambient};
+use crate::execute::Engine;
+use crate::{Error, clock};
+
+/// Waits between attempts: full jitter between these.
+const BACKOFF_BASE: Duration = Duration::from_millis(10);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// Runs `f` in a transaction, or in a savepoint of the one that this task is in.
+///
+/// The whole closure is run again on 40001, 40P01, a stale plan and when the connection is lost
+/// before COMMIT; never once a COMMIT was sent that was not refused.
+pub(crate) async fn run<T, E, F, Fut>(
+    engine: &Arc<Engine>,
+    outer: Option<Transaction>,
+    options: TransactionOptions,
+    location: &'static Location<'static>,
+    mut f: F,
+) -> Result<T, E>
+where
+    F: FnMut(Transaction) -> Fut + Send,
+    Fut: Future<Output = Result<T, E>> + Send,
+    T: Send,
+    E: From<Error> + Send,
+{
+    if let Some(outer) = outer {
+        let savepoint = outer.nested(options, location).await?;
+        return attempt(&savepoint, f).await;
+    }
+    let mut attempts = 1;
+    loop {
+        let transaction = Transaction::start(engine, options, location).await?;
+        let outcome = attempt(&transaction, &mut f).await;
+        if outcome.is_ok() || !transaction.may_run_again() || attempts >= engine.attempts_max {
+            return outcome;
+        }
+        drop(transaction);
+        let delay = backoff::delay(attempts, BACKOFF_BASE, BACKOFF_MAX, clock::random());
+        attempts += 1;
+        tokio::time::sleep(delay).await;
+    }
+}
+
+/// Runs `f` once and ends the transaction by what it returns.
+pub(super) async fn attempt<T, E, F, Fut>(transaction: &Transaction, f: F) -> Result<T, E>
+where
+    F: FnOnce(Transaction) -> Fut + Send,
+    Fut: Future<Output = Result<T, E>> + Send,
+    T: Send,
+    E: From<Error> + Send,
+{
+    let handle = transaction.clone();
+    match ambient::within(transaction.clone(), f(handle)).await {
+        Ok(value) => {
+            transaction.clone().commit().await?;
+            Ok(value)
+        }
+        Err(error) => {
+            // The closure's error is the one that counts; a rollback that fails closes the
+            // connection, which rolls back as well.
+            drop(transaction.clone().rollback().await);
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! A network that cuts, stalls and slices, between the layer and a real server.
+
+use std::time::Duration;
+
+use aquifer::{Config, Db, Error, ErrorKind, Retry, Session};
+use aquifer_testkit::{Cut, Direction, Ending, Mode, Postgres, Proxy};
+
+use crate::support;
+
+/// One exclusive connection, through the proxy, on a table of its own.
+async fn through(proxy: &Proxy, table: &str) -> Db {
+    let url = proxy.through(Postgres::shared().tcp_url());
+    let config = Config::from_url(url)
+        .unwrap()
+        .connections_max(1)
+        .acquire_timeout(Duration::from_secs(2))
+        .query_timeout(Duration::from_secs(4));
+    let db = Db::connect_with(&config).await.unwrap();
+    let sql = format!("create table {table} (a int)");
+    db.execute(aquifer::AssertSafe(sql), ()).await.unwrap();
+    db
+}
+
+fn rows(table: &str) -> String {
+    Postgres::shared().psql(&format!("select count(*) from {table}"))
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_cut_is_unknown_and_took_effect() {
+    for (number, ending) in [Ending::Close, Ending::Reset].into_iter().enumerate() {
+        let proxy = Proxy::to_postgres(Postgres::shared());
+        let table = format!("cut_after_commit_{number}");
+        let db = through(&proxy, &table).await;
+        let insert = aquifer::AssertSafe(format!("insert into {table} values (1)"));
+        let tx = db.begin().await.unwrap();
+        tx.execute(insert, ()).await.unwrap();
+        proxy.cut(
+            Cut::before(Direction::ToClient, b'C')
+                .containing("COMMIT")
+                .with(ending),
+        );
+        let error = tx.commit().await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.retry()),
+            (ErrorKind::Unknown, Retry::IfIdempotent),
+            "{error}"
+        );
+        assert_eq!(rows(&table), "1", "the server had committed");
+        support::assert_whole(&db).await;
+    }
+}
+
+#[tokio::test]
+async fn a_closure_is_not_run_again_after_a_commit_of_unknown_outcome() {
+    let proxy = Proxy::to_postgres(Postgres::shared());
+    let db = through(&proxy, "closure_cut").await;
+    let runs = std::sync::atomic::AtomicU32::new(0);
+    let error = db
+        .with_transaction(async |tx| {
+            runs.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            tx.execute("insert into closure_cut values (1)", ()).await?;
+            proxy.cut(Cut::before(Direction::ToClient, b'C').containing("COMMIT"));
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unknown, "{error}");
+    assert_eq!(runs.into_inner(), 1);
+    assert_eq!(rows("closure_cut"), "1");
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn a_commit_that_never_reaches_the_server_is_unknown_and_had_no_effect() {
+    let proxy = Proxy::to_postgres(Postgres::shared());
+    let db = through(&proxy, "cut_before_commit").await;
+    let tx = db.begin().await.unwrap();
+    tx.execute("insert into cut_before_commit values (1)", ())
+        .await
+        .unwrap();
+    proxy.cut(Cut::before(Direction::ToServer, b'Q').containing("commit"));
+    let error = tx.commit().await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        ErrorKind::Unknown,
+        "from here it can't be told apart: {error}"
+    );
+    assert_eq!(rows("cut_before_commit"), "0");
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn a_write_is_cut_at_each_message_and_never_doubled() {
+    let messages = [(b'2', "1"), (b'C', "1"), (b'Z', "1")];
+    for (message, expected) in messages {
+        let proxy = Proxy::to_postgres(Postgres::shared());
+        let table = format!("write_cut_{}", char::from(message).to_lowercase());
+        let db = through(&proxy, &table).await;
+        let insert = format!("insert into {table} values ($1)");
+        // Known and routed, so that the next run is one request.
+        db.execute(aquifer::AssertSafe(insert.clone()), (0,))
+            .await
+            .unwrap();
+        Postgres::shared().psql(&format!("delete from {table}"));
+        proxy.cut(Cut::before(Direction::ToClient, message));
+        let error = db
+            .execute(aquifer::AssertSafe(insert), (1,))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unknown, "{error}");
+        support::assert_whole(&db).await;
+        assert_eq!(
+            rows(&table),
+            expected,
+            "cut before {:?}",
+            char::from(message)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_read_is_cut_at_each_message_and_succeeds() {
+    let proxy = Proxy::to_postgres(Postgres::shared());
+    let url = proxy.through(Postgres::shared().tcp_url());
+    let db = Db::connect(&url).await.unwrap();
+    support::until("the lanes are open", || db.pool_status().lanes == 2).await;
+    let read = "select $1::bigint";
+    let own: i64 = db.query_value(read, (0_i64,)).await.unwrap();
+    assert_eq!(own, 0);
+    for (round, message) in [b'2', b'D', b'C', b'Z'].into_iter().enumerate() {
+        let round = i64::try_from(round).unwrap();
+        proxy.cut(Cut::before(Direction::ToClient, message));
+        let own: i64 = db.query_value(read, (round,)).await.unwrap();
+        assert_eq!(own, round);
+    }
+    assert!(proxy.traffic().cuts() >= 4);
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn a_network_that_falls_silent_costs_the_deadline_and_no_capacity() {
+    let proxy = Proxy::to_postgres(Postgres::shared());
+    let url = proxy.through(Postgres::shared().tcp_url());
+    let config = Config::from_url(url)
+        .unwrap()
+        .connections_max(3)
+        .acquire_timeout(Duration::from_millis(300))
+        .query_timeout(Duration::from_millis(600))
+        .connect_timeout(Duration::from_millis(500));
+    let db = Db::connect_with(&config).await.unwrap();
+    let tx = db.begin().await.unwrap();
+    proxy.set(Mode::BlackHole);
+    for _ in 0..3 {
+        let error = db.query("select 1", ()).await.unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Acquire),
+            "{error}"
+        );
+    }
+    let error = tx.execute("select 1", ()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    drop(tx);
+    proxy.set(Mode::Pass);
+    let healed = tokio::time::timeout(Duration::from_secs(20), async {
+        while db.query("select 1", ()).await.is_err() {}
+    });
+    assert!(healed.await.is_ok());
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn single_bytes_and_jitter_change_nothing() {
+    let proxy = Proxy::to_postgres(Postgres::shared());
+    let url = proxy.through(Postgres::shared().tcp_url());
+    let db = Db::connect(&url).await.unwrap();
+    let jitter = Mode::Jitter {
+        least: Duration::ZERO,
+        most: Duration::from_millis(3),
+    };
+    for mode in [Mode::Slices(1), jitter] {
+        proxy.set(mode);
+        let mut calls = tokio::task::JoinSet::new();
+        for number in 0..20_i64 {
+            let db = db.clone();
+            calls.spawn(async move {
+                let text = "x".repeat(300);
+                let own: (i64, String) = db
+                    .query_one("select $1::bigint, $2::text", (number, text.as_str()))
+                    .await?;
+                assert_eq!(own, (number, text));
+                db.with_transaction(async |tx| {
+                    let own: i64 = tx.query_value("select $1::bigint", (number,)).await?;
+                    assert_eq!(own, number);
+                    Ok::<_, Error>(())
+                })
+                .await
+            });
+        }
+        for outcome in calls.join_all().await {
+            outcome.unwrap();
+        }
+    }
+    proxy.set(Mode::Pass);
+    support::assert_whole(&db).await;
+}

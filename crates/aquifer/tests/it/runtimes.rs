@@ -1,0 +1,80 @@
+//! Runtimes that end, and what a `Db` does without the one it was made on.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use aquifer::{Db, Session};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::support;
+
+fn runtime() -> Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// Tells that it was dropped.
+struct Gone(mpsc::Sender<()>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.send(()).ok();
+    }
+}
+
+#[test]
+fn a_commit_that_begins_while_its_runtime_goes_down_does_not_block_it() {
+    // Its connections live on another one, as where each worker thread has a runtime of its own.
+    let (home, worker) = (runtime(), runtime());
+    let (gone, is_gone) = mpsc::channel();
+    let (started, has_started) = mpsc::channel();
+    let db = home.block_on(support::db());
+    worker.block_on(async {
+        let tx = db.begin().await.unwrap();
+        tokio::spawn(async move {
+            let _gone = Gone(gone);
+            started.send(()).unwrap();
+            // Blocks its thread until the runtime takes no more tasks.
+            while !tokio::spawn(std::future::pending::<()>()).is_finished() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            drop(tx.commit().await);
+        });
+    });
+    has_started.recv().unwrap();
+    worker.shutdown_background();
+    is_gone
+        .recv_timeout(Duration::from_secs(20))
+        .expect("the task ends");
+    home.block_on(support::assert_whole(&db));
+}
+
+#[test]
+fn a_db_goes_on_when_the_runtime_it_was_made_on_is_gone() {
+    let url = support::url();
+    let first = runtime();
+    let db = first.block_on(async {
+        let db = Db::connect(&url).await.unwrap();
+        support::until("the lanes are open", || db.pool_status().lanes == 2).await;
+        let one: i32 = db.query_value("select 1", ()).await.unwrap();
+        assert_eq!(one, 1);
+        db
+    });
+    drop(first);
+    let second = runtime();
+    second.block_on(async {
+        for round in 0..5_i32 {
+            let own: i32 = db.query_value("select $1::int", (round,)).await.unwrap();
+            assert_eq!(own, round);
+            db.with_transaction(async |tx| tx.execute("select 1", ()).await)
+                .await
+                .unwrap();
+        }
+        support::until("the lanes are open again", || db.pool_status().lanes == 2).await;
+        support::assert_whole(&db).await;
+        db.close().await.unwrap();
+    });
+}

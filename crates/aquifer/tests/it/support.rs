@@ -1,0 +1,128 @@
+//! A database per test, and what must hold after every test.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use aquifer::{Config, Db, Observer, QueryFinished, Session, TransactionFinished};
+use aquifer_testkit::Postgres;
+
+/// A fresh database on the server that all tests of this process share.
+pub(crate) fn url() -> String {
+    Postgres::shared().create_database().url
+}
+
+/// A pool on a fresh database.
+pub(crate) async fn db() -> Db {
+    Db::connect(&url())
+        .await
+        .expect("the test server takes connections")
+}
+
+/// A pool of so many connections on a fresh database.
+pub(crate) async fn db_of(connections: u32) -> Db {
+    let config = Config::from_url(url())
+        .unwrap()
+        .connections_max(connections);
+    Db::connect_with(&config).await.unwrap()
+}
+
+/// Waits, bounded, until `condition` holds; the state it shows is asserted by the caller.
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(10), async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "not within 10 s: {what}");
+}
+
+/// Nothing is held, nobody waits, and the next caller gets its own reply.
+pub(crate) async fn assert_whole(db: &Db) {
+    until("all connections are back", || {
+        let status = db.pool_status();
+        status.in_use == 0 && status.waiting == 0
+    })
+    .await;
+    assert!(db.holders().is_empty());
+    let status = db.pool_status();
+    assert!(
+        status.idle + status.connecting + status.lanes <= status.connections_max,
+        "{status:?}"
+    );
+    // One task per connection, and the one that opens them.
+    until("no task is left over", || {
+        let status = db.pool_status();
+        db.tasks_running() <= status.idle + status.lanes + status.connecting + 1
+    })
+    .await;
+    for tag in 0..3_i64 {
+        let own: i64 = db.query_value("select $1::bigint", (tag,)).await.unwrap();
+        assert_eq!(own, tag, "a reply that was meant for somebody else");
+        let own: i64 = db
+            .query_value("select $1::bigint + 0 * txid_current()", (tag,))
+            .await
+            .unwrap();
+        assert_eq!(own, tag, "a reply that was meant for somebody else");
+    }
+}
+
+/// Polls `future` at most `polls` times and then drops it; `None` when it was not done by then.
+pub(crate) async fn abort_at<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut polled = 0;
+    poll_fn(|context| {
+        if polled == polls {
+            return Poll::Ready(None);
+        }
+        polled += 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            // The last allowed poll is over: drop it now, while it waits.
+            Poll::Pending if polled == polls => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Most polls that any one call needs; beyond, something spins.
+const POLLS_MAX: usize = 200;
+
+/// Aborts the future that `make` makes at its first poll, its second, and so on until one is done,
+/// and checks the pool after each; returns how many were aborted.
+pub(crate) async fn abort_at_every_poll<F: Future>(db: &Db, mut make: impl FnMut() -> F) -> usize {
+    for polls in 1..POLLS_MAX {
+        let done = abort_at(polls, make()).await.is_some();
+        assert_whole(db).await;
+        if done {
+            return polls - 1;
+        }
+    }
+    panic!("not done after {POLLS_MAX} polls");
+}
+
+/// Remembers what the layer said.
+#[derive(Clone, Default)]
+pub(crate) struct Recorder(pub Arc<Mutex<Vec<String>>>);
+
+impl Recorder {
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().unwrap().join("\n")
+    }
+}
+
+impl Observer for Recorder {
+    fn query_finished(&self, event: &QueryFinished<'_>) {
+        self.0
+            .lock()
+            .unwrap()
+            .push(format!("{event:?} {:?}", event.error));
+    }
+
+    fn transaction_finished(&self, event: &TransactionFinished) {
+        self.0.lock().unwrap().push(format!("{event:?}"));
+    }
+}
