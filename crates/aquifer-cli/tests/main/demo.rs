@@ -1,0 +1,74 @@
+//! `aquifer demo` on a server that `DATABASE_URL` names.
+
+use aquifer_testkit::Postgres;
+
+use crate::{Directory, Run};
+
+fn demo(url: &str) -> Run {
+    Directory::new().run(&["demo", "--once"], &[("DATABASE_URL", url)])
+}
+
+fn schemas(url: &str) -> String {
+    let found = "select count(*) from pg_namespace where nspname like 'aquifer%'";
+    Postgres::shared().psql_at(url, found).unwrap()
+}
+
+#[test]
+fn all_steps_hold_and_nothing_is_left() {
+    let database = Postgres::shared().create_database();
+    let run = demo(&database.url);
+    assert_eq!(run.code, Some(0), "{}", run.stdout);
+    assert!(run.stdout.contains("9 of 9 steps hold"), "{}", run.stdout);
+    assert_eq!(schemas(&database.url).trim(), "0");
+    for line in run.stdout.lines() {
+        assert!(
+            line.chars().count() <= 100,
+            "too wide for a terminal: {line}"
+        );
+        assert!(
+            !line.contains('\u{1b}'),
+            "colours without a terminal: {line}"
+        );
+    }
+}
+
+#[test]
+fn a_step_that_fails_is_told_and_the_schema_is_removed_all_the_same() {
+    let database = Postgres::shared().create_database();
+    let forbid = format!(
+        "create role visitor login; \
+         grant create, connect on database {} to visitor; \
+         revoke execute on function pg_terminate_backend from public",
+        database.name
+    );
+    Postgres::shared().psql_at(&database.url, &forbid).unwrap();
+    let url = database.url.replace("//postgres@", "//visitor@");
+    let run = demo(&url);
+    assert_eq!(run.code, Some(1), "{}", run.stdout);
+    for part in [
+        "permission denied for function pg_terminate_backend",
+        "8 of 9 steps hold",
+        "is removed",
+    ] {
+        assert!(
+            run.stdout.contains(part),
+            "{part} is not in: {}",
+            run.stdout
+        );
+    }
+    assert_eq!(schemas(&database.url).trim(), "0");
+}
+
+#[test]
+fn a_server_that_is_away_is_told_with_its_cause() {
+    let run = demo("postgres://visitor:secret@127.0.0.1:1/nowhere");
+    assert_eq!(run.code, Some(1), "{}", run.stdout);
+    for part in ["Connection refused", "8 not made", "nothing was made"] {
+        assert!(
+            run.stdout.contains(part),
+            "{part} is not in: {}",
+            run.stdout
+        );
+    }
+    assert!(!run.stdout.contains("secret"), "{}", run.stdout);
+}
