@@ -1,0 +1,33 @@
+use crate::End;
+use crate::failure::Failure;
+use crate::process;
+use crate::programs::{self, POSTGRES, REDIS};
+use crate::workspace::Workspace;
+
+/// Runs the benchmarks, a workspace of their own with the peers as dependencies.
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<End, Failure> {
+    if !workspace.has("bench/Cargo.toml") {
+        eprintln!("== bench: NOT RUN, there is no bench/ yet");
+        return Ok(End::Incomplete);
+    }
+    programs::ensure(&[POSTGRES, REDIS])?;
+    let mut cargo = workspace.cargo();
+    cargo
+        .args([
+            "run",
+            "--release",
+            "--manifest-path",
+            "bench/Cargo.toml",
+            "--",
+        ])
+        .args(arguments);
+    eprintln!("== bench: $ {}", process::line(&cargo));
+    let status = cargo
+        .status()
+        .map_err(|error| Failure::io("cargo can't be run", &error))?;
+    Ok(if status.success() {
+        End::Done
+    } else {
+        End::Failed
+    })
+}

@@ -1,0 +1,35 @@
+//! The long checks, which find what the gate has no time for. They go on after a failure, and what
+//! could not be run is named at the end.
+
+mod counts;
+mod fuzz;
+mod postgres18;
+mod properties;
+
+use crate::End;
+use crate::failure::Failure;
+use crate::step::{self, AfterFailure, Step};
+use crate::workspace::Workspace;
+
+const PARTS: &[Step] = &[
+    Step {
+        name: "properties",
+        run: properties::run,
+    },
+    Step {
+        name: "fuzz",
+        run: fuzz::run,
+    },
+    Step {
+        name: "counts",
+        run: counts::run,
+    },
+    Step {
+        name: "postgres18",
+        run: postgres18::run,
+    },
+];
+
+pub(crate) fn run(workspace: &Workspace, only: &[String]) -> Result<End, Failure> {
+    step::run(workspace, "deep", PARTS, only, AfterFailure::Continue)
+}
