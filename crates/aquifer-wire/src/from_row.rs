@@ -205,6 +205,20 @@ impl Reply {
         self.read(body, mapping, &mut Vec::new()).map(Some)
     }
 
+    /// Some of the rows as values: for a reply that several callers share.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_rows<T: FromRow>(&self, rows: &[Row]) -> Result<Vec<T>, Error> {
+        let mapping = self.mapping::<T>()?;
+        let mut fields = Vec::new();
+        let mut values = Vec::with_capacity(rows.len());
+        for row in rows {
+            values.push(self.read(row.body(), mapping, &mut fields)?);
+        }
+        Ok(values)
+    }
+
     /// The first column of all rows.
     ///
     /// # Errors

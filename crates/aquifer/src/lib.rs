@@ -22,6 +22,7 @@
 //! | to set limits and time-outs | [`Config`] |
 //! | rows as structs | `#[derive(`[`FromRow`]`)]` and [`Session::query_as`] |
 //! | one row, perhaps one row, one value, one column | [`Session::query_one`], [`query_opt`](Session::query_opt), [`query_value`](Session::query_value), [`query_column`](Session::query_column) |
+//! | one row per call, many callers at once | [`Db::lookup`]: their look-ups travel together |
 //! | to change rows | [`Session::execute`]; several statements in one go: [`Session::batch`] |
 //! | all or nothing, run again after a serialization failure | [`Db::with_transaction`] |
 //! | a transaction that I end myself | [`Db::begin`] |
@@ -42,6 +43,7 @@
 //! - Parameter values and passwords are in no error, event or log line.
 
 mod clock;
+mod coalesce;
 mod config;
 mod db;
 mod deadline;
@@ -68,6 +70,7 @@ pub mod row {
     pub use aquifer_wire::{Column, Columns, Error, FromRow, Mapping, RowReader};
 }
 
+pub use crate::coalesce::{Lookup, LookupKey};
 pub use crate::config::{Advanced, Config, Origin};
 pub use crate::db::{Db, Shutdown};
 pub use crate::dedicated::Dedicated;
