@@ -204,6 +204,8 @@ impl Transaction {
 
     /// Takes everything back; for a savepoint, what happened since it was opened.
     ///
+    /// A statement whose future was dropped and that still runs is cancelled first.
+    ///
     /// # Errors
     /// [`ErrorKind::Transaction`] when it has ended or a savepoint is open. A connection that ends
     /// meanwhile is no error: the server rolls back then.

@@ -27,7 +27,10 @@ pub(super) async fn commit(transaction: &Transaction) -> Result<(), Error> {
         if done.is_err() && checkout.client().status() == TransactionStatus::Failed {
             undo(transaction, &checkout).await?;
         }
-        return done.map(drop);
+        return done.map(drop).map_err(|error| match error.sqlstate() {
+            Some(&SqlState::IN_FAILED_SQL_TRANSACTION) => failed_before(transaction),
+            _ => error,
+        });
     }
     let (sender, receiver) = oneshot::channel();
     let task = {
@@ -92,6 +95,14 @@ pub(super) async fn rollback(transaction: &Transaction) -> Result<(), Error> {
     let inner = &transaction.0;
     let checkout = inner.end("rolled back")?;
     let _resume = inner.parent.as_ref().map(Resume);
+    if checkout.client().in_flight() > 0 {
+        // Nobody wants what a dropped call left running. An empty statement ends the turn first, so
+        // that what is still being described is not run at all. Whether what runs could be stopped,
+        // the rollback behind it will show.
+        checkout.client().control_detached("");
+        let cancel = Box::pin(checkout.client().cancel());
+        drop(Deadline::after(CANCEL).run(cancel).await);
+    }
     let done = undo(transaction, &checkout).await;
     if inner.parent.is_none() {
         inner.finished(Some(false));
@@ -133,9 +144,11 @@ fn failed_before(transaction: &Transaction) -> Error {
     let cause = failure
         .map(|failure| format!(": {}", failure.text))
         .unwrap_or_default();
-    let text = format!(
-        "the transaction was rolled back instead of committed, since a statement had failed before{cause}"
-    );
+    let what = match transaction.0.depth {
+        0 => "the transaction was rolled back instead of committed",
+        _ => "the savepoint was taken back instead of kept",
+    };
+    let text = format!("{what}, since a statement had failed before{cause}");
     Error::new(ErrorKind::Transaction, text).with_retry(retry)
 }
 
