@@ -265,9 +265,9 @@ impl Engine {
 
     pub(crate) fn timed_out(&self, deadline: Deadline, sql: &str) -> Error {
         let text = format!(
-            "no answer within {:.1} s (query_timeout); the statement was abandoned: {}. Raise \
+            "no answer within {:?} (query_timeout); the statement was abandoned: {}. Raise \
              `query_timeout`, or find out why it is slow with EXPLAIN",
-            deadline.elapsed().as_secs_f64(),
+            deadline.limit(),
             shorten(sql),
         );
         Error::new(ErrorKind::Timeout, text).with_retry(Retry::IfIdempotent)
