@@ -21,7 +21,7 @@ pub(crate) use self::closure::run as with_transaction;
 pub use self::options::{Isolation, TransactionOptions};
 use crate::deadline::Deadline;
 use crate::execute::{
-    Engine, announce, announce_text, may_help, may_help_transaction, refuse_copy,
+    Attempts, Engine, announce, announce_text, may_help, may_help_transaction, refuse_copy,
 };
 use crate::observe::TransactionFinished;
 use crate::pool::Checkout;
@@ -91,10 +91,10 @@ impl Transaction {
         location: &'static Location<'static>,
     ) -> Result<Self, Error> {
         let deadline = Deadline::after(engine.query_timeout);
-        let mut attempt = 1;
+        let mut attempts = Attempts::first(engine.attempts_max);
         let checkout = loop {
             // Guard first: a future dropped from here on puts the connection in order.
-            let checkout = if attempt == 1 {
+            let checkout = if attempts.made() == 1 {
                 engine.pool.checkout(deadline, location).await?
             } else {
                 engine.pool.checkout_answering(deadline, location).await?
@@ -107,9 +107,9 @@ impl Transaction {
                 // BEGIN has no effect of its own, so it may be sent again like a read: the
                 // connection may have ended unnoticed, whether or not the server said why.
                 Ok(Err(error))
-                    if attempt < engine.attempts_max && may_help(&error, Intent::Read) =>
+                    if may_help(&error, Intent::Read) && attempts.allow_another(&error) =>
                 {
-                    attempt += 1;
+                    attempts.next();
                 }
                 Ok(Err(error)) => return Err(Error::from_wire(error, false)),
                 Err(_) => {
