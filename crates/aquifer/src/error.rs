@@ -234,8 +234,14 @@ fn retry_of(state: &SqlState) -> Retry {
 }
 
 /// What to do about an error of the server, where its own hint does not say.
-fn remedy(state: &SqlState) -> Option<&'static str> {
-    Some(match *state {
+fn remedy(error: &DatabaseError) -> Option<&'static str> {
+    // The code alone stands for every error of syntax.
+    if error.routine() == Some("exec_parse_message") {
+        return Some(
+            "Use `execute_script` for a script, or `batch` for statements with parameters.",
+        );
+    }
+    Some(match *error.code() {
         SqlState::SERIALIZATION_FAILURE | SqlState::DEADLOCK_DETECTED => {
             "Run the whole transaction again; `with_transaction` does so by itself."
         }
@@ -265,7 +271,7 @@ impl fmt::Display for Error {
         let Some(database) = self.database() else {
             return Ok(());
         };
-        match database.hint().or_else(|| remedy(database.code())) {
+        match database.hint().or_else(|| remedy(database)) {
             Some(remedy) => write!(formatter, ". {remedy}"),
             None => Ok(()),
         }
