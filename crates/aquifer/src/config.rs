@@ -110,8 +110,8 @@ impl Config {
 
     /// Reads a [`url`](Self::url), and for what it leaves open the `PG*` variables, as libpq does.
     ///
-    /// So `postgres://localhost/app` logs in as `PGUSER` or `USER`, with `PGPASSWORD`. Neither
-    /// `DATABASE_URL` nor `AQUIFER_*` is read. For the URL alone: `Config::new().url(…)`.
+    /// So `postgres://localhost/app` logs in as `PGUSER` or `USER`, with `PGPASSWORD` or what the
+    /// password file (`PGPASSFILE`, else `~/.pgpass`) says. Neither `DATABASE_URL` nor `AQUIFER_*` is read. For the URL alone: `Config::new().url(…)`.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the URL or a `PG*` variable can't be read.
@@ -161,7 +161,8 @@ impl Config {
     /// Sets what the environment says over what is set so far.
     ///
     /// Those are the variables that the table above lists, and the `PG*` variables of libpq for
-    /// what nothing else sets, with `USER` as the last resort for the user.
+    /// what nothing else sets, with `USER` as the last resort for the user and `~/.pgpass` as that
+    /// for the password.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a value is of another kind, or a variable

@@ -98,7 +98,7 @@ fn is_ours(name: &str) -> bool {
 }
 
 fn is_libpq(name: &str) -> bool {
-    name.starts_with("PG") || matches!(name, "USER" | "LOGNAME")
+    name.starts_with("PG") || matches!(name, "HOME" | "LOGNAME" | "USER")
 }
 
 /// Every variable of ours that is known.
