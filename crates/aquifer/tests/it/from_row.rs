@@ -118,7 +118,7 @@ async fn an_error_with_its_causes_says_nothing_twice() {
     let sent = db.query("select $1::bigint", ("x",)).await;
     for error in [read.unwrap_err(), sent.unwrap_err()] {
         let text = error.to_string();
-        assert_eq!(text.matches("int8").count(), 1, "{text}");
+        assert_eq!(text.matches("can't be").count(), 1, "{text}");
         assert!(!text.contains("alloc::"), "{text}");
         assert!(error.source().is_none(), "{text}: {:?}", error.source());
     }
