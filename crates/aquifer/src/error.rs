@@ -79,7 +79,8 @@ pub enum Retry {
     IfIdempotent,
     /// Retrying cannot help.
     Never,
-    /// The server did nothing: nothing was sent, or it said so (40001, 53300, 57P03).
+    /// Nothing has changed: nothing was sent, the server said so (40001, 53300, 57P03), or it was a
+    /// read or part of a transaction, which is then run again as a whole.
     Safe,
 }
 
@@ -139,7 +140,9 @@ impl Error {
             ErrorKind::Connection if error.kind() == wire::Kind::Connect && is_refusal(&error) => {
                 Retry::Never
             }
-            ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Protocol => {
+            // Cut, a write would be `Unknown`; a read, and what is rolled back, changed nothing.
+            ErrorKind::Connection => Retry::Safe,
+            ErrorKind::Timeout | ErrorKind::Protocol => {
                 if unanswered {
                     Retry::IfIdempotent
                 } else {

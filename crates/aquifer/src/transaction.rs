@@ -296,8 +296,19 @@ impl Transaction {
             .clone()
     }
 
-    /// Runs one request on the connection, within the time of one call.
+    /// Runs one request on the connection, within the time of one call; remembers what failed.
     async fn on_connection<T>(
+        &self,
+        what: &str,
+        checkout: &Checkout,
+        request: impl Future<Output = Result<T, aquifer_wire::Error>>,
+    ) -> Result<T, Error> {
+        let outcome = self.bounded(what, checkout, request).await;
+        outcome.map_err(|error| self.note(error))
+    }
+
+    /// Runs one request on the connection, within the time of one call.
+    async fn bounded<T>(
         &self,
         what: &str,
         checkout: &Checkout,
@@ -312,14 +323,11 @@ impl Transaction {
                 Err(why.unwrap_or_else(|| Error::from_wire(error, false)))
             }
             // A failure before COMMIT takes effect nowhere: the server rolls back.
-            Ok(Err(error)) => Err(self.note(Error::from_wire(error, false))),
+            Ok(Err(error)) => Err(Error::from_wire(error, false)),
             Err(_) => {
                 // Nobody else uses this connection, so a cancel hits this statement only.
-                let cancelled = Deadline::after(commit::CANCEL)
-                    .run(Box::pin(checkout.client().cancel()))
-                    .await;
-                drop(cancelled);
-                Err(self.note(self.0.engine.timed_out(deadline, what)))
+                checkout.stop().await;
+                Err(self.0.engine.timed_out(deadline, what))
             }
         }
     }

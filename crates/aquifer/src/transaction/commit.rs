@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use aquifer_wire::{SqlState, TransactionStatus};
 use tokio::sync::oneshot;
@@ -11,9 +10,6 @@ use super::Transaction;
 use crate::deadline::Deadline;
 use crate::pool::Checkout;
 use crate::{Error, ErrorKind, Retry};
-
-/// How long a cancel request and its barrier may take.
-pub(super) const CANCEL: Duration = Duration::from_secs(2);
 
 pub(super) async fn commit(transaction: &Transaction) -> Result<(), Error> {
     let inner = &transaction.0;
@@ -100,8 +96,7 @@ pub(super) async fn rollback(transaction: &Transaction) -> Result<(), Error> {
         // that what is still being described is not run at all. Whether what runs could be stopped,
         // the rollback behind it will show.
         checkout.client().control_detached("");
-        let cancel = Box::pin(checkout.client().cancel());
-        drop(Deadline::after(CANCEL).run(cancel).await);
+        checkout.stop().await;
     }
     let done = undo(transaction, &checkout).await;
     if inner.parent.is_none() {
@@ -125,12 +120,17 @@ async fn undo(transaction: &Transaction, checkout: &Checkout) -> Result<(), Erro
         0 => "rollback".to_owned(),
         depth => format!("rollback to savepoint s{depth}; release savepoint s{depth}"),
     };
-    match transaction
-        .on_connection(&sql, checkout, checkout.client().control(&sql))
-        .await
-    {
+    let control = checkout.client().control(&sql);
+    if transaction.0.depth > 0 {
+        return transaction
+            .on_connection(&sql, checkout, control)
+            .await
+            .map(drop);
+    }
+    match transaction.bounded(&sql, checkout, control).await {
         // The server rolls back by itself when the connection ends.
-        Err(_) if transaction.0.depth == 0 && checkout.client().ended().is_some() => Ok(()),
+        Err(error) if error.kind() == ErrorKind::Connection => Ok(()),
+        Err(_) if checkout.client().ended().is_some() => Ok(()),
         other => other.map(drop),
     }
 }

@@ -271,3 +271,18 @@ async fn a_read_outlives_more_ends_of_sessions_than_it_has_attempts() {
     drop(holder);
     support::assert_whole(&db).await;
 }
+
+#[tokio::test]
+async fn a_connection_lost_before_commit_says_that_a_retry_is_safe() {
+    let db = support::db().await;
+    let tx = db.begin().await.unwrap();
+    // The server rolls back what it has no COMMIT for, so nothing is in doubt.
+    let error = tx
+        .query("select pg_terminate_backend(pg_backend_pid())", ())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
+    assert_eq!(error.retry(), Retry::Safe, "{error}");
+    drop(tx);
+    support::assert_whole(&db).await;
+}
