@@ -174,7 +174,8 @@ fn refused(column: &Column, error: DecodeError, of: &str, field: &str) -> Error 
 
 #[cold]
 fn missing(of: &str, position: usize, count: usize) -> Error {
-    let text = format!("{of}: there is no column {position}; the result has {count} columns");
+    let text =
+        format!("{of}: there is no column {position}, counted from 0; number of columns: {count}");
     Error::new(Kind::Decode, text).with_sent(true)
 }
 

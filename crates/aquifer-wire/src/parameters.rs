@@ -37,7 +37,7 @@ pub(crate) fn encode(
     let count = params.count();
     if count != types.len() {
         let text = format!(
-            "the statement takes {} parameters, {count} were given",
+            "number of parameters: the statement takes {}, the call gives {count}",
             types.len()
         );
         return Err(Error::new(Kind::Encode, text));

@@ -70,7 +70,9 @@ pub struct Shutdown {
 impl Db {
     /// Opens a pool on the database at `url`, with defaults for everything else.
     ///
-    /// The first connection is opened at once, so that a wrong address or password shows here.
+    /// What the URL leaves open the `PG*` variables of libpq fill in, as
+    /// [`Config::from_url`](crate::Config::from_url) says. The first connection is opened at once,
+    /// so that a wrong address or password shows here.
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) when the URL can't be used,
@@ -80,8 +82,10 @@ impl Db {
     ///
     /// # Cancel safety
     /// Dropping the future closes what was opened.
-    pub async fn connect(url: &str) -> Result<Self, Error> {
-        Self::connect_with(&Config::from_url(url)?).await
+    #[track_caller]
+    pub fn connect(url: &str) -> impl Future<Output = Result<Self, Error>> + Send + use<> {
+        let config = Config::from_url(url);
+        async move { Self::connect_with(&config?).await }
     }
 
     /// Opens a pool as `config` says.

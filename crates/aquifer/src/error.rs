@@ -82,7 +82,8 @@ pub enum Retry {
     IfIdempotent,
     /// Retrying cannot help.
     Never,
-    /// The server did nothing: nothing was sent, or it said so (40001, 53300, 57P03).
+    /// Nothing has changed: nothing was sent, the server said so (40001, 53300, 57P03), or it was a
+    /// read or part of a transaction, which is then run again as a whole.
     Safe,
 }
 
@@ -142,7 +143,9 @@ impl Error {
             ErrorKind::Connection if error.kind() == wire::Kind::Connect && is_refusal(&error) => {
                 Retry::Never
             }
-            ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Protocol => {
+            // Cut, a write would be `Unknown`; a read, and what is rolled back, changed nothing.
+            ErrorKind::Connection => Retry::Safe,
+            ErrorKind::Timeout | ErrorKind::Protocol => {
                 if unanswered {
                     Retry::IfIdempotent
                 } else {
@@ -237,8 +240,14 @@ fn retry_of(state: &SqlState) -> Retry {
 }
 
 /// What to do about an error of the server, where its own hint does not say.
-fn remedy(state: &SqlState) -> Option<&'static str> {
-    Some(match *state {
+fn remedy(error: &DatabaseError) -> Option<&'static str> {
+    // The code alone stands for every error of syntax.
+    if error.routine() == Some("exec_parse_message") {
+        return Some(
+            "Use `execute_script` for a script, or `batch` for statements with parameters.",
+        );
+    }
+    Some(match *error.code() {
         SqlState::SERIALIZATION_FAILURE | SqlState::DEADLOCK_DETECTED => {
             "Run the whole transaction again; `with_transaction` does so by itself."
         }
@@ -268,7 +277,7 @@ impl fmt::Display for Error {
         let Some(database) = self.database() else {
             return Ok(());
         };
-        match database.hint().or_else(|| remedy(database.code())) {
+        match database.hint().or_else(|| remedy(database)) {
             Some(remedy) => write!(formatter, ". {remedy}"),
             None => Ok(()),
         }

@@ -18,7 +18,7 @@
 //!
 //! | I want … | use … |
 //! |---|---|
-//! | to connect | [`Db::connect`]; clone the [`Db`] wherever it is needed |
+//! | to connect | [`Db::connect`], completed by `PG*` variables and `~/.pgpass` as in psql; clone the [`Db`] wherever it is needed |
 //! | to set limits and time-outs | [`Config`] |
 //! | rows as structs | `#[derive(`[`FromRow`]`)]` and [`Session::query_as`] |
 //! | one row, perhaps one row, one value, one column | [`Session::query_one`], [`query_opt`](Session::query_opt), [`query_value`](Session::query_value), [`query_column`](Session::query_column) |
@@ -39,7 +39,9 @@
 //!   whose answer was lost is [`ErrorKind::Unknown`], never repeated.
 //! - COMMIT of a transaction that failed before is an error, not a success.
 //! - Every call ends at its deadline (`query_timeout`), every wait for a connection at
-//!   `acquire_timeout`; the errors say what was waited for, the numbers, and the remedy.
+//!   `acquire_timeout`; the errors say what was waited for, the numbers, and the remedy. In a
+//!   transaction or a dedicated session a call may take up to 2 s more, in which its statement is
+//!   cancelled; COMMIT has `commit_timeout`.
 //! - Parameter values and passwords are in no error, event or log line.
 
 mod clock;

@@ -348,18 +348,23 @@ impl Inner {
 
     fn timed_out(&self, deadline: Deadline) -> Error {
         let counts = self.counts();
+        let failure = self.failure_text();
+        let remedy = if counts.in_use == 0 && !failure.is_empty() {
+            "Check that the server runs and takes connections from here"
+        } else {
+            "Find what holds connections with `Db::holders()`, or raise `connections_max` or \
+             `acquire_timeout`"
+        };
         let text = format!(
-            "no connection became free within {:.1} s (connections_max {}, of which {} are shared \
-             lanes: {} in use, {} idle, {} connecting; {} waiting{}). Find what holds connections \
-             with `Db::holders()`, or raise `connections_max` or `acquire_timeout`",
-            deadline.elapsed().as_secs_f64(),
+            "no connection became free within {:?} (connections_max {}, of which {} are shared \
+             lanes: {} in use, {} idle, {} connecting; {} waiting{failure}). {remedy}",
+            deadline.limit(),
             self.limits.connections_max,
             self.limits.lanes,
             counts.in_use,
             counts.idle,
             counts.opening,
             counts.waiting,
-            self.failure_text(),
         );
         Error::new(ErrorKind::Acquire, text)
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::types::Type;
 use crate::types::array::decode_array_vec;
-use crate::types::catalog::{base_type, describe, rust_type_for};
+use crate::types::catalog::{base_type, describe, rust_type_for, short_name};
 
 /// A value that can be read from a column.
 #[diagnostic::on_unimplemented(
@@ -141,11 +141,9 @@ impl DecodeError {
 impl fmt::Display for DecodeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner {
-            rust,
-            postgres,
-            reason,
-            ..
+            postgres, reason, ..
         } = &*self.0;
+        let rust = short_name(self.0.rust);
         write!(
             formatter,
             "PostgreSQL {postgres} can't be read as Rust {rust}: {reason}"

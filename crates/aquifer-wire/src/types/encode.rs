@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::{BufMut, BytesMut};
 
 use crate::types::array::encode_array;
-use crate::types::catalog::{base_type, describe, rust_type_for};
+use crate::types::catalog::{base_type, describe, rust_type_for, short_name};
 use crate::types::{Kind, Type};
 
 /// A value that can be sent as a parameter.
@@ -82,6 +82,8 @@ impl EncodeError {
                 "a pseudo-type takes no values; name a type in SQL, as in $1::text".into()
             }
             _ => match rust_type_for(ty) {
+                // Whatever has a form in text was sent as such before it came to this.
+                Some(rust) if *ty == Type::TEXT => format!("send {rust}"),
                 Some(rust) => {
                     format!(
                         "send {rust}, or name another type in SQL, as in $1::text::{}",
@@ -115,11 +117,9 @@ impl EncodeError {
 impl fmt::Display for EncodeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner {
-            rust,
-            postgres,
-            reason,
-            ..
+            postgres, reason, ..
         } = &*self.0;
+        let rust = short_name(self.0.rust);
         write!(
             formatter,
             "Rust {rust} can't be sent as PostgreSQL {postgres}: {reason}"

@@ -24,7 +24,11 @@ impl Pool {
     /// Cancellation: the pool stays closed; what is under way goes on.
     pub(crate) async fn drain(&self, soft: Deadline, hard: Deadline) -> Drained {
         self.0.closed.store(true, Ordering::Release);
-        let (idle, waiters) = self.0.slots().close();
+        let (idle, waiters) = {
+            let mut slots = self.0.slots();
+            slots.retain_waiters(|waiter| !waiter.is_closed());
+            slots.close()
+        };
         let lanes = self.0.lanes.close();
         self.0.stop_opener();
         let mut drained = Drained {
