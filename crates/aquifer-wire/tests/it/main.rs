@@ -11,6 +11,7 @@ mod abort;
 mod authentication;
 mod certificates;
 mod database;
+mod limits;
 mod postgres;
 mod round_trip;
 mod session;
