@@ -11,6 +11,7 @@ mod abort;
 mod authentication;
 mod certificates;
 mod database;
+mod events;
 mod limits;
 mod postgres;
 mod round_trip;
