@@ -9,7 +9,10 @@
 
 mod abort;
 mod authentication;
+mod cancel_safety;
+mod cancels;
 mod certificates;
+mod cuts;
 mod database;
 mod events;
 mod limits;
