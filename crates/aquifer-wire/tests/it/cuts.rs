@@ -182,7 +182,8 @@ impl Stage {
         let client = self.connect().await;
         let process_id = client.process_id();
         self.proxy.cut(cut);
-        let told = conversation.hold(&client).await;
+        // Boxed: seven callers at once are a large future.
+        let told = Box::pin(conversation.hold(&client)).await;
         self.proxy.clear_cuts();
         let reached = told.iter().any(|told| told.outcome.is_err());
         if reached {
