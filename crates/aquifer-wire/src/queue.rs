@@ -169,7 +169,7 @@ impl Queue {
         let start = self.write.len();
         let mut written = None;
         if let Err(error) = request.write(&mut self.names, &mut written, &mut self.write) {
-            // A NUL in the text, or 2 GiB: take back what was begun.
+            // A NUL in the text, or 1 GiB: take back what was begun.
             self.write.truncate(start);
             if let Some(written) = written {
                 self.names.take_back(&written.parses, &written.closes);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::{BufMut, BytesMut};
 
 use crate::types::catalog::is_extension;
+use crate::types::encode::put_bytes;
 use crate::types::{Decode, DecodeError, Encode, EncodeError, IsNull, Kind, Type};
 
 mod parsed;
@@ -72,8 +73,7 @@ impl Encode for str {
         if form == Form::Versioned {
             out.put_u8(VERSION);
         }
-        out.put_slice(self.as_bytes());
-        Ok(IsNull::No)
+        put_bytes::<Self>(self.as_bytes(), ty, out)
     }
 }
 
