@@ -38,7 +38,8 @@ pub enum Kind {
     Decode,
     /// A parameter can't be sent as the type that the server expects; nothing was sent.
     Encode,
-    /// A limit was met before anything was sent: too many parameters, a NUL in text, a full queue.
+    /// A limit was met before anything was sent: too many parameters, a NUL in text, a message that
+    /// is larger than PostgreSQL takes (1 GiB), a full queue.
     Limit,
     /// The transaction that the request belonged to went on before it was sent.
     Overtaken,

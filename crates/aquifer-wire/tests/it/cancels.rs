@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use aquifer_testkit::{Script, ScriptedServer, message};
 use aquifer_wire::{Client, Kind, Sharing, TransactionStatus};
 
+use crate::connect;
 use crate::database::{row, session};
 
 /// A statement right behind a cancel must not be hit by it.
@@ -112,4 +114,31 @@ async fn a_cancel_of_a_session_that_has_ended_is_an_error_and_hits_nobody() {
         "{error}"
     );
     goes_on(&bystander, 1).await;
+}
+
+/// Behind a pooler, a cancel may arrive after the request for it was answered.
+#[tokio::test]
+async fn a_cancel_that_comes_late_hits_nothing_of_the_caller() {
+    let late = message::error_response("ERROR", "57014", "canceling statement");
+    let own = message::command_complete("OWN");
+    let script = Script::logged_in()
+        .expect_containing(b'Q', "select 1")
+        .send([late, message::ready(b'I')].concat())
+        .expect(b'S')
+        .send(message::ready(b'I'))
+        .expect_containing(b'Q', "own")
+        .send([own, message::ready(b'I')].concat())
+        .until_gone();
+    let server = ScriptedServer::start([script]);
+    let client = connect(&server.url()).await.unwrap();
+    let (cancelled, own) = tokio::join!(client.cancel(), async {
+        server.until_cancelled(1).await;
+        server.until_received(b'S', 1).await;
+        client.script("own").await
+    });
+    cancelled.unwrap();
+    assert_eq!(own.unwrap(), ["OWN"]);
+    assert_eq!(server.cancels().len(), 1);
+    drop(client);
+    server.finish().await;
 }
