@@ -296,19 +296,8 @@ impl Transaction {
             .clone()
     }
 
-    /// Runs one request on the connection, within the time of one call; remembers what failed.
-    async fn on_connection<T>(
-        &self,
-        what: &str,
-        checkout: &Checkout,
-        request: impl Future<Output = Result<T, aquifer_wire::Error>>,
-    ) -> Result<T, Error> {
-        let outcome = self.bounded(what, checkout, request).await;
-        outcome.map_err(|error| self.note(error))
-    }
-
     /// Runs one request on the connection, within the time of one call.
-    async fn bounded<T>(
+    async fn on_connection<T>(
         &self,
         what: &str,
         checkout: &Checkout,
@@ -323,11 +312,11 @@ impl Transaction {
                 Err(why.unwrap_or_else(|| Error::from_wire(error, false)))
             }
             // A failure before COMMIT takes effect nowhere: the server rolls back.
-            Ok(Err(error)) => Err(Error::from_wire(error, false)),
+            Ok(Err(error)) => Err(self.note(Error::from_wire(error, false))),
             Err(_) => {
                 // Nobody else uses this connection, so a cancel hits this statement only.
                 checkout.stop().await;
-                Err(self.0.engine.timed_out(deadline, what))
+                Err(self.note(self.0.engine.timed_out(deadline, what)))
             }
         }
     }

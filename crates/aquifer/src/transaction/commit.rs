@@ -116,22 +116,23 @@ impl Drop for Resume<'_> {
 }
 
 async fn undo(transaction: &Transaction, checkout: &Checkout) -> Result<(), Error> {
-    let sql = match transaction.0.depth {
-        0 => "rollback".to_owned(),
-        depth => format!("rollback to savepoint s{depth}; release savepoint s{depth}"),
-    };
-    let control = checkout.client().control(&sql);
-    if transaction.0.depth > 0 {
-        return transaction
-            .on_connection(&sql, checkout, control)
-            .await
-            .map(drop);
+    let client = checkout.client();
+    let depth = transaction.0.depth;
+    if depth > 0 {
+        let sql = format!("rollback to savepoint s{depth}; release savepoint s{depth}");
+        let done = transaction.on_connection(&sql, checkout, client.control(&sql));
+        return done.await.map(drop);
     }
-    match transaction.bounded(&sql, checkout, control).await {
+    // What fails here is not noted: it is no reason to run anything again.
+    let engine = &transaction.0.engine;
+    let deadline = Deadline::after(engine.query_timeout);
+    match deadline.run(client.control("rollback")).await {
+        Ok(Ok(_)) => Ok(()),
         // The server rolls back by itself when the connection ends.
-        Err(error) if error.kind() == ErrorKind::Connection => Ok(()),
-        Err(_) if checkout.client().ended().is_some() => Ok(()),
-        other => other.map(drop),
+        Ok(Err(error)) if error.kind() == aquifer_wire::Kind::Closed => Ok(()),
+        Ok(Err(_)) if client.ended().is_some() => Ok(()),
+        Ok(Err(error)) => Err(Error::from_wire(error, false)),
+        Err(_) => Err(engine.timed_out(deadline, "ROLLBACK")),
     }
 }
 

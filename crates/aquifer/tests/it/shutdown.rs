@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use aquifer::{Db, ErrorKind, Session};
+use aquifer::{Config, Db, ErrorKind, Session};
 
 use crate::support;
 
@@ -140,7 +140,7 @@ async fn with_reads_on_the_lanes() {
 
 #[tokio::test]
 async fn with_a_read_on_a_lane_that_is_full() {
-    let config = aquifer::Config::from_url(support::url())
+    let config = Config::from_url(support::url())
         .unwrap()
         .advanced(|advanced| advanced.requests_max(1));
     let db = Db::connect_with(&config).await.unwrap();
