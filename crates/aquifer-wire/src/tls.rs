@@ -3,6 +3,7 @@
 //! The `ring` provider is named explicitly; the process-wide default provider of rustls is neither
 //! read nor set.
 
+mod certificate;
 mod end_point;
 mod failure;
 mod files;

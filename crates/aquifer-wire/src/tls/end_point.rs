@@ -1,26 +1,27 @@
 //! `tls-server-end-point` (RFC 5929): the hash of the server's certificate, to which SCRAM is bound.
 
-use ring::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
+use der::asn1::{AnyRef, ObjectIdentifier};
+use der::{Decode as _, SliceReader};
+use ring::digest::{self, SHA256, SHA384, SHA512, digest};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
-use x509_cert::Certificate;
-use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
-use x509_cert::der::{Decode as _, SliceReader};
-use x509_cert::spki::AlgorithmIdentifierRef;
+
+use super::certificate::{Algorithm, Certificate};
 
 /// The binding data of a stream; `None` if the certificate's signature has no hash that the RFC
 /// defines (Ed25519 has none), in which case SCRAM goes unbound.
 pub(crate) fn end_point(stream: &TlsStream<TcpStream>) -> Option<Vec<u8>> {
     let certificate = stream.get_ref().1.peer_certificates()?.first()?;
-    let parsed = Certificate::from_der(certificate).ok()?;
-    let signature = parsed.signature_algorithm();
-    let parameters = signature.parameters.as_ref().map(|any| any.value());
-    let algorithm = hash_of(signature.oid, parameters)?;
+    let signature = Certificate::from_der(certificate).ok()?.signature;
+    let algorithm = hash_of(signature.oid, signature.parameters)?;
     Some(digest(algorithm, certificate).as_ref().to_vec())
 }
 
 /// The hash within a signature algorithm; MD5 and SHA-1 are replaced by SHA-256, as the RFC says.
-fn hash_of(signature: ObjectIdentifier, parameters: Option<&[u8]>) -> Option<&'static Algorithm> {
+fn hash_of(
+    signature: ObjectIdentifier,
+    parameters: Option<&[u8]>,
+) -> Option<&'static digest::Algorithm> {
     let name = match signature.to_string().as_str() {
         // RSASSA-PSS names its hash in the parameters.
         "1.2.840.113549.1.1.10" => return hash_of_pss(parameters?),
@@ -38,14 +39,14 @@ fn hash_of(signature: ObjectIdentifier, parameters: Option<&[u8]>) -> Option<&'s
 }
 
 /// Reads `hashAlgorithm [0]` of RSASSA-PSS-params (RFC 4055); absent, it is SHA-1.
-fn hash_of_pss(parameters: &[u8]) -> Option<&'static Algorithm> {
+fn hash_of_pss(parameters: &[u8]) -> Option<&'static digest::Algorithm> {
     const EXPLICIT_0: u8 = 0xa0;
     if parameters.first() != Some(&EXPLICIT_0) {
         return Some(&SHA256);
     }
     let mut reader = SliceReader::new(parameters).ok()?;
     let field = AnyRef::decode(&mut reader).ok()?;
-    let hash = AlgorithmIdentifierRef::from_der(field.value()).ok()?;
+    let hash = Algorithm::from_der(field.value()).ok()?;
     match hash.oid.to_string().as_str() {
         // SHA-1 and SHA-256.
         "1.3.14.3.2.26" | "2.16.840.1.101.3.4.2.1" => Some(&SHA256),

@@ -11,10 +11,9 @@ use rustls::crypto::{
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use x509_cert::Certificate;
-use x509_cert::der::Decode as _;
 
 use super::Verification;
+use super::certificate::Certificate;
 use crate::{Error, Kind};
 
 /// The chain is checked by webpki; whatever `sslmode` is, the server must hold the key of the
@@ -114,14 +113,14 @@ impl ServerCertVerifier for Verifier {
 }
 
 fn verify_dates(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), rustls::Error> {
-    let certificate =
-        Certificate::from_der(certificate).map_err(|_unreadable| CertificateError::BadEncoding)?;
-    let validity = certificate.tbs_certificate().validity();
+    let validity = Certificate::from_der(certificate)
+        .and_then(|certificate| certificate.validity())
+        .map_err(|_unreadable| CertificateError::BadEncoding)?;
     let now = Duration::from_secs(now.as_secs());
-    if now < validity.not_before.to_unix_duration() {
+    if now < *validity.start() {
         return Err(CertificateError::NotValidYet.into());
     }
-    if now > validity.not_after.to_unix_duration() {
+    if now > *validity.end() {
         return Err(CertificateError::Expired.into());
     }
     Ok(())
