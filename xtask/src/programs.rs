@@ -209,6 +209,12 @@ fn in_package(parent: &Path, prefix: &str) -> Option<PathBuf> {
         .find(|directory| has_server(directory))
 }
 
+/// A client program that belongs to the host's PostgreSQL.
+pub(crate) fn client(name: &str) -> Option<PathBuf> {
+    let beside = postgres().map(|directory| directory.join(name));
+    beside.filter(|at| at.is_file()).or_else(|| on_path(name))
+}
+
 pub(crate) fn has_server(directory: &Path) -> bool {
     ["postgres", "initdb"]
         .iter()
