@@ -322,7 +322,7 @@ impl Client {
     }
 
     /// An answer that can't be read leaves no trust in those that would follow.
-    fn judge<T>(&self, read: Result<T, Error>) -> Result<T, Error> {
+    pub(crate) fn judge<T>(&self, read: Result<T, Error>) -> Result<T, Error> {
         if read
             .as_ref()
             .is_err_and(|error| error.kind() == Kind::Protocol)
@@ -376,6 +376,10 @@ impl Client {
     fn descriptions(&self) -> Arc<Catalog> {
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(own.as_ref().unwrap_or(&self.catalog))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {

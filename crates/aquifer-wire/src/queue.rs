@@ -1,3 +1,5 @@
+mod copying;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -5,6 +7,8 @@ use std::task::Waker;
 
 use bytes::{Buf, BufMut, BytesMut};
 
+use self::copying::Copying;
+use crate::copy::CopyLink;
 use crate::ended::{Ended, Reason};
 use crate::names::Names;
 use crate::request::{Request, SYNC, Written};
@@ -52,6 +56,8 @@ pub(crate) struct Queue {
     returning: usize,
     /// How many requests are waited for before any goes; see [`gather`](Self::gather).
     gathering: usize,
+    /// The COPY that has the connection to itself; `pending_max` is 0 as long as there is one.
+    copying: Option<Copying>,
 }
 
 /// One request among those that wait for their answer.
@@ -79,6 +85,11 @@ impl Member {
             .as_ref()
             .map_or(0, |written| written.closes.len())
     }
+
+    /// The COPY that it is.
+    pub(crate) fn copy(&self) -> Option<&Arc<CopyLink>> {
+        self.written.as_ref()?.copy.as_ref()
+    }
 }
 
 /// By which protocol a request runs, which decides what may answer it.
@@ -87,6 +98,8 @@ pub(crate) enum Form {
     Extended,
     Describe,
     Simple,
+    /// More rows of a portal, which was bound by a request before.
+    Fetch,
 }
 
 /// Whether a request may stand under one Sync with requests of other callers.
@@ -102,6 +115,16 @@ pub enum Sharing {
     ///
     /// [`Client::turn`]: crate::Client::turn
     Within(u64),
+}
+
+impl Sharing {
+    /// The same with a Sync of its own.
+    pub(crate) fn alone(self) -> Self {
+        match self {
+            Self::Shared => Self::Own,
+            own => own,
+        }
+    }
 }
 
 impl Queue {
@@ -124,6 +147,7 @@ impl Queue {
             turn: 0,
             returning: 0,
             gathering: 0,
+            copying: None,
         }
     }
 
@@ -149,15 +173,8 @@ impl Queue {
             let text = "the transaction went on before the request was sent";
             return Err(Error::new(Kind::Overtaken, text));
         }
-        // What divides or ends a transaction, or waits for all before it, must not be lost, and
-        // there is little of it.
-        let may_exceed = matches!(request, Request::Control { .. } | Request::Sync);
-        if self.pending.len() >= self.pending_max && !may_exceed {
-            let text = format!(
-                "{} requests wait on this connection already (requests_max)",
-                self.pending.len()
-            );
-            return Err(Error::new(Kind::Limit, text));
+        if self.pending.len() >= self.pending_max {
+            self.refuse(request)?;
         }
         let shared = sharing == Sharing::Shared;
         if !shared {
@@ -200,9 +217,12 @@ impl Queue {
     }
 
     fn finish_group(&mut self, request: &Request<'_>) {
-        if matches!(request, Request::Simple { .. } | Request::Control { .. }) {
-            // Query is answered by ReadyForQuery of its own.
+        if let Request::Simple { .. } | Request::Control { .. } | Request::Copy { .. } = request {
+            // Query is answered by ReadyForQuery of its own; the Sync of a COPY stands at its end.
             self.mark_group();
+            if let Request::Copy { link, .. } = request {
+                self.begin_copy(link);
+            }
         } else {
             self.close_group();
         }
@@ -353,7 +373,7 @@ impl Queue {
         self.wake_driver();
     }
 
-    fn wake_driver(&mut self) {
+    pub(crate) fn wake_driver(&mut self) {
         if let Some(driver) = self.driver.take() {
             driver.wake();
         }
@@ -363,7 +383,12 @@ impl Queue {
 impl Form {
     fn of(request: &Request<'_>) -> Self {
         match request {
-            Request::Execute(_) | Request::Sync => Self::Extended,
+            Request::Execute(_)
+            | Request::Sync
+            | Request::Copy { .. }
+            | Request::Portal { bound: Some(_), .. }
+            | Request::ClosePortal { .. } => Self::Extended,
+            Request::Portal { bound: None, .. } => Self::Fetch,
             Request::Describe { .. } => Self::Describe,
             Request::Simple { .. } | Request::Control { .. } => Self::Simple,
         }

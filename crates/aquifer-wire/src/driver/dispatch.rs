@@ -31,6 +31,13 @@ pub(super) struct Progress {
     failed: bool,
 }
 
+impl Progress {
+    /// Whether a statement that has one step is at its end, be it a bad one.
+    pub(super) fn is_over(&self) -> bool {
+        self.steps > 0 || self.failed
+    }
+}
+
 impl Driver {
     /// Looks at every whole message that was read.
     pub(super) fn dispatch(&mut self) -> Result<(), Reason> {
@@ -51,23 +58,24 @@ impl Driver {
                 }
                 tag::READY => self.ready(start)?,
                 tag::ERROR => self.error(start)?,
+                tag::COPY_IN | tag::COPY_OUT | tag::COPY_DONE => self.copy_step(tag, start)?,
                 _ => self.step(tag)?,
             }
         }
     }
 
-    fn expect_step(&self) -> Result<(), &'static str> {
+    pub(super) fn expect_step(&self) -> Result<(), &'static str> {
         let member = self.group.front().ok_or("a row that nobody asked for")?;
         if self.progress.failed {
             return Err("a row after an error");
         }
-        let may = self.progress.bound || member.form == Form::Simple;
+        let may = self.progress.bound || matches!(member.form, Form::Simple | Form::Fetch);
         may.then_some(())
             .ok_or("a row before its statement was bound")
     }
 
     /// A message that belongs to one request and moves it on.
-    fn step(&mut self, tag: u8) -> Result<(), &'static str> {
+    pub(super) fn step(&mut self, tag: u8) -> Result<(), &'static str> {
         let member = self
             .group
             .front()
@@ -80,6 +88,8 @@ impl Driver {
         match tag {
             tag::PARSE_COMPLETE if progress.parsed < member.parses() => {
                 progress.parsed += 1;
+                // A COPY is always prepared first.
+                self.copying |= member.copy().is_some();
             }
             tag::CLOSE_COMPLETE if progress.closed < member.closes() => {
                 progress.closed += 1;
@@ -103,7 +113,7 @@ impl Driver {
             | tag::COPY_DONE => {}
             tag::COMMAND_COMPLETE | tag::EMPTY_QUERY | tag::PORTAL_SUSPENDED => {
                 if !simple {
-                    if !progress.bound {
+                    if !progress.bound && member.form != Form::Fetch {
                         return Err("a completion before its statement was bound");
                     }
                     progress.bound = false;
@@ -154,7 +164,9 @@ impl Driver {
         }
         let member = self.group.front().ok_or("an error that nobody asked for")?;
         self.progress.failed = true;
-        if !member.last {
+        if member.copy().is_some() {
+            self.copy_failed();
+        } else if !member.last {
             self.finish_member();
             // The server passes over everything up to the Sync.
             let skipped = |member| Answered {
