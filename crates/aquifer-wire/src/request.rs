@@ -208,14 +208,13 @@ fn prepare(
 }
 
 fn write_bind(name: u32, parameters: &[u8], out: &mut BytesMut) -> io::Result<()> {
-    let mut digits = [0; 10];
-    let digits = decimal(name, &mut digits);
-    // The length itself, no portal name, `s` and the digits, the NUL behind them.
-    let length = 4 + 1 + 1 + digits.len() + 1 + parameters.len();
+    let mut text = [0; 12];
+    let text = name_cstr(name, &mut text);
+    // The length itself, no portal name, the statement's.
+    let length = 4 + 1 + text.len() + parameters.len();
     let [a, b, c, d] = message_length(length)?;
-    out.put_slice(&[b'B', a, b, c, d, 0, b's']);
-    out.put_slice(digits);
-    out.put_u8(0);
+    out.put_slice(&[b'B', a, b, c, d, 0]);
+    out.put_slice(text);
     out.put_slice(parameters);
     Ok(())
 }
@@ -240,19 +239,22 @@ fn message_length(length: usize) -> io::Result<[u8; 4]> {
     Ok(length.to_be_bytes())
 }
 
-/// The digits of a number; `fmt` takes ten times as long, and this is done for every query.
-fn decimal(number: u32, digits: &mut [u8; 10]) -> &[u8] {
-    let mut rest = number;
-    let mut start = digits.len();
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
+/// As [`name_text`], with the NUL behind it; `fmt` takes ten times as long, and this is done for
+/// every query.
+fn name_cstr(name: u32, text: &mut [u8; 12]) -> &[u8] {
+    let mut rest = name;
+    // The last byte stays 0.
+    let mut start = text.len() - 1;
+    for place in text.iter_mut().rev().skip(1) {
         start -= 1;
-        if rest == 0 {
+        if rest == 0 && start < 10 {
+            *place = b's';
             break;
         }
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
     }
-    digits.get(start..).unwrap_or_default()
+    text.get(start..).unwrap_or_default()
 }
 
 fn name_text(name: u32) -> String {

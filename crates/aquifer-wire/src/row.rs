@@ -107,7 +107,11 @@ pub(crate) fn decode_value<'a, T: Decode<'a>>(
     column: &Column,
     raw: Option<&'a [u8]>,
 ) -> Result<T, DecodeError> {
-    T::decode_nullable(column.ty(), raw)
+    match raw {
+        // What most values are takes the short way.
+        Some(raw) if !column.is_domain() => T::decode(column.ty(), raw),
+        _ => T::decode_nullable(column.ty(), raw),
+    }
 }
 
 #[cold]

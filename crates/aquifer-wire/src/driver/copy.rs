@@ -81,6 +81,6 @@ impl Driver {
 
     /// The COPY whose answer is being read.
     pub(super) fn copy_link(&self) -> Option<Arc<CopyLink>> {
-        self.group.front()?.copy().cloned()
+        self.current()?.copy().cloned()
     }
 }

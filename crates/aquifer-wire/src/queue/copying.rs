@@ -21,8 +21,8 @@ pub(super) struct Copying {
     synced: bool,
     /// Who waits for room.
     sender: Option<Waker>,
-    /// What `pending_max` is when no COPY is under way.
-    pending_max: usize,
+    /// What `waiting_max` is when no COPY is under way.
+    waiting_max: usize,
 }
 
 impl Queue {
@@ -32,10 +32,10 @@ impl Queue {
             link: Arc::clone(link),
             synced: false,
             sender: None,
-            pending_max: self.pending_max,
+            waiting_max: self.waiting_max,
         });
         // Spares each request a look at `copying`.
-        self.pending_max = 0;
+        self.waiting_max = 0;
     }
 
     /// As many requests wait as may, or a COPY is under way: what is refused then.
@@ -52,7 +52,7 @@ impl Queue {
         }
         let text = format!(
             "{} requests wait on this connection already (requests_max)",
-            self.pending.len()
+            self.waiting
         );
         Err(Error::new(Kind::Limit, text))
     }
@@ -107,7 +107,7 @@ impl Queue {
         if self.copying_of(link).is_some()
             && let Some(copying) = self.copying.take()
         {
-            self.pending_max = copying.pending_max;
+            self.waiting_max = copying.waiting_max;
         }
     }
 

@@ -30,7 +30,8 @@ pub trait Decode<'a>: Sized {
     }
 
     /// Reads a value that may be NULL (`None`) and whose type may be a domain: what a column, an
-    /// array element or a composite's field holds.
+    /// array element or a composite's field holds. Not to be overridden: where no domain is, `decode`
+    /// may be called directly.
     ///
     /// # Errors
     /// As [`decode`](Self::decode) and [`decode_null`](Self::decode_null).
