@@ -5,6 +5,7 @@ mod ambient;
 mod closure;
 mod commit;
 mod options;
+mod seat;
 
 use std::fmt;
 use std::panic::Location;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 pub(crate) use self::ambient::current;
 pub(crate) use self::closure::run as with_transaction;
 pub use self::options::{Isolation, TransactionOptions};
+use crate::bulk::{Need, Seat};
 use crate::deadline::Deadline;
 use crate::execute::{
     Engine, announce, announce_text, may_help, may_help_transaction, refuse_copy,
@@ -363,6 +365,16 @@ impl sealed::Run for Transaction {
             self.on_connection(&text, &checkout, request).await
         };
         self.0.engine.observed(&text, location, all).await
+    }
+
+    async fn seat(
+        &self,
+        _need: Need,
+        _location: &'static Location<'static>,
+    ) -> Result<Seat, Error> {
+        // Refused here rather than at the first use.
+        self.checkout()?;
+        Ok(self.clone().into_seat(false))
     }
 
     async fn run_script(
