@@ -112,6 +112,13 @@ impl Driver {
             if self.copying && self.poll_copy().is_pending() {
                 return Poll::Pending;
             }
+            match self.socket.poll_ready(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Reason::Io(error.kind())),
+                Poll::Pending => return Poll::Pending,
+            }
+            // Not before there is something to read: by then callers have let go of what they were
+            // answered, and the same buffer serves again.
             self.read.reserve(READ_ROOM);
             match self.socket.poll_read(context, &mut self.read) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Reason::Eof),

@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod tests;
+
 use std::any::TypeId;
 use std::slice::Iter;
 

@@ -183,7 +183,12 @@ impl Transaction {
             .await;
         match done {
             Ok(Ok(_)) => Ok(savepoint),
-            Ok(Err(error)) => Err(Error::from_wire(error, false)),
+            Ok(Err(error)) => {
+                if !error.sent() {
+                    savepoint.0.forget();
+                }
+                Err(Error::from_wire(error, false))
+            }
             Err(_) => Err(savepoint.0.engine.timed_out(deadline, "SAVEPOINT")),
         }
     }
@@ -429,6 +434,14 @@ impl Inner {
             }
             Link::Held(_) => Err(held()),
             Link::Ended(how) => Err(ended(how)),
+        }
+    }
+
+    /// Active → Ended, of a savepoint that the server never heard of: nothing is to be taken back.
+    fn forget(&self) {
+        *self.link() = Link::Ended("refused");
+        if let Some(parent) = &self.parent {
+            parent.0.resume();
         }
     }
 

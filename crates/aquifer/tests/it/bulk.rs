@@ -27,6 +27,7 @@ const COLUMNS: [&str; 14] = [
 ];
 
 #[derive(Clone, Copy, Encode)]
+#[aquifer(rename_all = "lowercase")]
 enum Mood {
     Glad,
     Sad,

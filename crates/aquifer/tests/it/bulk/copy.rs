@@ -166,6 +166,22 @@ async fn a_copy_has_its_transaction_to_itself_and_leaves_it_usable() {
 }
 
 #[tokio::test]
+async fn a_commit_in_the_midst_of_a_copy_is_refused_and_takes_all_back() {
+    let db = table().await;
+    let tx = db.begin().await.unwrap();
+    tx.execute("insert into t (id) values (1)", ())
+        .await
+        .unwrap();
+    let mut rows = tx.copy_into("t", ["id"]).await.unwrap();
+    rows.write((2,)).await.unwrap();
+    let error = tx.commit().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+    rows.finish().await.unwrap_err();
+    support::assert_whole(&db).await;
+    assert_eq!(count(&db, "t").await, 0);
+}
+
+#[tokio::test]
 async fn a_dedicated_session_copies_too() {
     let db = table().await;
     let session = db.dedicated().await.unwrap();

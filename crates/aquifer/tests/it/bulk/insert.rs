@@ -73,11 +73,11 @@ async fn rows_come_from_any_iterator_and_may_be_none() {
 async fn what_unnest_would_take_apart_is_refused_and_so_is_what_does_not_fit() {
     let db = support::db().await;
     db.execute_script(
-        "create type pair as (a int, b int); create table t (tags text[], both pair, id int)",
+        "create type pair as (a int, b int); create table t (tags text[], twins pair, id int)",
     )
     .await
     .unwrap();
-    for column in ["tags", "both"] {
+    for column in ["tags", "twins"] {
         let rows = [(vec!["x"],)];
         let error = db.insert_many("t", [column], rows).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
