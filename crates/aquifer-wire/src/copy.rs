@@ -113,7 +113,7 @@ impl CopyIn {
     pub async fn finish(mut self) -> Result<u64, Error> {
         self.check()?;
         self.copy.leave(DONE);
-        let frames = self.copy.end().await?;
+        let frames = self.copy.wait_for_end().await?;
         affected(&frames)
     }
 
@@ -126,7 +126,7 @@ impl CopyIn {
     /// It is given up all the same.
     pub async fn abort(mut self) -> Result<(), Error> {
         self.copy.leave(&failure());
-        match self.copy.end().await {
+        match self.copy.wait_for_end().await {
             Err(error) if error.kind() != Kind::Database => Err(error),
             _ => Ok(()),
         }
@@ -147,8 +147,15 @@ pub(crate) struct Copying {
     shared: Arc<Shared>,
     link: Arc<CopyLink>,
     answer: Answer,
-    /// The answer, once it was there: whoever polls it again must not miss it.
-    ended: Option<Bytes>,
+    end: End,
+}
+
+/// Ahead → Here → Taken.
+#[derive(Debug)]
+enum End {
+    Ahead,
+    Here(Result<Bytes, Error>),
+    Taken,
 }
 
 impl Copying {
@@ -160,14 +167,14 @@ impl Copying {
             shared: Arc::clone(client.shared()),
             link: Arc::clone(&link),
             answer,
-            ended: None,
+            end: End::Ahead,
         };
         let opened = poll_fn(|context| copy.poll_opened(context)).await?;
         Ok((copy, opened))
     }
 
     fn poll_opened(&mut self, context: &mut Context<'_>) -> Poll<Result<Opened, Error>> {
-        if self.poll_end(context)?.is_ready() && self.link.opened().is_none() {
+        if self.poll_end(context).is_ready() && self.link.opened().is_none() {
             return Poll::Ready(Err(self.refusal("COPY with STDIN or STDOUT")));
         }
         self.link.poll_opened(context).map(Ok)
@@ -175,7 +182,7 @@ impl Copying {
 
     /// Ready when the next piece may be sent.
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.poll_end(context)?.is_ready() {
+        if self.poll_end(context).is_ready() {
             return Poll::Ready(Err(self.refusal("COPY … FROM STDIN")));
         }
         let room = self.shared.queue().poll_copy_room(&self.link, context);
@@ -186,34 +193,50 @@ impl Copying {
         }
     }
 
-    /// Ready when the whole answer is there.
-    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.ended.is_some() {
-            return Poll::Ready(Ok(()));
+    /// Ready when the whole answer is there, or the connection has ended.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if matches!(self.end, End::Ahead)
+            && let Poll::Ready(answer) = Pin::new(&mut self.answer).poll(context)
+        {
+            // A request with a Sync of its own is never skipped.
+            self.end = End::Here(answer.map(Option::unwrap_or_default));
         }
-        let answer = match Pin::new(&mut self.answer).poll(context) {
-            Poll::Ready(answer) => answer,
-            Poll::Pending => return Poll::Pending,
-        };
-        // A request with a Sync of its own is never skipped.
-        self.ended = Some(answer?.unwrap_or_default());
-        Poll::Ready(Ok(()))
+        match self.end {
+            End::Ahead => Poll::Pending,
+            End::Here(_) | End::Taken => Poll::Ready(()),
+        }
     }
 
-    /// The whole answer, which holds no error.
-    async fn end(&mut self) -> Result<Bytes, Error> {
-        poll_fn(|context| self.poll_end(context)).await?;
-        let frames = self.ended.clone().unwrap_or_default();
-        match first_error(&frames) {
-            Some(error) => Err(error),
-            None => Ok(frames),
+    /// What came with the answer that is there.
+    fn end_frames(&self) -> Bytes {
+        match &self.end {
+            End::Here(Ok(frames)) => frames.clone(),
+            _ => Bytes::new(),
         }
+    }
+
+    /// The answer that is there, which holds no error.
+    fn take_end(&mut self) -> Result<Bytes, Error> {
+        match std::mem::replace(&mut self.end, End::Taken) {
+            End::Here(answer) => {
+                let frames = answer?;
+                first_error(&frames).map_or(Ok(frames), Err)
+            }
+            End::Ahead | End::Taken => {
+                let text = "the COPY has ended already";
+                Err(Error::new(Kind::Limit, text).with_sent(true))
+            }
+        }
+    }
+
+    async fn wait_for_end(&mut self) -> Result<Bytes, Error> {
+        poll_fn(|context| self.poll_end(context)).await;
+        self.take_end()
     }
 
     /// Why the server ended the request before its time.
-    fn refusal(&self, wanted: &'static str) -> Error {
-        let error = self.ended.as_deref().and_then(first_error);
-        error.unwrap_or_else(|| unfit(wanted))
+    fn refusal(&mut self, wanted: &'static str) -> Error {
+        self.take_end().err().unwrap_or_else(|| unfit(wanted))
     }
 
     /// Ends what this side sends, and lets others use the connection.

@@ -17,7 +17,7 @@ pub struct CopyOut {
     binary: bool,
     /// How many rows the server counted, or that it failed.
     ended: Option<Option<u64>>,
-    /// What followed the data of the last chunk.
+    /// What followed the last data.
     failure: Option<Error>,
 }
 
@@ -52,59 +52,47 @@ impl CopyOut {
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        loop {
-            if let Some(error) = self.failure.take() {
-                return Err(error);
-            }
-            if self.ended.is_some() {
-                return Ok(None);
-            }
-            let frames = poll_fn(|context| self.poll_frames(context)).await?;
-            let data = self.read(&frames);
+        while self.ended.is_none() {
+            let frames = poll_fn(|context| self.poll_frames(context)).await;
+            let data = read(&frames);
             if !data.is_empty() {
                 return Ok(Some(data));
             }
         }
+        self.failure.take().map_or(Ok(None), Err)
     }
 
     /// The next whole messages, the last ones with the end of the answer.
-    fn poll_frames(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, Error>> {
+    fn poll_frames(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
         // The end is looked at first: what the driver left before it is there then.
         let end = self.copy.poll_end(context);
         if let Poll::Ready((chunk, waited_for)) = self.copy.link.poll_chunk(context) {
             if waited_for {
                 self.copy.shared.queue().wake_driver();
             }
-            return Poll::Ready(Ok(chunk));
+            return Poll::Ready(chunk);
         }
-        match end {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(end) => {
-                self.ended = Some(None);
-                self.copy.leave(&[]);
-                end?;
-                let frames = self.copy.ended.clone().unwrap_or_default();
-                self.failure = super::first_error(&frames);
-                if self.failure.is_none() {
-                    self.ended = Some(Some(affected(&frames)?));
-                }
-                Poll::Ready(Ok(frames))
-            }
+        if end.is_pending() {
+            return Poll::Pending;
         }
+        self.copy.leave(&[]);
+        let frames = self.copy.end_frames();
+        let rows = self.copy.take_end().and_then(|frames| affected(&frames));
+        self.ended = Some(rows.as_ref().ok().copied());
+        self.failure = rows.err();
+        Poll::Ready(frames)
     }
+}
 
-    /// The data in these messages.
-    fn read(&mut self, frames: &Bytes) -> Bytes {
-        let bodies = || Frames(frames).filter(|(tag, _)| *tag == tag::COPY_DATA);
-        let length = bodies().map(|(_, body)| body.len()).sum();
-        if let (Some((_, only)), None) = {
-            let mut all = bodies();
-            (all.next(), all.next())
-        } {
-            return frames.slice_ref(only);
-        }
-        let mut data = BytesMut::with_capacity(length);
-        bodies().for_each(|(_, body)| data.extend_from_slice(body));
-        data.freeze()
+/// The data in these messages.
+fn read(frames: &Bytes) -> Bytes {
+    let bodies = || Frames(frames).filter(|(tag, _)| *tag == tag::COPY_DATA);
+    let mut first_two = bodies();
+    if let (Some((_, only)), None) = (first_two.next(), first_two.next()) {
+        return frames.slice_ref(only);
     }
+    let length = bodies().map(|(_, body)| body.len()).sum();
+    let mut data = BytesMut::with_capacity(length);
+    bodies().for_each(|(_, body)| data.extend_from_slice(body));
+    data.freeze()
 }

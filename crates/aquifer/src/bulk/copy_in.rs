@@ -1,4 +1,5 @@
 use std::panic::Location;
+use std::sync::Arc;
 
 use aquifer_core::scan::{self, Copy};
 use bytes::BytesMut;
@@ -6,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{Meter, Progress, Seat};
 use crate::observe::QueryFinished;
+use crate::pool::Checkout;
 use crate::statement::Sql;
 use crate::{Error, ErrorKind, clock};
 
@@ -32,6 +34,8 @@ pub(super) const BUFFER: usize = 64 * 1024;
 pub struct CopyIn {
     /// In front of the seat: it is ended before its connection goes back.
     copy: Option<aquifer_wire::CopyIn>,
+    /// Held to the end, whatever becomes of the transaction meanwhile.
+    _checkout: Arc<Checkout>,
     seat: Seat,
     sql: String,
     pub(super) buffer: BytesMut,
@@ -60,7 +64,6 @@ impl CopyIn {
         let (checkout, sharing) = seat.connection()?;
         let request = checkout.client().copy_in(&sql, sharing);
         let opened = seat.bounded(&sql, false, request).await;
-        drop(checkout);
         let copy = match opened {
             Ok(copy) => copy,
             Err(error) => {
@@ -70,6 +73,7 @@ impl CopyIn {
         };
         Ok(Self {
             copy: Some(copy),
+            _checkout: checkout,
             seat,
             sql,
             buffer: BytesMut::new(),
@@ -134,6 +138,8 @@ impl CopyIn {
 
     async fn end(&mut self) -> Result<u64, Error> {
         self.check()?;
+        // The transaction may have ended meanwhile.
+        self.seat.connection()?;
         self.flush().await?;
         let copy = self.copy.take().ok_or_else(given_up)?;
         let finished = self.seat.bounded(&self.sql, true, copy.finish()).await;

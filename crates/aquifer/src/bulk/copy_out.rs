@@ -1,4 +1,5 @@
 use std::panic::Location;
+use std::sync::Arc;
 
 use aquifer_core::scan::Copy;
 use bytes::Bytes;
@@ -6,6 +7,7 @@ use tokio::time::Instant;
 
 use super::copy_in::{check, told};
 use super::{Meter, Progress, Seat};
+use crate::pool::Checkout;
 use crate::statement::Sql;
 use crate::{Error, ErrorKind, clock};
 
@@ -30,7 +32,8 @@ use crate::{Error, ErrorKind, clock};
 pub struct CopyOut {
     /// In front of the seat: it is ended before its connection goes back.
     copy: Option<aquifer_wire::CopyOut>,
-    seat: Option<Seat>,
+    /// Held to the end, whatever becomes of the transaction meanwhile.
+    seat: Option<(Arc<Checkout>, Seat)>,
     sql: String,
     meter: Meter,
     begun: Instant,
@@ -49,13 +52,12 @@ impl CopyOut {
         let (checkout, sharing) = seat.connection()?;
         let request = checkout.client().copy_out(&sql, sharing);
         let opened = seat.bounded(&sql, false, request).await;
-        drop(checkout);
         if let Err(error) = &opened {
             told(&seat, &sql, (begun, location), Some(error));
         }
         Ok(Self {
             copy: Some(opened?),
-            seat: Some(seat),
+            seat: Some((checkout, seat)),
             sql,
             meter: Meter::default(),
             begun,
@@ -80,7 +82,7 @@ impl CopyOut {
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        let (Some(copy), Some(seat)) = (&mut self.copy, &self.seat) else {
+        let (Some(copy), Some((_, seat))) = (&mut self.copy, &self.seat) else {
             return Ok(None);
         };
         let next = seat.bounded(&self.sql, false, copy.next()).await;
@@ -102,7 +104,7 @@ impl CopyOut {
     /// Gives the connection back.
     async fn end(&mut self, error: Option<&Error>) {
         self.copy = None;
-        if let Some(seat) = self.seat.take() {
+        if let Some((_checkout, seat)) = self.seat.take() {
             told(&seat, &self.sql, (self.begun, self.location), error);
             if error.is_some_and(|error| error.kind() == ErrorKind::Timeout) {
                 seat.stop().await;

@@ -47,7 +47,12 @@ async fn at_each_message(
             let before = rows(table);
             proxy.cut(Cut::before_any(direction).nth(nth).with(ending));
             let outcome = tokio::time::timeout(LIMIT, operation(&db)).await;
-            let outcome = outcome.expect("neither an answer nor an error");
+            let outcome = outcome.unwrap_or_else(|_| {
+                panic!(
+                    "{direction:?} {nth} {ending:?}: neither an answer nor an error; {db:?} {:?}",
+                    proxy.traffic()
+                )
+            });
             proxy.clear_cuts();
             tokio::time::timeout(LIMIT, async {
                 while db.query("select 1", ()).await.is_err() {}
