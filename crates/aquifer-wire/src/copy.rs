@@ -183,7 +183,8 @@ impl Copying {
     /// Ready when the next piece may be sent.
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.poll_end(context).is_ready() {
-            return Poll::Ready(Err(self.refusal("COPY … FROM STDIN")));
+            let early = || frame::protocol("the end of a COPY before that of its data");
+            return Poll::Ready(Err(self.take_end().err().unwrap_or_else(early)));
         }
         let room = self.shared.queue().poll_copy_room(&self.link, context);
         match room {

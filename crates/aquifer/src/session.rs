@@ -460,7 +460,7 @@ async fn open_stream<T: FromRow + Send>(
             }
             // A stale plan, a connection that ended: its own transaction has changed nothing.
             Err(error) if own && !again && error.wire().is_some_and(may_help_transaction) => {
-                again = true
+                again = true;
             }
             other => return other,
         }

@@ -49,10 +49,13 @@ pub struct RowStream<T = Row> {
 /// Open → Fetching → Open → … → Ending → Done.
 enum Step {
     Open(Open, bool),
-    Fetching(BoxFuture<'static, (Open, Result<Fetched, Error>)>),
+    Fetching(BoxFuture<'static, Outcome>),
     Ending(BoxFuture<'static, Result<(), Error>>),
     Done,
 }
+
+/// What a fetch leaves.
+type Outcome = (Open, Result<Fetched, Error>);
 
 struct Open {
     /// In front of the seat: it is closed before its connection goes back.

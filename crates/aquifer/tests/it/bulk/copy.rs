@@ -67,7 +67,8 @@ async fn arrays_empty_tables_and_quoted_names() {
         .await
         .unwrap();
     assert_eq!(rows.finish().await.unwrap(), 2);
-    let all: Vec<(Vec<i32>, Option<String>, i32)> = db
+    type Stored = (Vec<i32>, Option<String>, i32);
+    let all: Vec<Stored> = db
         .query_as("select * from \"Odd \"\"one\".\"T.t\" order by 1 desc", ())
         .await
         .unwrap();
