@@ -15,6 +15,7 @@
 //! as `json_array(…)`; it is reported as a function, which the catalog does not know.
 
 mod calls;
+mod copy;
 mod keyword;
 mod lexer;
 mod statement;
@@ -25,6 +26,7 @@ use std::borrow::Cow;
 use std::mem;
 
 use self::calls::Calls;
+pub use self::copy::{Copy, copy};
 use self::lexer::{Lexer, Token};
 use self::statement::Statement;
 

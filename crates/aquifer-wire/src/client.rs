@@ -323,7 +323,7 @@ impl Client {
 
     /// An answer that can't be read leaves no trust in those that would follow.
     #[inline]
-    fn judge<T>(&self, read: Result<T, Error>) -> Result<T, Error> {
+    pub(crate) fn judge<T>(&self, read: Result<T, Error>) -> Result<T, Error> {
         read.inspect_err(|error| {
             if error.kind() == Kind::Protocol {
                 let reason = Reason::Protocol("an answer that can't be read");
@@ -375,6 +375,10 @@ impl Client {
     fn descriptions(&self) -> Arc<Catalog> {
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(own.as_ref().unwrap_or(&self.catalog))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {

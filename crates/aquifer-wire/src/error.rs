@@ -25,6 +25,8 @@ struct Inner {
 pub enum Kind {
     /// The server refused the login, or asked for a method that the configuration forbids.
     Authentication,
+    /// A COPY has the connection to itself; nothing was sent.
+    Busy,
     /// The connection ended before the answer was complete; [`Error::database`] carries the
     /// server's last words if it said any.
     Closed,

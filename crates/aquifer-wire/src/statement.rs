@@ -345,6 +345,11 @@ impl Catalog {
         }
     }
 
+    /// Drops the description of a statement, so that it is asked for anew.
+    pub fn forget_text(&self, sql: &str) {
+        self.kept().remove(sql);
+    }
+
     /// The ids of all descriptions.
     pub(crate) fn ids(&self) -> Vec<u64> {
         let kept = self.kept();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use aquifer_wire::{FromRow, Reply};
 
 use crate::Error;
+use crate::bulk::{Need, Seat};
 use crate::coalesce::{Lookup, LookupKey};
 use crate::config::Config;
 use crate::deadline::Deadline;
@@ -380,6 +381,25 @@ impl sealed::Run for Db {
         match self.ambient() {
             Some(ambient) => ambient.run_batch(batch, location).await,
             None => execute::run_batch(&self.engine, batch, location).await,
+        }
+    }
+
+    async fn seat(&self, need: Need, location: &'static Location<'static>) -> Result<Seat, Error> {
+        if let Some(ambient) = self.ambient() {
+            return ambient.seat(need, location).await;
+        }
+        match need {
+            Need::Connection { again } => Seat::alone(&self.engine, again, location).await,
+            Need::Transaction { read_only } => {
+                let options = TransactionOptions::new();
+                let options = if read_only {
+                    options.read_only()
+                } else {
+                    options
+                };
+                let transaction = Transaction::start(&self.engine, options, location).await?;
+                Ok(transaction.into_seat(true))
+            }
         }
     }
 

@@ -1,9 +1,12 @@
+mod seat;
+
 use std::panic::Location;
 use std::sync::Arc;
 
 use aquifer_wire::{Reply, Sharing};
 
 use crate::Error;
+use crate::bulk::{Need, Seat};
 use crate::deadline::Deadline;
 use crate::execute::{Engine, refuse_copy};
 use crate::pool::Checkout;
@@ -26,7 +29,7 @@ use crate::statement::{Batch, Call};
 #[derive(Debug)]
 pub struct Dedicated {
     engine: Arc<Engine>,
-    checkout: Checkout,
+    checkout: Arc<Checkout>,
 }
 
 impl Dedicated {
@@ -39,7 +42,7 @@ impl Dedicated {
         checkout.mark_dirty();
         Ok(Self {
             engine: Arc::clone(engine),
-            checkout,
+            checkout: Arc::new(checkout),
         })
     }
 
@@ -108,6 +111,10 @@ impl sealed::Run for Dedicated {
         }
         let request = Box::pin(self.checkout.client().batch(&statements, Sharing::Own));
         self.bounded(&batch.text(), location, request).await
+    }
+
+    async fn seat(&self, need: Need, _location: &'static Location<'static>) -> Result<Seat, Error> {
+        self.take_seat(need).await
     }
 
     async fn run_script(

@@ -126,6 +126,7 @@ impl Error {
         let kind = match error.kind() {
             wire::Kind::Closed | wire::Kind::Protocol if unanswered && writes => ErrorKind::Unknown,
             wire::Kind::Authentication => ErrorKind::Authentication,
+            wire::Kind::Busy => ErrorKind::Usage,
             wire::Kind::Closed | wire::Kind::Connect => ErrorKind::Connection,
             wire::Kind::Config => ErrorKind::Config,
             wire::Kind::Database => ErrorKind::Database,

@@ -17,7 +17,7 @@ use aquifer_wire::{Reply, Sharing, SqlState, Statement};
 
 pub(crate) use self::again::{Attempts, may_help, may_help_transaction};
 use self::route::Route;
-pub(crate) use self::route::{announce, announce_text, refuse_copy};
+pub(crate) use self::route::{announce, announce_text, check, refuse_copy};
 use crate::deadline::Deadline;
 use crate::observe::{Observers, QueryFinished};
 use crate::pool::{Checkout, Pool};
@@ -173,7 +173,7 @@ async fn checkout(
 
 /// Asks the server about a statement and decides where it belongs, once.
 async fn learn(checkout: &Checkout, sql: &str) -> Result<Arc<Statement>, Failed> {
-    let scan = route::check(sql).map_err(|error| Failed {
+    let scan = check(sql).map_err(|error| Failed {
         error,
         intent: Intent::Write,
     })?;
@@ -203,7 +203,7 @@ pub(crate) async fn run_batch(
     }
     let scans: Vec<_> = statements
         .iter()
-        .map(|(sql, _)| route::check(sql))
+        .map(|(sql, _)| check(sql))
         .collect::<Result<_, _>>()?;
     let attempt = async |deadline, again| {
         let checkout = checkout(engine, deadline, location, again).await?;

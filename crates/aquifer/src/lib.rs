@@ -24,6 +24,9 @@
 //! | one row, perhaps one row, one value, one column | [`Session::query_one`], [`query_opt`](Session::query_opt), [`query_value`](Session::query_value), [`query_column`](Session::query_column) |
 //! | one row per call, many callers at once | [`Db::lookup`]: their look-ups travel together |
 //! | to change rows | [`Session::execute`]; several statements in one go: [`Session::batch`] |
+//! | many rows in | [`Session::insert_many`]; the most, the fastest: [`Session::copy_into`] |
+//! | many rows out, without holding them all | [`Session::stream`], [`Session::stream_as`] |
+//! | text, CSV or binary dumps in and out | [`Session::copy_in`], [`Session::copy_out`] |
 //! | all or nothing, run again after a serialization failure | [`Db::with_transaction`] |
 //! | a transaction that I end myself | [`Db::begin`] |
 //! | notifications | [`Db::listen`] |
@@ -44,6 +47,7 @@
 //!   cancelled; COMMIT has `commit_timeout`.
 //! - Parameter values and passwords are in no error, event or log line.
 
+mod bulk;
 mod clock;
 mod coalesce;
 mod config;
@@ -72,6 +76,7 @@ pub mod row {
     pub use aquifer_wire::{Column, Columns, Error, FromRow, Mapping, RowReader};
 }
 
+pub use crate::bulk::{CopyIn, CopyOut, CopyWriter, Progress, RowStream};
 pub use crate::coalesce::{Lookup, LookupKey};
 pub use crate::config::{Advanced, Config, Origin};
 pub use crate::db::{Db, Shutdown};
@@ -83,10 +88,10 @@ pub use crate::observe::{
     ConnectionLost, ConnectionOpened, Observer, QueryFinished, TransactionFinished,
 };
 pub use crate::pool::{Holder, PoolStatus};
-pub use crate::session::{Session, SessionFuture};
+pub use crate::session::{InsertMany, Session, SessionFuture};
 #[doc(hidden)]
 pub use crate::statement::count_placeholders;
-pub use crate::statement::{AssertSafe, Batch, RawSql, Sql, SqlText};
+pub use crate::statement::{AssertSafe, Batch, RawSql, Sql, SqlText, TableName};
 pub use crate::transaction::{Isolation, Transaction, TransactionOptions};
 pub use aquifer_macros::{Decode, Encode, FromRow};
 pub use aquifer_wire::FromRow;

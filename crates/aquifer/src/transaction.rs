@@ -5,6 +5,7 @@ mod ambient;
 mod closure;
 mod commit;
 mod options;
+mod seat;
 
 use std::fmt;
 use std::panic::Location;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 pub(crate) use self::ambient::current;
 pub(crate) use self::closure::run as with_transaction;
 pub use self::options::{Isolation, TransactionOptions};
+use crate::bulk::{Need, Seat};
 use crate::deadline::Deadline;
 use crate::execute::{
     Attempts, Engine, announce, announce_text, may_help, may_help_transaction, refuse_copy,
@@ -181,7 +183,12 @@ impl Transaction {
             .await;
         match done {
             Ok(Ok(_)) => Ok(savepoint),
-            Ok(Err(error)) => Err(Error::from_wire(error, false)),
+            Ok(Err(error)) => {
+                if !error.sent() {
+                    savepoint.0.forget();
+                }
+                Err(Error::from_wire(error, false))
+            }
             Err(_) => Err(savepoint.0.engine.timed_out(deadline, "SAVEPOINT")),
         }
     }
@@ -364,6 +371,16 @@ impl sealed::Run for Transaction {
         self.0.engine.observed(&text, location, all).await
     }
 
+    async fn seat(
+        &self,
+        _need: Need,
+        _location: &'static Location<'static>,
+    ) -> Result<Seat, Error> {
+        // Refused here rather than at the first use.
+        self.checkout()?;
+        Ok(self.clone().into_seat(false))
+    }
+
     async fn run_script(
         &self,
         sql: &str,
@@ -416,6 +433,14 @@ impl Inner {
             }
             Link::Held(_) => Err(held()),
             Link::Ended(how) => Err(ended(how)),
+        }
+    }
+
+    /// Active → Ended, of a savepoint that the server never heard of: nothing is to be taken back.
+    fn forget(&self) {
+        *self.link() = Link::Ended("refused");
+        if let Some(parent) = &self.parent {
+            parent.0.resume();
         }
     }
 

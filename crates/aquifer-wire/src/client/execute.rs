@@ -119,10 +119,7 @@ impl Client {
         statements: &[(&str, &(dyn Params + Sync))],
         sharing: Sharing,
     ) -> Result<Vec<Reply>, Error> {
-        let sharing = match sharing {
-            Sharing::Shared => Sharing::Own,
-            own => own,
-        };
+        let sharing = sharing.alone();
         let mut again = false;
         loop {
             let known = self.encode_all(statements, sharing).await?;
@@ -192,7 +189,7 @@ impl Client {
 
     /// A session that prepares a statement says its columns anew; where they differ from the
     /// description, the session is right and the description is dropped.
-    async fn columns_anew(
+    pub(crate) async fn columns_anew(
         &self,
         fields: &[Field],
         statement: &Statement,
@@ -258,6 +255,13 @@ impl Client {
         drop(queue);
         descriptions.keep(fresh);
         true
+    }
+
+    /// Has a statement described anew when it is used next, if the error says that it must be.
+    pub(crate) fn drop_if_stale(&self, statement: &Statement, error: &Error) {
+        if reply::is_stale(error) || is_doubtful(error) {
+            self.drop_stale(statement, error);
+        }
     }
 
     fn drop_stale(&self, statement: &Statement, error: &Error) {

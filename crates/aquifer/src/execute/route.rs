@@ -95,7 +95,8 @@ pub(crate) fn announce_text(scan: &Scan<'_>, checkout: &Checkout) {
     Route::of_text(scan).announce(checkout);
 }
 
-const COPY: &str = "COPY can't run as a query; insert rows with UNNEST of array parameters";
+const COPY: &str = "COPY can't run as a query; use `copy_in` or `copy_into`, `copy_out`, or, for a \
+    file or program of the server, `execute_script`";
 
 /// Refuses COPY, which would change the protocol and end the connection.
 pub(crate) fn refuse_copy(sql: &str) -> Result<(), Error> {
@@ -106,7 +107,7 @@ pub(crate) fn refuse_copy(sql: &str) -> Result<(), Error> {
 }
 
 /// Refuses what can't run as a single autocommit statement.
-pub(super) fn check(sql: &str) -> Result<Scan<'_>, Error> {
+pub(crate) fn check(sql: &str) -> Result<Scan<'_>, Error> {
     let scan = scan::scan(sql);
     let text = match scan.class {
         Class::TransactionControl => {

@@ -13,6 +13,7 @@
 mod ambient;
 mod ancestor;
 mod boundaries;
+mod bulk;
 mod cancel_safety;
 mod events;
 mod faults;
