@@ -6,7 +6,7 @@ use std::io;
 use bytes::{BufMut, BytesMut};
 use postgres_protocol::message::frontend;
 
-use crate::names::{Name, Names};
+use crate::names::{Name, Names, UNNAMED};
 use crate::statement::Statement;
 
 /// Execute with no portal name and no row limit.
@@ -154,13 +154,17 @@ fn write_bound(
 
 fn write_bind(name: u32, parameters: &[u8], out: &mut BytesMut) -> io::Result<()> {
     let mut digits = [0; 10];
-    let digits = decimal(name, &mut digits);
+    let (letter, digits): (&[u8], &[u8]) = match name {
+        UNNAMED => (b"", b""),
+        name => (b"s", decimal(name, &mut digits)),
+    };
     // The length itself, no portal name, `s` and the digits, the NUL behind them.
-    let length = 4 + 1 + 1 + digits.len() + 1 + parameters.len();
+    let length = 4 + 1 + letter.len() + digits.len() + 1 + parameters.len();
     let [a, b, c, d] = i32::try_from(length)
         .map_err(|_large| io::Error::other("the parameters of one statement exceed 2 GiB"))?
         .to_be_bytes();
-    out.put_slice(&[b'B', a, b, c, d, 0, b's']);
+    out.put_slice(&[b'B', a, b, c, d, 0]);
+    out.put_slice(letter);
     out.put_slice(digits);
     out.put_u8(0);
     out.put_slice(parameters);
@@ -183,5 +187,8 @@ fn decimal(number: u32, digits: &mut [u8; 10]) -> &[u8] {
 }
 
 fn name_text(name: u32) -> String {
-    format!("s{name}")
+    match name {
+        UNNAMED => String::new(),
+        name => format!("s{name}"),
+    }
 }

@@ -25,6 +25,8 @@
 //! | to change rows | [`Session::execute`]; several statements in one go: [`Session::batch`] |
 //! | all or nothing, run again after a serialization failure | [`Db::with_transaction`] |
 //! | a transaction that I end myself | [`Db::begin`] |
+//! | each statement to know whose it is, for row-level security | [`Db::with_settings`] |
+//! | another deadline, or a connection per statement, for some calls | [`Db::with_query_timeout`], [`Db::exclusive`] |
 //! | notifications | [`Db::listen`] |
 //! | a connection to myself, for session state | [`Db::dedicated`] |
 //! | start-up, health and shutdown of a service | [`DatabaseManager`] |
@@ -53,6 +55,7 @@ mod manager;
 mod observe;
 mod pool;
 mod session;
+mod settings;
 mod statement;
 mod tasks;
 mod transaction;
@@ -68,7 +71,7 @@ pub mod row {
     pub use aquifer_wire::{Column, Columns, Error, FromRow, Mapping, RowReader};
 }
 
-pub use crate::config::{Advanced, Config, Origin};
+pub use crate::config::{Advanced, Config, Origin, Pooler};
 pub use crate::db::{Db, Shutdown};
 pub use crate::dedicated::Dedicated;
 pub use crate::error::{Error, ErrorKind, Retry};

@@ -22,10 +22,12 @@ pub use self::options::{Isolation, TransactionOptions};
 use crate::deadline::Deadline;
 use crate::execute::{
     Engine, announce, announce_text, may_help, may_help_transaction, refuse_copy,
+    refuse_session_state,
 };
 use crate::observe::TransactionFinished;
 use crate::pool::Checkout;
 use crate::session::{Session, sealed};
+use crate::settings::Settings;
 use crate::statement::{Batch, Call};
 use crate::{Error, ErrorKind, Retry, clock};
 
@@ -99,11 +101,8 @@ impl Transaction {
             } else {
                 engine.pool.checkout_answering(deadline, location).await?
             };
-            match deadline
-                .run(checkout.client().control(&options.begin()))
-                .await
-            {
-                Ok(Ok(_)) => break checkout,
+            match deadline.run(begin(engine, &checkout, options)).await {
+                Ok(Ok(())) => break checkout,
                 // BEGIN has no effect of its own, so it may be sent again like a read: the
                 // connection may have ended unnoticed, whether or not the server said why.
                 Ok(Err(error))
@@ -255,6 +254,21 @@ impl Transaction {
         self.0.engine.pool.is(&engine.pool)
     }
 
+    /// Refuses a handle whose statements must run with other settings than this transaction has.
+    ///
+    /// A handle without settings asks for nothing, and joins whatever there is.
+    pub(crate) fn check_settings(&self, engine: &Engine) -> Result<(), Error> {
+        match &engine.settings {
+            None => Ok(()),
+            settings if *settings == self.0.engine.settings => Ok(()),
+            Some(_) => Err(Error::new(
+                ErrorKind::Transaction,
+                "the transaction that this task is in was begun with other settings than this \
+                 handle has; begin it with the handle of `with_settings`, or use `detached()`",
+            )),
+        }
+    }
+
     /// Remembers what failed, for the error of a commit that can't be and for another run.
     fn note(&self, error: Error) -> Error {
         let state = error.sqlstate().copied();
@@ -328,7 +342,7 @@ impl Session for Transaction {}
 impl sealed::Run for Transaction {
     async fn run(&self, call: Call<'_>) -> Result<Reply, Error> {
         let statement = async {
-            refuse(call.sql)?;
+            refuse(&self.0.engine, call.sql)?;
             let (checkout, turn) = self.checkout()?;
             let sharing = Sharing::Within(turn);
             let client = checkout.client();
@@ -352,7 +366,7 @@ impl sealed::Run for Transaction {
         let text = batch.text();
         let all = async {
             for (sql, _) in &statements {
-                refuse(sql)?;
+                refuse(&self.0.engine, sql)?;
             }
             let (checkout, turn) = self.checkout()?;
             for (sql, _) in &statements {
@@ -375,6 +389,7 @@ impl sealed::Run for Transaction {
             if scan.class == Class::TransactionControl {
                 return Err(control());
             }
+            refuse_session_state(&self.0.engine, sql)?;
             let (checkout, turn) = self.checkout()?;
             announce_text(&scan, &checkout);
             let request = checkout.client().script_within(sql, turn);
@@ -384,12 +399,27 @@ impl sealed::Run for Transaction {
     }
 }
 
+/// Sends BEGIN, and the settings of the handle behind it.
+async fn begin(
+    engine: &Engine,
+    checkout: &Checkout,
+    options: TransactionOptions,
+) -> Result<(), aquifer_wire::Error> {
+    let client = checkout.client();
+    client.control(&options.begin()).await?;
+    if let Some((sql, values)) = engine.settings.as_ref().map(Settings::statement) {
+        Box::pin(client.query(sql, values, Sharing::Own)).await?;
+    }
+    Ok(())
+}
+
 /// BEGIN, COMMIT and the like inside a transaction would end it behind the handle's back; COPY would
 /// end its connection.
-fn refuse(sql: &str) -> Result<(), Error> {
+fn refuse(engine: &Engine, sql: &str) -> Result<(), Error> {
     if scan::controls_transaction(sql) {
         return Err(control());
     }
+    refuse_session_state(engine, sql)?;
     refuse_copy(sql)
 }
 

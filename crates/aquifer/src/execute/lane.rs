@@ -1,0 +1,97 @@
+//! Running a read on a lane, where answers come in order and others wait behind it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aquifer_core::pace::{FAST, Pace, SLOW};
+use aquifer_core::retry::Intent;
+use aquifer_wire::{Kind, Reply, Sharing, SqlState, Statement};
+
+use super::route::{Route, change_pace};
+use super::{Engine, Failed, failed, together};
+use crate::clock;
+use crate::pool::Lane;
+use crate::settings::Settings;
+use crate::statement::Call;
+
+/// Runs a read on a lane; `None` when it must be run elsewhere, where doing so is harmless.
+pub(super) async fn run(
+    engine: &Engine,
+    lane: &Lane,
+    statement: &Arc<Statement>,
+    call: Call<'_>,
+) -> Option<Result<Reply, Failed>> {
+    let start = clock::now();
+    let client = lane.client();
+    let guard = engine.pool.lane_guard();
+    let outcome = if guard.is_none() && engine.settings.is_none() {
+        client.run(statement, call.params, Sharing::Shared).await
+    } else {
+        let mut statements = Vec::with_capacity(3);
+        statements.extend(guard);
+        statements.extend(engine.settings.as_ref().map(Settings::statement));
+        statements.push((call.sql, call.params));
+        together(client, &statements).await
+    };
+    let error = match outcome {
+        Ok(reply) => {
+            note_time(statement, lane, clock::now() - start);
+            return Some(Ok(reply));
+        }
+        Err(error) => error,
+    };
+    match error.sqlstate() {
+        // A write that the router did not see: the server refused it, and it moves for good.
+        Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
+            Route::Exclusive.keep(statement);
+            return None;
+        }
+        // The lane's limit: the server ended it, and told by that who it was that took so long.
+        Some(&SqlState::QUERY_CANCELED) => {
+            note_excess(engine, statement);
+            return None;
+        }
+        _ => {}
+    }
+    if error.kind() == Kind::Limit && !error.sent() {
+        // The lane is full: a caller waits in the pool's queue, not behind a lane's.
+        return None;
+    }
+    match client.ended() {
+        // It was retired, or the pool is shut down: nobody answers there any more.
+        Some(ended) if ended.by_us() => {
+            if error.sent() {
+                note_excess(engine, statement);
+            }
+            None
+        }
+        // It had ended unnoticed, so nothing was sent.
+        Some(_) if !error.sent() => {
+            engine.pool.lane_ended();
+            None
+        }
+        _ => Some(Err(failed(error, Intent::Read))),
+    }
+}
+
+/// Notes how long a run took, where that says something new.
+fn note_time(statement: &Statement, lane: &Lane, elapsed: Duration) {
+    let alone = lane.was_free();
+    let quick = elapsed <= SLOW;
+    // Almost always: then nothing is written, which all callers would have to wait for.
+    if quick && !(alone && Pace::unpack(statement.note()).average() > FAST) {
+        return;
+    }
+    change_pace(statement, |pace| {
+        Some(if alone {
+            pace.ran_alone(elapsed)
+        } else {
+            pace.ran_shared(elapsed)
+        })
+    });
+}
+
+fn note_excess(engine: &Engine, statement: &Statement) {
+    let limit = engine.pool.lane_timeout();
+    change_pace(statement, |pace| Some(pace.exceeded(limit)));
+}
