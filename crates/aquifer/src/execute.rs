@@ -115,7 +115,7 @@ async fn attempt(
     if let Some(statement) = &known
         && Route::of(statement).is_some_and(|route| route.may_share(engine.placement, statement))
         && let Some(lane) = engine.pool.lane()
-        && (!again || lane.client().barrier().await.is_ok())
+        && (!again || lane.barrier().await.is_ok())
         && let Some(outcome) = lane::run(engine, &lane, statement, call).await
     {
         return outcome;

@@ -25,7 +25,6 @@ pub(crate) use self::checkout::Checkout;
 pub(crate) use self::connector::{Connector, Tuning};
 pub use self::holders::Holder;
 use self::holders::Holders;
-pub(crate) use self::lanes::Lane;
 use self::lanes::Lanes;
 use crate::deadline::Deadline;
 use crate::observe::Observers;
@@ -135,7 +134,7 @@ impl Pool {
     }
 
     /// The shared lane with the fewest requests; `None` while none is open or all are full.
-    pub(crate) fn lane(&self) -> Option<Lane> {
+    pub(crate) fn lane(&self) -> Option<Arc<Client>> {
         self.0.lanes.least_busy()
     }
 

@@ -5,6 +5,7 @@ mod ambient;
 mod closure;
 mod commit;
 mod options;
+mod settings;
 
 use std::fmt;
 use std::panic::Location;
@@ -27,7 +28,6 @@ use crate::execute::{
 use crate::observe::TransactionFinished;
 use crate::pool::Checkout;
 use crate::session::{Session, sealed};
-use crate::settings::Settings;
 use crate::statement::{Batch, Call};
 use crate::{Error, ErrorKind, Retry, clock};
 
@@ -101,7 +101,10 @@ impl Transaction {
             } else {
                 engine.pool.checkout_answering(deadline, location).await?
             };
-            match deadline.run(begin(engine, &checkout, options)).await {
+            match deadline
+                .run(settings::begin(engine, &checkout, options))
+                .await
+            {
                 Ok(Ok(())) => break checkout,
                 // BEGIN has no effect of its own, so it may be sent again like a read: the
                 // connection may have ended unnoticed, whether or not the server said why.
@@ -254,21 +257,6 @@ impl Transaction {
         self.0.engine.pool.is(&engine.pool)
     }
 
-    /// Refuses a handle whose statements must run with other settings than this transaction has.
-    ///
-    /// A handle without settings asks for nothing, and joins whatever there is.
-    pub(crate) fn check_settings(&self, engine: &Engine) -> Result<(), Error> {
-        match &engine.settings {
-            None => Ok(()),
-            settings if *settings == self.0.engine.settings => Ok(()),
-            Some(_) => Err(Error::new(
-                ErrorKind::Transaction,
-                "the transaction that this task is in was begun with other settings than this \
-                 handle has; begin it with the handle of `with_settings`, or use `detached()`",
-            )),
-        }
-    }
-
     /// Remembers what failed, for the error of a commit that can't be and for another run.
     fn note(&self, error: Error) -> Error {
         let state = error.sqlstate().copied();
@@ -397,20 +385,6 @@ impl sealed::Run for Transaction {
         };
         self.0.engine.observed(sql, location, script).await
     }
-}
-
-/// Sends BEGIN, and the settings of the handle behind it.
-async fn begin(
-    engine: &Engine,
-    checkout: &Checkout,
-    options: TransactionOptions,
-) -> Result<(), aquifer_wire::Error> {
-    let client = checkout.client();
-    client.control(&options.begin()).await?;
-    if let Some((sql, values)) = engine.settings.as_ref().map(Settings::statement) {
-        Box::pin(client.query(sql, values, Sharing::Own)).await?;
-    }
-    Ok(())
 }
 
 /// BEGIN, COMMIT and the like inside a transaction would end it behind the handle's back; COPY would

@@ -1,41 +1,42 @@
 //! Running a read on a lane, where answers come in order and others wait behind it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use aquifer_core::pace::{FAST, Pace, SLOW};
+use aquifer_core::pace::SLOW;
 use aquifer_core::retry::Intent;
-use aquifer_wire::{Kind, Reply, Sharing, SqlState, Statement};
+use aquifer_wire::{Client, Kind, Reply, Sharing, SqlState, Statement};
 
 use super::route::{Route, change_pace};
 use super::{Engine, Failed, failed, together};
 use crate::clock;
-use crate::pool::Lane;
 use crate::settings::Settings;
 use crate::statement::Call;
 
 /// Runs a read on a lane; `None` when it must be run elsewhere, where doing so is harmless.
 pub(super) async fn run(
     engine: &Engine,
-    lane: &Lane,
+    lane: &Client,
     statement: &Arc<Statement>,
     call: Call<'_>,
 ) -> Option<Result<Reply, Failed>> {
     let start = clock::now();
-    let client = lane.client();
     let guard = engine.pool.lane_guard();
     let outcome = if guard.is_none() && engine.settings.is_none() {
-        client.run(statement, call.params, Sharing::Shared).await
+        lane.run(statement, call.params, Sharing::Shared).await
     } else {
         let mut statements = Vec::with_capacity(3);
         statements.extend(guard);
         statements.extend(engine.settings.as_ref().map(Settings::statement));
         statements.push((call.sql, call.params));
-        together(client, &statements).await
+        together(lane, &statements).await
     };
     let error = match outcome {
         Ok(reply) => {
-            note_time(statement, lane, clock::now() - start);
+            let elapsed = clock::now() - start;
+            // Hardly ever: then nothing is written, for which all callers would have to wait.
+            if elapsed > SLOW {
+                change_pace(statement, |pace| Some(pace.ran_shared(elapsed)));
+            }
             return Some(Ok(reply));
         }
         Err(error) => error,
@@ -57,7 +58,7 @@ pub(super) async fn run(
         // The lane is full: a caller waits in the pool's queue, not behind a lane's.
         return None;
     }
-    match client.ended() {
+    match lane.ended() {
         // It was retired, or the pool is shut down: nobody answers there any more.
         Some(ended) if ended.by_us() => {
             if error.sent() {
@@ -72,23 +73,6 @@ pub(super) async fn run(
         }
         _ => Some(Err(failed(error, Intent::Read))),
     }
-}
-
-/// Notes how long a run took, where that says something new.
-fn note_time(statement: &Statement, lane: &Lane, elapsed: Duration) {
-    let alone = lane.was_free();
-    let quick = elapsed <= SLOW;
-    // Almost always: then nothing is written, which all callers would have to wait for.
-    if quick && !(alone && Pace::unpack(statement.note()).average() > FAST) {
-        return;
-    }
-    change_pace(statement, |pace| {
-        Some(if alone {
-            pace.ran_alone(elapsed)
-        } else {
-            pace.ran_shared(elapsed)
-        })
-    });
 }
 
 fn note_excess(engine: &Engine, statement: &Statement) {

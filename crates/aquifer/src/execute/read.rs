@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aquifer_core::pace::Pace;
 use aquifer_core::retry::Intent;
 use aquifer_wire::{Reply, Sharing, SqlState, Statement};
 
@@ -12,7 +13,10 @@ use crate::pool::Checkout;
 use crate::settings::Settings;
 use crate::statement::{Call, Prepared};
 
-/// The guard that a lane has, until the Sync; and the server's clock, in microseconds.
+/// The guard that a lane has; it holds until the Sync.
+const GUARD: &str = "select pg_catalog.set_config('transaction_read_only', 'on', true)";
+
+/// The same with the server's clock, in microseconds.
 const BEFORE: &str = "select pg_catalog.set_config('transaction_read_only', 'on', true), \
      (extract(epoch from pg_catalog.clock_timestamp()) * 1000000)::bigint";
 const AFTER: &str = "select (extract(epoch from pg_catalog.clock_timestamp()) * 1000000)::bigint";
@@ -22,18 +26,20 @@ const AFTER: &str = "select (extract(epoch from pg_catalog.clock_timestamp()) * 
 ///
 /// A view may hide a write, and only what the server has kept from writing may be sent again. The
 /// time is the server's: where this process has more to do than it can, everything seems slow from
-/// here, and if that sent all reads to connections of their own, there would be even more to do.
+/// here, and if that sent all reads to connections of their own, there would be even more to do. It
+/// is asked only while it would say something new.
 pub(super) async fn run(
     engine: &Engine,
     checkout: &Checkout,
     statement: &Arc<Statement>,
     call: Call<'_>,
 ) -> Option<Result<Reply, Failed>> {
+    let timed = Pace::unpack(statement.note()).is_open();
     let mut statements: Vec<Prepared<'_>> = Vec::with_capacity(4);
-    statements.push((BEFORE, &()));
+    statements.push((if timed { BEFORE } else { GUARD }, &()));
     statements.extend(engine.settings.as_ref().map(Settings::statement));
     statements.push((call.sql, call.params));
-    statements.push((AFTER, &()));
+    statements.extend(timed.then_some::<Prepared<'_>>((AFTER, &())));
     // Boxed: it holds the way of new statements, and would be most of each call's future.
     let outcome = Box::pin(checkout.client().batch(&statements, Sharing::Own)).await;
     let mut replies = match outcome {
@@ -44,7 +50,8 @@ pub(super) async fn run(
         }
         Err(error) => return Some(Err(failed(error, Intent::Read))),
     };
-    let after = replies.pop().and_then(|reply| clock(&reply, 0));
+    let after = timed.then(|| replies.pop()).flatten();
+    let after = after.and_then(|reply| clock(&reply, 0));
     let reply = replies.pop()?;
     let before = replies.first().and_then(|reply| clock(reply, 1));
     if let (Some(before), Some(after)) = (before, after) {

@@ -22,25 +22,6 @@ struct State {
     closed: bool,
 }
 
-/// A lane that was chosen for one read.
-#[derive(Debug)]
-pub(crate) struct Lane {
-    client: Arc<Client>,
-    was_free: bool,
-}
-
-impl Lane {
-    /// The session.
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
-    }
-
-    /// Whether nothing was under way on it when it was chosen, so that a long run is its own.
-    pub(crate) fn was_free(&self) -> bool {
-        self.was_free
-    }
-}
-
 impl Lanes {
     pub(super) fn new(lanes_max: usize, requests_max: usize) -> Self {
         Self {
@@ -52,14 +33,11 @@ impl Lanes {
 
     /// The lane with the fewest requests, the first of equals: so that few lanes carry large groups.
     /// `None` when each has as many as it may.
-    pub(super) fn least_busy(&self) -> Option<Lane> {
+    pub(super) fn least_busy(&self) -> Option<Arc<Client>> {
         let state = self.lock();
         let lanes = state.open.iter().map(|client| (client.in_flight(), client));
         let (in_flight, client) = lanes.min_by_key(|(in_flight, _)| *in_flight)?;
-        (in_flight < self.requests_max).then(|| Lane {
-            client: Arc::clone(client),
-            was_free: in_flight == 0,
-        })
+        (in_flight < self.requests_max).then(|| Arc::clone(client))
     }
 
     /// How many should be opened.
