@@ -116,7 +116,7 @@ async fn attempt(
         && Route::of(statement).is_some_and(|route| route.may_share(engine.placement, statement))
         && let Some(lane) = engine.pool.lane()
         && (!again || lane.barrier().await.is_ok())
-        && let Some(outcome) = lane::run(engine, &lane, statement, call).await
+        && let Some(outcome) = lane::run(engine, &lane, statement, call, deadline).await
     {
         return outcome;
     }

@@ -16,6 +16,7 @@ mod round_trip;
 mod session;
 mod stale;
 mod tls;
+mod unnamed;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use aquifer_wire::{Client, Kind, Reply, Sharing, SqlState, Statement};
 
 use super::route::{Route, change_pace};
 use super::{Engine, Failed, failed, together};
-use crate::clock;
+use crate::deadline::Deadline;
 use crate::settings::Settings;
 use crate::statement::Call;
 
@@ -18,8 +18,8 @@ pub(super) async fn run(
     lane: &Client,
     statement: &Arc<Statement>,
     call: Call<'_>,
+    deadline: Deadline,
 ) -> Option<Result<Reply, Failed>> {
-    let start = clock::now();
     let guard = engine.pool.lane_guard();
     let outcome = if guard.is_none() && engine.settings.is_none() {
         lane.run(statement, call.params, Sharing::Shared).await
@@ -32,7 +32,8 @@ pub(super) async fn run(
     };
     let error = match outcome {
         Ok(reply) => {
-            let elapsed = clock::now() - start;
+            // Since the call began: at worst it makes a suspect of what is none.
+            let elapsed = deadline.elapsed();
             // Hardly ever: then nothing is written, for which all callers would have to wait.
             if elapsed > SLOW {
                 change_pace(statement, |pace| Some(pace.ran_shared(elapsed)));

@@ -13,8 +13,8 @@ use crate::deadline::Deadline;
 use crate::statement::Prepared;
 use crate::{Error, ErrorKind, Retry};
 
-/// Start-up setting of a shared lane: the server refuses writes that the router did not see. A
-/// session reports it from PostgreSQL 14 on.
+/// Start-up setting of a shared lane: the server refuses writes that the router did not see. Each
+/// session reports it.
 const READ_ONLY: &str = "default_transaction_read_only";
 
 /// How often a server looks whether its client is still there while it runs a statement: what a
@@ -24,6 +24,9 @@ const CHECK_INTERVAL: (&str, &str) = ("client_connection_check_interval", "500ms
 /// Behind a pooler no session can be started read-only; so each read says it for itself.
 const LANE_GUARD: &str = "select pg_catalog.set_config('transaction_read_only', 'on', true), \
                           pg_catalog.set_config('statement_timeout', $1, true)";
+
+const IGNORED: &str = "a shared lane is not read-only although it was asked to be, so it can't be \
+    used: something between drops start-up settings; say `advanced.pooler = \"transaction\"`";
 
 /// How sessions are opened, besides where and as whom.
 #[derive(Clone, Debug)]
@@ -85,6 +88,9 @@ impl Connector {
             let limits = self.limits();
             match Client::connect(&config, &self.catalog, &limits, &settings).await {
                 Ok((client, _driver)) if shared && self.was_ignored(&client) => {
+                    if self.tuning.pooler != Pooler::Auto {
+                        return Err(Error::new(ErrorKind::Connection, IGNORED));
+                    }
                     self.learned.pooled.store(true, Ordering::Relaxed);
                 }
                 Ok(opened) => return Ok(opened),
@@ -144,10 +150,7 @@ impl Connector {
 
     /// Whether something between has dropped the settings of a lane instead of passing them on.
     fn was_ignored(&self, client: &Client) -> bool {
-        let reported = client.parameter(READ_ONLY);
-        self.tuning.pooler == Pooler::Auto
-            && !self.is_pooled()
-            && reported.is_some_and(|value| value != "on")
+        !self.is_pooled() && client.parameter(READ_ONLY).as_deref() != Some("on")
     }
 
     /// Whether a pooler in transaction mode stands between, as far as is known.

@@ -1,5 +1,6 @@
 //! Behind PgBouncer in transaction mode: what works, what is refused, and what stays true.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aquifer::{Batch, Config, Db, Error, ErrorKind, Pooler, Session, TransactionOptions};
@@ -229,6 +230,17 @@ async fn a_pooler_that_ignores_settings_is_recognized_or_can_be_named() {
         "a lane would not be read-only"
     );
     db.query("select 1", ()).await.unwrap();
+    // Against better knowledge there is no lane, and so nothing is run without its guard.
+    let server = Postgres::shared();
+    let pooler = PgBouncer::start_with(server, &[ignoring]);
+    let losses = support::Losses::default();
+    let config = Config::from_url(pooler.url(server, &server.create_database()))
+        .unwrap()
+        .observer(Arc::new(losses.clone()))
+        .advanced(|advanced| advanced.pooler(Pooler::None));
+    let db = Db::connect_with(&config).await.unwrap();
+    support::until("a lane is refused", || losses.text().contains("read-only")).await;
+    assert_eq!(db.pool_status().lanes, 0);
 }
 
 #[tokio::test]
