@@ -69,7 +69,15 @@ async fn queries_and_transactions_work_and_nobody_gets_a_foreign_reply() {
 #[tokio::test]
 async fn reads_on_lanes_are_kept_from_writing_and_others_are_not() {
     let (_pooler, db) = behind(&[], |config| config).await;
-    support::until_value(&db, READ_ONLY, "on").await;
+    // Only a lane's guard sets the limit, which tells that these run on one.
+    let sql =
+        "select current_setting('transaction_read_only'), current_setting('statement_timeout')";
+    let exclusive: (String, String) = db.exclusive().query_one(sql, ()).await.unwrap();
+    assert_eq!(exclusive, ("on".to_owned(), "0".to_owned()));
+    for _ in 0..10 {
+        let shared: (String, String) = db.shared().query_one(sql, ()).await.unwrap();
+        assert_eq!(shared, ("on".to_owned(), "250ms".to_owned()));
+    }
     let tx = db.begin().await.unwrap();
     let read_only: String = tx.query_value(READ_ONLY, ()).await.unwrap();
     assert_eq!(read_only, "off", "the guard ended with its read");
