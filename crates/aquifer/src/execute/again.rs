@@ -6,12 +6,15 @@ use aquifer_wire as wire;
 /// Whether another attempt is safe and may help.
 pub(crate) fn may_help(error: &wire::Error, intent: Intent) -> bool {
     let verdict = retry::decide(&failure(error), intent);
-    // Stale plans are healed by the connection itself; with one host there is no other primary to
-    // find; a password is asked for with each new connection.
-    matches!(
-        verdict.action,
-        Action::Retry(Remedy::BackOff | Remedy::OtherHost)
-    )
+    match verdict.action {
+        Action::Retry(Remedy::BackOff | Remedy::OtherHost) => true,
+        // The connection itself heals a stale plan once; a table may change again meanwhile. From
+        // within a statement the same code says nothing about its plan.
+        Action::Retry(Remedy::Prepare) => !error.executed(),
+        // With one host there is no other primary to find; a password is asked for with each new
+        // connection.
+        _ => false,
+    }
 }
 
 /// Whether a transaction in which this failed changed nothing, and may be run again as a whole.
