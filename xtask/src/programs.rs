@@ -40,6 +40,17 @@ pub(crate) const REDIS: Program = Program {
     find: || on_path("redis-server"),
 };
 
+pub(crate) const PGBOUNCER: Program = Program {
+    name: "PgBouncer",
+    apt: "pgbouncer",
+    brew: "pgbouncer",
+    // Debian keeps it where only root looks.
+    find: || {
+        let usual = PathBuf::from("/usr/sbin/pgbouncer");
+        on_path("pgbouncer").or_else(|| Some(usual).filter(|at| at.is_file()))
+    },
+};
+
 pub(crate) const STRACE: Program = Program {
     name: "strace",
     apt: "strace",

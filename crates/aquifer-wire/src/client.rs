@@ -12,6 +12,7 @@ use crate::ended::{Ended, Reason};
 use crate::event::{self, Events};
 use crate::names::Names;
 use crate::parameters::check_count;
+use crate::pulse::Pulse;
 use crate::queue::{Queue, Sharing};
 use crate::reply::{self, Reply};
 use crate::request::Request;
@@ -33,7 +34,8 @@ pub struct Limits {
     pub message_max: usize,
     /// Most requests that wait for their answers. Default: 4,096.
     pub requests_max: usize,
-    /// Most prepared statements kept on the server. Default: 256.
+    /// Most prepared statements kept on the server; with 0 none is kept, and each is parsed anew
+    /// with each run, as behind a pooler that does not track them. Default: 256.
     pub statements_max: usize,
 }
 
@@ -293,6 +295,12 @@ impl Client {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.shared.in_flight()
+    }
+
+    /// How this connection gets on, for whoever looks after it.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        Pulse::new(&self.shared)
     }
 
     /// What the server reported last for a parameter such as `server_version`.

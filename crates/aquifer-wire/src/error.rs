@@ -97,8 +97,10 @@ impl Error {
         self
     }
 
-    /// Whether a part of the statement was executed before it failed.
-    pub(crate) fn executed(&self) -> bool {
+    /// Whether a part of the statement was executed before it failed, so that a code which speaks of
+    /// its preparation comes from within.
+    #[must_use]
+    pub fn executed(&self) -> bool {
         self.0.executed
     }
 

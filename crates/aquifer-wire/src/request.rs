@@ -8,7 +8,7 @@ use bytes::{BufMut, BytesMut};
 use postgres_protocol::message::frontend;
 
 use crate::copy::CopyLink;
-use crate::names::{Name, Names};
+use crate::names::{Name, Names, UNNAMED};
 use crate::statement::Statement;
 use crate::types::Type;
 
@@ -269,6 +269,9 @@ fn message_length(length: usize) -> io::Result<[u8; 4]> {
 /// As [`name_text`], with the NUL behind it; `fmt` takes ten times as long, and this is done for
 /// every query.
 fn name_cstr(name: u32, text: &mut [u8; 12]) -> &[u8] {
+    if name == UNNAMED {
+        return &[0];
+    }
     let mut rest = name;
     // The last byte stays 0.
     let mut start = text.len() - 1;
@@ -285,7 +288,10 @@ fn name_cstr(name: u32, text: &mut [u8; 12]) -> &[u8] {
 }
 
 fn name_text(name: u32) -> String {
-    format!("s{name}")
+    match name {
+        UNNAMED => String::new(),
+        name => format!("s{name}"),
+    }
 }
 
 fn portal_text(number: u64) -> String {

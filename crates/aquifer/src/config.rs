@@ -9,6 +9,7 @@ mod file;
 mod knob;
 mod listing;
 mod origin;
+mod pooler;
 mod quantity;
 mod redis;
 mod text;
@@ -27,6 +28,7 @@ pub use self::advanced::Advanced;
 use self::environment::Environment;
 pub use self::origin::Origin;
 use self::origin::Sourced;
+pub use self::pooler::Pooler;
 use crate::Error;
 use crate::observe::Observer;
 
@@ -68,6 +70,9 @@ pub(crate) type PasswordFuture =
 /// | [`application_name`](Self::application_name) | `aquifer` | 1 to 63 ASCII characters | `AQUIFER_APPLICATION_NAME` |
 /// | [`sslrootcert`](Self::sslrootcert) | the system's | path or `system` | `AQUIFER_SSLROOTCERT` |
 /// | [`advanced.lanes`](Advanced::lanes) | 2 | 0 to 4 | `AQUIFER_ADVANCED_LANES` |
+/// | [`advanced.lane_requests_max`](Advanced::lane_requests_max) | 128 | 1 to 4096 | `AQUIFER_ADVANCED_LANE_REQUESTS_MAX` |
+/// | [`advanced.lane_timeout`](Advanced::lane_timeout) | 250ms | 10ms to 1h | `AQUIFER_ADVANCED_LANE_TIMEOUT` |
+/// | [`advanced.pooler`](Advanced::pooler) | `auto` | `auto`, `none` or `transaction` | `AQUIFER_ADVANCED_POOLER` |
 /// | [`advanced.waiters_max`](Advanced::waiters_max) | 1000 | 1 to 1000000 | `AQUIFER_ADVANCED_WAITERS_MAX` |
 /// | [`advanced.attempts_max`](Advanced::attempts_max) | 3 | 1 to 100 | `AQUIFER_ADVANCED_ATTEMPTS_MAX` |
 /// | [`advanced.commit_timeout`](Advanced::commit_timeout) | 30s | 1ms to 1h | `AQUIFER_ADVANCED_COMMIT_TIMEOUT` |

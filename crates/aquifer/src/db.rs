@@ -11,11 +11,12 @@ use crate::coalesce::{Lookup, LookupKey};
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::dedicated::Dedicated;
-use crate::execute::{self, Engine};
+use crate::execute::{self, Engine, Placement};
 use crate::listener::Listener;
 use crate::observe::Observers;
-use crate::pool::{Connector, Holder, Limits, Pool, PoolStatus};
+use crate::pool::{Connector, Holder, Limits, Pool, PoolStatus, Tuning};
 use crate::session::{Session, sealed};
+use crate::settings::Settings;
 use crate::statement::{Batch, Call, SqlText};
 use crate::tasks::Tasks;
 use crate::transaction::{self, Transaction, TransactionOptions};
@@ -102,6 +103,7 @@ impl Db {
         let observers = Observers::new(&settings.observers);
         let limits = Limits {
             lanes: settings.lanes,
+            lane_requests_max: settings.lane_requests_max,
             connections_max: settings.connections_max,
             acquire_timeout: settings.acquire_timeout,
             waiters_max: settings.waiters_max,
@@ -110,12 +112,13 @@ impl Db {
         wire.message_max = settings.message_max;
         wire.requests_max = settings.requests_max;
         wire.statements_max = settings.statements_max;
-        let connector = Connector::new(
-            settings.wire,
-            wire,
-            settings.password,
-            settings.connect_timeout,
-        );
+        let tuning = Tuning {
+            limits: wire,
+            connect_timeout: settings.connect_timeout,
+            lane_timeout: settings.lane_timeout,
+            pooler: settings.pooler,
+        };
+        let connector = Connector::new(settings.wire, settings.password, tuning);
         let pool = Pool::start(connector, limits, &tasks, observers.clone()).await?;
         let engine = Arc::new(Engine {
             pool,
@@ -124,6 +127,8 @@ impl Db {
             query_timeout: settings.query_timeout,
             commit_timeout: settings.commit_timeout,
             attempts_max: settings.attempts_max,
+            placement: Placement::default(),
+            settings: None,
         });
         Ok(Self {
             engine,
@@ -163,7 +168,7 @@ impl Db {
         let location = Location::caller();
         let db = self.clone();
         async move {
-            match db.ambient() {
+            match db.ambient()? {
                 Some(ambient) => ambient.nested(options, location).await,
                 None => Transaction::start(&db.engine, options, location).await,
             }
@@ -233,7 +238,7 @@ impl Db {
         let location = Location::caller();
         let db = self.clone();
         async move {
-            let outer = db.ambient();
+            let outer = db.ambient()?;
             transaction::with_transaction(&db.engine, outer, options, location, f).await
         }
     }
@@ -304,6 +309,81 @@ impl Db {
         }
     }
 
+    /// The same database with another deadline for each call, instead of `query_timeout`.
+    ///
+    /// It holds for calls outside of transactions, and for each statement of transactions that are
+    /// begun with this handle; a transaction that is joined keeps its own. At the deadline the
+    /// statement is cancelled on the server, unless it travels on a shared lane, where others wait
+    /// too and `lane_timeout` ends it. Zero ends each call at once.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use aquifer::{Db, Error, Session};
+    /// # async fn example(db: &Db) -> Result<(), Error> {
+    /// let patient = db.with_query_timeout(Duration::from_secs(300));
+    /// patient.execute("refresh materialized view sales_by_month", ()).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_query_timeout(&self, limit: Duration) -> Self {
+        self.changed(|engine| engine.query_timeout = limit)
+    }
+
+    /// The same database, where each statement runs with these settings, for policies of row-level
+    /// security and the like: `current_setting('app.tenant')`.
+    ///
+    /// They are set under the same Sync as the statement, or behind BEGIN, and end with it: they cost
+    /// no round trip, and no other caller sees them. They add to those that the handle has; a name
+    /// that it has is replaced. Names are `prefix.name`, or `role`. Joining a transaction of this
+    /// task that has other settings is an error; a handle without settings joins any.
+    ///
+    /// ```no_run
+    /// # use aquifer::{Db, Error, Session};
+    /// # async fn example(db: &Db, tenant: i64) -> Result<(), Error> {
+    /// let db = db.with_settings([("app.tenant", tenant.to_string())])?;
+    /// let own: Vec<String> = db.query_column("select name from invoices", ()).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Usage`](crate::ErrorKind::Usage) for another name, one that is given twice, and a value with
+    /// a NUL.
+    pub fn with_settings<N, V>(
+        &self,
+        settings: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, Error>
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        let owned = settings
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        let settings = Settings::over(self.engine.settings.as_ref(), owned)?;
+        Ok(self.changed(|engine| engine.settings = settings))
+    }
+
+    /// The same database, where each statement gets a connection of its own.
+    ///
+    /// For reads that are fast by their average and slow now and then, by their parameters: on a
+    /// shared lane others would wait behind those.
+    #[must_use]
+    pub fn exclusive(&self) -> Self {
+        self.changed(|engine| engine.placement = Placement::Exclusive)
+    }
+
+    /// The same database, where all reads travel on shared lanes: also slow ones, and those that
+    /// call a function which the catalog knows as volatile.
+    ///
+    /// For functions that only read and were not declared `stable`. The server still refuses writes
+    /// there, and ends what exceeds `lane_timeout`; both are run on a connection of their own then.
+    /// What such a function leaves in the session stays there: no `set_config` for the session, no
+    /// session locks.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        self.changed(|engine| engine.placement = Placement::Shared)
+    }
+
     /// How many connections there are, and what they do.
     #[must_use]
     pub fn pool_status(&self) -> PoolStatus {
@@ -354,11 +434,21 @@ impl Db {
         self.engine.tasks.running()
     }
 
-    fn ambient(&self) -> Option<Transaction> {
+    /// The transaction to join; an error when it has other settings than this handle.
+    fn ambient(&self) -> Result<Option<Transaction>, Error> {
         if self.detached {
-            None
-        } else {
-            transaction::current(&self.engine)
+            return Ok(None);
+        }
+        transaction::current(&self.engine)
+    }
+
+    /// The same database with something else about how calls are run.
+    fn changed(&self, change: impl FnOnce(&mut Engine)) -> Self {
+        let mut engine = Engine::clone(&self.engine);
+        change(&mut engine);
+        Self {
+            engine: Arc::new(engine),
+            ..self.clone()
         }
     }
 }
@@ -367,7 +457,7 @@ impl Session for Db {}
 
 impl sealed::Run for Db {
     async fn run(&self, call: Call<'_>) -> Result<Reply, Error> {
-        match self.ambient() {
+        match self.ambient()? {
             Some(ambient) => ambient.run(call).await,
             None => execute::run(&self.engine, call).await,
         }
@@ -378,19 +468,23 @@ impl sealed::Run for Db {
         batch: Batch<'_>,
         location: &'static Location<'static>,
     ) -> Result<Vec<Reply>, Error> {
-        match self.ambient() {
+        match self.ambient()? {
             Some(ambient) => ambient.run_batch(batch, location).await,
             None => execute::run_batch(&self.engine, batch, location).await,
         }
     }
 
     async fn seat(&self, need: Need, location: &'static Location<'static>) -> Result<Seat, Error> {
-        if let Some(ambient) = self.ambient() {
+        if let Some(ambient) = self.ambient()? {
             return ambient.seat(need, location).await;
         }
         match need {
-            Need::Connection { again } => Seat::alone(&self.engine, again, location).await,
-            Need::Transaction { read_only } => {
+            // With settings there is a transaction around it, in which they hold.
+            Need::Connection { again } if self.engine.settings.is_none() => {
+                Seat::alone(&self.engine, again, location).await
+            }
+            need => {
+                let read_only = matches!(need, Need::Transaction { read_only: true });
                 let options = TransactionOptions::new();
                 let options = if read_only {
                     options.read_only()
@@ -408,7 +502,7 @@ impl sealed::Run for Db {
         sql: &str,
         location: &'static Location<'static>,
     ) -> Result<(), Error> {
-        match self.ambient() {
+        match self.ambient()? {
             Some(ambient) => ambient.run_script(sql, location).await,
             None => execute::run_script(&self.engine, sql, location).await,
         }

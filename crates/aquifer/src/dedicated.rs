@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use aquifer_wire::{Reply, Sharing};
 
-use crate::Error;
 use crate::bulk::{Need, Seat};
 use crate::deadline::Deadline;
-use crate::execute::{Engine, refuse_copy};
+use crate::execute::{Engine, no_session, refuse_copy};
 use crate::pool::Checkout;
 use crate::session::{Session, sealed};
 use crate::statement::{Batch, Call};
+use crate::{Error, ErrorKind};
 
 /// One connection for session state: settings, temporary tables, advisory locks.
 ///
@@ -37,6 +37,16 @@ impl Dedicated {
         engine: &Arc<Engine>,
         location: &'static Location<'static>,
     ) -> Result<Self, Error> {
+        if engine.pool.is_pooled() {
+            return Err(no_session("a dedicated session or a listener"));
+        }
+        if engine.settings.is_some() {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "the settings of `with_settings` end with each transaction, and a dedicated session \
+                 has none of its own; begin a transaction with this handle, or SET them yourself",
+            ));
+        }
         let deadline = Deadline::after(engine.query_timeout);
         let checkout = engine.pool.checkout(deadline, location).await?;
         checkout.mark_dirty();

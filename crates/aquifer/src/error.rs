@@ -68,7 +68,8 @@ pub enum ErrorKind {
     TooManyRows,
     /// The transaction can't do that: it has ended, failed before, or is held by a savepoint.
     Transaction,
-    /// The outcome is unknown: the connection ended between a write and its answer.
+    /// The outcome is unknown: the connection ended between a write and its answer, or the answer is
+    /// that the server does not know.
     Unknown,
     /// The call does not fit: a statement that needs another method, values given twice.
     Usage,
@@ -125,6 +126,9 @@ impl Error {
             );
         let kind = match error.kind() {
             wire::Kind::Closed | wire::Kind::Protocol if unanswered && writes => ErrorKind::Unknown,
+            wire::Kind::Database if writes && error.sqlstate().is_some_and(is_ambiguous) => {
+                ErrorKind::Unknown
+            }
             wire::Kind::Authentication => ErrorKind::Authentication,
             wire::Kind::Busy => ErrorKind::Usage,
             wire::Kind::Closed | wire::Kind::Connect => ErrorKind::Connection,
@@ -157,7 +161,7 @@ impl Error {
             _ => Retry::Never,
         };
         let message = match kind {
-            ErrorKind::Unknown => Cow::Borrowed(
+            ErrorKind::Unknown if unanswered => Cow::Borrowed(
                 "the connection ended before the server answered; whether the statement took \
                  effect is unknown",
             ),
@@ -226,6 +230,14 @@ fn is_refusal(error: &wire::Error) -> bool {
         .is_some_and(|state| matches!(state.class(), "28" | "3D" | "42"))
 }
 
+/// Codes by which a server or pooler says that it does not know itself.
+fn is_ambiguous(state: &SqlState) -> bool {
+    matches!(
+        *state,
+        SqlState::TRANSACTION_RESOLUTION_UNKNOWN | SqlState::STATEMENT_COMPLETION_UNKNOWN
+    )
+}
+
 /// Codes by which the server says that it did nothing and may do it later.
 fn retry_of(state: &SqlState) -> Retry {
     match *state {
@@ -233,9 +245,7 @@ fn retry_of(state: &SqlState) -> Retry {
         | SqlState::DEADLOCK_DETECTED
         | SqlState::TOO_MANY_CONNECTIONS
         | SqlState::CANNOT_CONNECT_NOW => Retry::Safe,
-        SqlState::TRANSACTION_RESOLUTION_UNKNOWN | SqlState::STATEMENT_COMPLETION_UNKNOWN => {
-            Retry::IfIdempotent
-        }
+        state if is_ambiguous(&state) => Retry::IfIdempotent,
         _ => Retry::Never,
     }
 }
@@ -306,7 +316,7 @@ impl StdError for Error {
         // The text of a wire error stands in `message` already; go on with its cause, unless
         // another text took its place.
         source.or_else(|| match (self.wire(), self.0.kind) {
-            (Some(wire), ErrorKind::Unknown) => Some(wire),
+            (Some(wire), ErrorKind::Unknown) if wire.kind() != wire::Kind::Database => Some(wire),
             (Some(wire), _) => wire.source(),
             (None, _) => None,
         })

@@ -29,6 +29,8 @@
 //! | text, CSV or binary dumps in and out | [`Session::copy_in`], [`Session::copy_out`] |
 //! | all or nothing, run again after a serialization failure | [`Db::with_transaction`] |
 //! | a transaction that I end myself | [`Db::begin`] |
+//! | each statement to know whose it is, for row-level security | [`Db::with_settings`] |
+//! | another deadline, or a connection per statement, for some calls | [`Db::with_query_timeout`], [`Db::exclusive`] |
 //! | notifications | [`Db::listen`] |
 //! | a connection to myself, for session state | [`Db::dedicated`] |
 //! | start-up, health and shutdown of a service | [`DatabaseManager`] |
@@ -61,6 +63,7 @@ mod manager;
 mod observe;
 mod pool;
 mod session;
+mod settings;
 mod statement;
 mod tasks;
 mod transaction;
@@ -78,7 +81,7 @@ pub mod row {
 
 pub use crate::bulk::{CopyIn, CopyOut, CopyWriter, Progress, RowStream};
 pub use crate::coalesce::{Lookup, LookupKey};
-pub use crate::config::{Advanced, Config, Origin};
+pub use crate::config::{Advanced, Config, Origin, Pooler};
 pub use crate::db::{Db, Shutdown};
 pub use crate::dedicated::Dedicated;
 pub use crate::error::{Error, ErrorKind, Retry};

@@ -22,12 +22,13 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
 pub(crate) use self::checkout::Checkout;
-pub(crate) use self::connector::Connector;
+pub(crate) use self::connector::{Connector, Tuning};
 pub use self::holders::Holder;
 use self::holders::Holders;
 use self::lanes::Lanes;
 use crate::deadline::Deadline;
 use crate::observe::Observers;
+use crate::statement::Prepared;
 use crate::tasks::Tasks;
 use crate::{Error, ErrorKind};
 
@@ -36,6 +37,8 @@ use crate::{Error, ErrorKind};
 pub(crate) struct Limits {
     /// Shared lanes, within `connections_max`.
     pub(crate) lanes: usize,
+    /// Most requests under way on each of them.
+    pub(crate) lane_requests_max: usize,
     pub(crate) connections_max: usize,
     pub(crate) acquire_timeout: Duration,
     pub(crate) waiters_max: usize,
@@ -108,7 +111,7 @@ impl Pool {
         let exclusive = limits.connections_max - limits.lanes;
         let inner = Arc::new(Inner {
             slots: Mutex::new(Slots::new(exclusive, limits.waiters_max)),
-            lanes: Lanes::new(limits.lanes),
+            lanes: Lanes::new(limits.lanes, limits.lane_requests_max),
             connector,
             limits,
             tasks: Arc::clone(tasks),
@@ -130,9 +133,24 @@ impl Pool {
         Ok(Self(inner))
     }
 
-    /// The shared lane with the fewest requests; `None` while none is open.
+    /// The shared lane with the fewest requests; `None` while none is open or all are full.
     pub(crate) fn lane(&self) -> Option<Arc<Client>> {
         self.0.lanes.least_busy()
+    }
+
+    /// How long one statement may run on a lane.
+    pub(crate) fn lane_timeout(&self) -> Duration {
+        self.0.connector.lane_timeout()
+    }
+
+    /// What must stand in front of each read on a lane, where its session does not promise it.
+    pub(crate) fn lane_guard(&self) -> Option<Prepared<'_>> {
+        self.0.connector.lane_guard()
+    }
+
+    /// Whether a pooler stands between, so that no session lasts longer than a transaction.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.0.connector.is_pooled()
     }
 
     /// A lane turned out to have ended: no other caller is sent there.

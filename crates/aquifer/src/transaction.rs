@@ -6,6 +6,7 @@ mod closure;
 mod commit;
 mod options;
 mod seat;
+mod settings;
 
 use std::fmt;
 use std::panic::Location;
@@ -24,6 +25,7 @@ use crate::bulk::{Need, Seat};
 use crate::deadline::Deadline;
 use crate::execute::{
     Attempts, Engine, announce, announce_text, may_help, may_help_transaction, refuse_copy,
+    refuse_session_state,
 };
 use crate::observe::TransactionFinished;
 use crate::pool::Checkout;
@@ -102,10 +104,10 @@ impl Transaction {
                 engine.pool.checkout_answering(deadline, location).await?
             };
             match deadline
-                .run(checkout.client().control(&options.begin()))
+                .run(settings::begin(engine, &checkout, options))
                 .await
             {
-                Ok(Ok(_)) => break checkout,
+                Ok(Ok(())) => break checkout,
                 // BEGIN has no effect of its own, so it may be sent again like a read: the
                 // connection may have ended unnoticed, whether or not the server said why.
                 Ok(Err(error))
@@ -334,7 +336,7 @@ impl Session for Transaction {}
 impl sealed::Run for Transaction {
     async fn run(&self, call: Call<'_>) -> Result<Reply, Error> {
         let statement = async {
-            refuse(call.sql)?;
+            refuse(&self.0.engine, call.sql)?;
             let (checkout, turn) = self.checkout()?;
             let sharing = Sharing::Within(turn);
             let client = checkout.client();
@@ -358,7 +360,7 @@ impl sealed::Run for Transaction {
         let text = batch.text();
         let all = async {
             for (sql, _) in &statements {
-                refuse(sql)?;
+                refuse(&self.0.engine, sql)?;
             }
             let (checkout, turn) = self.checkout()?;
             for (sql, _) in &statements {
@@ -391,6 +393,7 @@ impl sealed::Run for Transaction {
             if scan.class == Class::TransactionControl {
                 return Err(control());
             }
+            refuse_session_state(&self.0.engine, sql)?;
             let (checkout, turn) = self.checkout()?;
             announce_text(&scan, &checkout);
             let request = checkout.client().script_within(sql, turn);
@@ -402,10 +405,11 @@ impl sealed::Run for Transaction {
 
 /// BEGIN, COMMIT and the like inside a transaction would end it behind the handle's back; COPY would
 /// end its connection.
-fn refuse(sql: &str) -> Result<(), Error> {
+fn refuse(engine: &Engine, sql: &str) -> Result<(), Error> {
     if scan::controls_transaction(sql) {
         return Err(control());
     }
+    refuse_session_state(engine, sql)?;
     refuse_copy(sql)
 }
 

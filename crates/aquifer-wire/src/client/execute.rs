@@ -90,7 +90,7 @@ impl Client {
         self.renew(std::slice::from_ref(statement), sharing, error)
             .await?;
         let fresh = self.statement(statement.sql(), sharing).await?;
-        fresh.set_note(statement.note());
+        fresh.update_note(|_| Some(statement.note()));
         Ok(fresh)
     }
 

@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::time::Duration;
 
-use super::{Config, knob};
+use super::{Config, Pooler, knob};
 
 /// Knobs that few services need, set within [`Config::advanced`]; in a file they stand in the
 /// section `[advanced]`, and their variables begin with `AQUIFER_ADVANCED_`.
@@ -20,6 +20,50 @@ impl Advanced {
     #[track_caller]
     pub fn lanes(self, lanes: u32) -> Self {
         Self(self.0.with_count(&knob::LANES, lanes, Location::caller()))
+    }
+
+    /// Most requests under way on one lane; a read beyond takes the other lane, else a connection of
+    /// its own.
+    ///
+    /// Default: 128, which is a full group under way and another one ready to follow. Range: 1 to
+    /// 4,096. Lower it if statements are sometimes slow without being known for it: so many reads at
+    /// most wait behind one. Don't lower it otherwise: sharing is what makes many callers fast.
+    #[must_use]
+    #[track_caller]
+    pub fn lane_requests_max(self, requests: u32) -> Self {
+        Self(
+            self.0
+                .with_count(&knob::LANE_REQUESTS_MAX, requests, Location::caller()),
+        )
+    }
+
+    /// How long one statement may run on a lane: then the server ends it there, and it is run again
+    /// on a connection of its own, now and in future.
+    ///
+    /// Default: 250 ms. Range: 10 ms to 1 h. A lane on which nobody gets an answer for twice that
+    /// time is retired, and its reads are run elsewhere. Don't raise it for slow reports: they are
+    /// known to be slow after their first run, and never meet it.
+    #[must_use]
+    #[track_caller]
+    pub fn lane_timeout(self, limit: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::LANE_TIMEOUT, limit, Location::caller()),
+        )
+    }
+
+    /// Whether a pooler that lends sessions for one transaction stands before the server.
+    ///
+    /// Default: [`Pooler::Auto`]. Say [`Pooler::Transaction`] where the pooler is told to ignore
+    /// start-up settings that it does not know (`ignore_startup_parameters`), for then it can't
+    /// always be told from the server.
+    #[must_use]
+    #[track_caller]
+    pub fn pooler(self, pooler: Pooler) -> Self {
+        Self(
+            self.0
+                .with_text(&knob::POOLER, pooler.written(), Location::caller()),
+        )
     }
 
     /// Most callers that wait for a connection; those beyond fail at once.

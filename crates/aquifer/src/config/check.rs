@@ -9,7 +9,7 @@ use aquifer_wire as wire;
 use super::knob::{self, Knob};
 use super::origin::Sourced;
 use super::quantity::Quantity;
-use super::{Config, Origin, PasswordProvider, refusal};
+use super::{Config, Origin, PasswordProvider, Pooler, refusal};
 use crate::Error;
 use crate::observe::Observer;
 
@@ -22,6 +22,9 @@ pub(crate) struct Settings {
     pub(crate) connections_max: usize,
     /// Less than `connections_max`.
     pub(crate) lanes: usize,
+    pub(crate) lane_requests_max: usize,
+    pub(crate) lane_timeout: Duration,
+    pub(crate) pooler: Pooler,
     pub(crate) waiters_max: usize,
     pub(crate) attempts_max: u32,
     /// At most `query_timeout`.
@@ -50,6 +53,9 @@ impl Config {
             connect_timeout: self.connection()?.connect_timeout().0,
             connections_max: size(connections_max),
             lanes: size(self.lanes(connections_max)?),
+            lane_requests_max: size(self.count(&knob::LANE_REQUESTS_MAX)?),
+            lane_timeout: self.time(&knob::LANE_TIMEOUT)?,
+            pooler: self.pooler()?,
             waiters_max: size(self.count(&knob::WAITERS_MAX)?),
             attempts_max: self.count(&knob::ATTEMPTS_MAX)?,
             acquire_timeout: self.acquire(query_timeout)?,

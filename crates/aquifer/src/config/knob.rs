@@ -45,6 +45,16 @@ pub(super) static SSLROOTCERT: TextKnob = TextKnob {
 };
 
 pub(super) static LANES: Knob<u32> = count("advanced.lanes", 2, 0, 4);
+pub(super) static LANE_REQUESTS_MAX: Knob<u32> = count("advanced.lane_requests_max", 128, 1, 4096);
+pub(super) static LANE_TIMEOUT: Knob<Duration> = Knob {
+    name: "advanced.lane_timeout",
+    default: Duration::from_millis(250),
+    least: Duration::from_millis(10),
+    most: Duration::from_secs(3600),
+};
+pub(super) static POOLER: TextKnob = TextKnob {
+    name: "advanced.pooler",
+};
 pub(super) static WAITERS_MAX: Knob<u32> = count("advanced.waiters_max", 1000, 1, 1_000_000);
 pub(super) static ATTEMPTS_MAX: Knob<u32> = count("advanced.attempts_max", 3, 1, 100);
 pub(super) static COMMIT_TIMEOUT: Knob<Duration> = time("advanced.commit_timeout", 30, 3600);
@@ -55,7 +65,7 @@ pub(super) static MESSAGE_MAX: Knob<u32> =
     count("advanced.message_max", 1 << 30, 1 << 16, (1 << 31) - 1);
 
 /// All knobs, the essential ones first, in the order in which they are listed.
-pub(super) static ALL: [AnyKnob; 16] = [
+pub(super) static ALL: [AnyKnob; 19] = [
     AnyKnob::Text(&URL),
     AnyKnob::Text(&REDIS_URL),
     AnyKnob::Count(&CONNECTIONS_MAX),
@@ -65,6 +75,9 @@ pub(super) static ALL: [AnyKnob; 16] = [
     AnyKnob::Text(&APPLICATION_NAME),
     AnyKnob::Text(&SSLROOTCERT),
     AnyKnob::Count(&LANES),
+    AnyKnob::Count(&LANE_REQUESTS_MAX),
+    AnyKnob::Time(&LANE_TIMEOUT),
+    AnyKnob::Text(&POOLER),
     AnyKnob::Count(&WAITERS_MAX),
     AnyKnob::Count(&ATTEMPTS_MAX),
     AnyKnob::Time(&COMMIT_TIMEOUT),

@@ -104,6 +104,11 @@ impl Checkout {
         }
     }
 
+    /// Closes the connection instead of giving it back.
+    pub(crate) fn discard(mut self) {
+        self.discard = true;
+    }
+
     /// For a checkout that would be discarded: its connection is in order again.
     fn put_back(mut self) {
         self.discard = false;

@@ -8,7 +8,7 @@ use aquifer_core::{backoff, slots};
 use aquifer_wire::Client;
 use tokio::time::Instant;
 
-use super::Inner;
+use super::{Inner, lanes};
 use crate::deadline::Deadline;
 use crate::observe::{ConnectionLost, ConnectionOpened};
 use crate::{Error, clock};
@@ -129,10 +129,16 @@ pub(super) async fn open(inner: &Arc<Inner>, shared: bool) -> Result<Client, Err
         elapsed,
     });
     let pool = Arc::downgrade(inner);
+    let pulse = client.pulse();
+    let limit = inner.connector.lane_timeout();
     inner.tasks.spawn(async move {
-        let ended = driver.await;
+        let (ended, retired) = if shared {
+            lanes::attend(driver, pulse, limit).await
+        } else {
+            (driver.await, false)
+        };
         if let Some(inner) = pool.upgrade() {
-            inner.connection_ended(process_id, &ended);
+            inner.connection_ended(process_id, &ended, retired);
         }
     });
     Ok(client)
@@ -140,9 +146,13 @@ pub(super) async fn open(inner: &Arc<Inner>, shared: bool) -> Result<Client, Err
 
 impl Inner {
     /// An idle connection or a lane that ended is dropped at once; one in use is dropped by its user.
-    fn connection_ended(&self, process_id: i32, ended: &aquifer_wire::Ended) {
-        if !ended.by_us() {
-            let cause = ended.to_string();
+    fn connection_ended(&self, process_id: i32, ended: &aquifer_wire::Ended, retired: bool) {
+        if !ended.by_us() || retired {
+            let cause = if retired {
+                "a lane that gave no answer was retired".to_owned()
+            } else {
+                ended.to_string()
+            };
             let process_id = Some(process_id);
             self.observers.connection_lost(&ConnectionLost {
                 process_id,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::Transaction;
+use crate::Error;
 use crate::execute::Engine;
 
 tokio::task_local! {
@@ -25,18 +26,22 @@ pub(super) async fn within<F: Future>(transaction: Transaction, future: F) -> F:
     AMBIENT.scope(ambient, future).await
 }
 
-/// The innermost transaction of this `Db` that the running task is in.
-pub(crate) fn current(engine: &Engine) -> Option<Transaction> {
-    AMBIENT
-        .try_with(|innermost| {
-            let mut next = Some(innermost);
-            while let Some(ambient) = next {
-                if ambient.transaction.is_of(engine) {
-                    return Some(ambient.transaction.clone());
-                }
-                next = ambient.outer.as_ref();
+/// The innermost transaction of this `Db` that the running task is in, for a call to join; an error
+/// when it has other settings than the handle that is called.
+pub(crate) fn current(engine: &Engine) -> Result<Option<Transaction>, Error> {
+    let current = AMBIENT.try_with(|innermost| {
+        let mut next = Some(innermost);
+        while let Some(ambient) = next {
+            if ambient.transaction.is_of(engine) {
+                return Some(ambient.transaction.clone());
             }
-            None
-        })
-        .ok()?
+            next = ambient.outer.as_ref();
+        }
+        None
+    });
+    let Ok(Some(transaction)) = current else {
+        return Ok(None);
+    };
+    transaction.check_settings(engine)?;
+    Ok(Some(transaction))
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use aquifer::{Config, Db, Observer, QueryFinished, Session, TransactionFinished};
+use aquifer::{Config, ConnectionLost, Db, Observer, QueryFinished, Session, TransactionFinished};
 use aquifer_testkit::Postgres;
 
 /// A fresh database on the server that all tests of this process share.
@@ -125,4 +125,34 @@ impl Observer for Recorder {
     fn transaction_finished(&self, event: &TransactionFinished) {
         self.0.lock().unwrap().push(format!("{event:?}"));
     }
+}
+
+/// Remembers which connections were lost, and why.
+#[derive(Clone, Default)]
+pub(crate) struct Losses(Arc<Mutex<Vec<String>>>);
+
+impl Losses {
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().unwrap().join("\n")
+    }
+}
+
+impl Observer for Losses {
+    fn connection_lost(&self, event: &ConnectionLost<'_>) {
+        self.0.lock().unwrap().push(event.cause.to_owned());
+    }
+}
+
+/// Asks until the answer is `wanted`: a busy machine may make a statement's first runs look slow, and
+/// then it travels on a lane later than usual.
+pub(crate) async fn until_value(db: &Db, sql: impl Into<String>, wanted: &str) {
+    let sql = sql.into();
+    for _ in 0..1000 {
+        let asked = db.query_value(aquifer::AssertSafe(sql.clone()), ());
+        let value: String = asked.await.unwrap();
+        if value == wanted {
+            return;
+        }
+    }
+    panic!("never {wanted}: {sql}");
 }
