@@ -5,6 +5,7 @@ mod counts;
 mod fuzz;
 mod postgres18;
 mod properties;
+mod shuttle;
 
 use crate::End;
 use crate::failure::Failure;
@@ -15,6 +16,10 @@ const PARTS: &[Step] = &[
     Step {
         name: "properties",
         run: properties::run,
+    },
+    Step {
+        name: "shuttle",
+        run: shuttle::run,
     },
     Step {
         name: "fuzz",

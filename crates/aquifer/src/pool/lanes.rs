@@ -65,7 +65,13 @@ impl Lanes {
         )
     }
 
-    /// Takes all lanes out of use; what is under way on them goes on.
+    /// Takes the lanes there are out of use, so that new ones are opened; what is under way on them
+    /// goes on.
+    pub(super) fn retire(&self) -> Vec<Arc<Client>> {
+        std::mem::take(&mut self.lock().open)
+    }
+
+    /// Takes all lanes out of use, for good; what is under way on them goes on.
     pub(super) fn close(&self) -> Vec<Arc<Client>> {
         let mut state = self.lock();
         state.closed = true;

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, and may use what the library must not"
 )]
 
+mod admission;
 mod ambient;
 mod ancestor;
 mod boundaries;
@@ -28,4 +29,6 @@ mod runtimes;
 mod session_state;
 mod shutdown;
 mod support;
+mod switchover;
 mod transactions;
+mod upkeep;
