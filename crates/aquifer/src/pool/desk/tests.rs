@@ -62,8 +62,8 @@ use shuttle::future::block_on;
 fn explore(scenario: fn()) {
     #[cfg(shuttle)]
     {
-        shuttle::check_random(scenario, 20_000);
-        shuttle::check_pct(scenario, 20_000, 3);
+        shuttle::check_random(scenario, 5_000);
+        shuttle::check_pct(scenario, 5_000, 3);
     }
     #[cfg(not(shuttle))]
     for _ in 0..200 {
