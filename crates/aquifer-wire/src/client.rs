@@ -322,15 +322,14 @@ impl Client {
     }
 
     /// An answer that can't be read leaves no trust in those that would follow.
+    #[inline]
     fn judge<T>(&self, read: Result<T, Error>) -> Result<T, Error> {
-        if read
-            .as_ref()
-            .is_err_and(|error| error.kind() == Kind::Protocol)
-        {
-            let reason = Reason::Protocol("an answer that can't be read");
-            self.shared.queue().close(reason);
-        }
-        read
+        read.inspect_err(|error| {
+            if error.kind() == Kind::Protocol {
+                let reason = Reason::Protocol("an answer that can't be read");
+                self.shared.queue().close(reason);
+            }
+        })
     }
 
     /// From here on this session's names may mean something else than in other sessions (a search

@@ -21,8 +21,8 @@ pub use self::modes::{
     ChannelBinding, LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs,
 };
 pub use self::require_auth::{AuthMethod, RequireAuth};
-pub(crate) use self::target::Host;
 pub use self::target::Target;
+pub(crate) use self::target::{Host, SOCKET_DIRECTORIES};
 use crate::Error;
 use crate::secret::Secret;
 use crate::tls::TlsCache;
@@ -66,6 +66,7 @@ pub(crate) struct Settings {
     pub(crate) ports: Vec<Option<u16>>,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
+    pub(crate) passfile: Option<PathBuf>,
     pub(crate) dbname: Option<String>,
     pub(crate) sslmode: Option<SslMode>,
     pub(crate) sslrootcert: Option<RootCertificates>,
@@ -107,9 +108,9 @@ impl Config {
     /// the `PG*` variable that libpq has for it.
     ///
     /// `lookup` reads one variable, for example `|name| std::env::var(name).ok()`. Without any
-    /// user, `USER` or `LOGNAME` names it. Variables that ask for protection which Aquifer does
-    /// not offer (`PGSSLCRL`, `PGREQUIREPEER`, …) and `PGSERVICE` are refused, and `PGPASSFILE` is
-    /// if no password is set.
+    /// user, `USER` or `LOGNAME` names it. Without any password, the file that `PGPASSFILE` names,
+    /// else `.pgpass` in `HOME` if it is there, is asked for it. Variables that ask for protection
+    /// which Aquifer does not offer (`PGSSLCRL`, `PGREQUIREPEER`, …) and `PGSERVICE` are refused.
     ///
     /// # Errors
     /// [`Kind::Config`](crate::Kind::Config) names the variable or the key and the remedy.

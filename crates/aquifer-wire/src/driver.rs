@@ -2,7 +2,6 @@ mod dispatch;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use tokio::task::coop;
 use self::dispatch::{Answered, Progress};
 use crate::DatabaseError;
 use crate::ended::{Ended, Reason};
-use crate::queue::Member;
+use crate::queue::Group;
 use crate::request::TERMINATE;
 use crate::shared::Shared;
 use crate::slot::{Outcome, Slot};
@@ -35,10 +34,11 @@ pub struct Driver {
     read: BytesMut,
     /// How much of `read` has been looked at; the bytes before belong to the current answer.
     scanned: usize,
-    /// The members of the group that is being answered, and how far it is.
-    group: VecDeque<Member>,
+    /// The group that is being answered, the answers of its first members, and how far that of the
+    /// next one is.
+    group: Group,
+    answers: Vec<Answered>,
     progress: Progress,
-    answered: Vec<Answered>,
     /// Slots whose callers were told; used again once those have left them.
     filled: Vec<Arc<Slot>>,
     last_words: Option<DatabaseError>,
@@ -56,9 +56,9 @@ impl Driver {
             socket,
             read,
             scanned: 0,
-            group: VecDeque::new(),
+            group: Group::new(),
+            answers: Vec::new(),
             progress: Progress::default(),
-            answered: Vec::new(),
             filled: Vec::new(),
             last_words: None,
             outgoing: BytesMut::new(),
@@ -105,6 +105,13 @@ impl Driver {
             self.shared.queue().stop_gathering();
         }
         loop {
+            match self.socket.poll_ready(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Reason::Io(error.kind())),
+                Poll::Pending => return Poll::Pending,
+            }
+            // Not before there is something to read: by then callers have let go of what they were
+            // answered, and the same buffer serves again.
             self.read.reserve(READ_ROOM);
             match self.socket.poll_read(context, &mut self.read) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Reason::Eof),
@@ -187,10 +194,7 @@ impl Driver {
             queue.write = BytesMut::new();
             queue.drain()
         };
-        let current = self.answered.drain(..).map(|answered| answered.member);
-        let current = current
-            .chain(self.group.drain(..))
-            .map(|member| (member.slot, true));
+        let current = self.group.drain(..).map(|member| (member.slot, true));
         let unanswered: Vec<_> = current.chain(waiting).collect();
         shared
             .answered

@@ -157,10 +157,33 @@ impl fmt::Debug for Error {
 }
 
 impl StdError for Error {
+    /// The nearest cause that says more than the text of this error does.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0
-            .source
-            .as_deref()
-            .map(|source| source as &(dyn StdError + 'static))
+        let source = self.0.source.as_deref();
+        let mut source = source.map(|source| source as &(dyn StdError + 'static));
+        while let Some(repeated) =
+            source.filter(|source| self.0.message.contains(&source.to_string()))
+        {
+            source = repeated.source();
+        }
+        source
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::{Error, Kind};
+
+    #[test]
+    fn a_cause_whose_text_is_repeated_is_passed_over_but_not_its_own() {
+        let io = std::io::Error::other("deepest");
+        let inner = Error::new(Kind::Decode, "not a number").with_source(io);
+        let outer = Error::new(Kind::Decode, format!("column \"a\": {inner}")).with_source(inner);
+        assert_eq!(outer.source().unwrap().to_string(), "deepest");
+        let told = Error::new(Kind::Connect, "refused: deepest");
+        let told = told.with_source(std::io::Error::other("deepest"));
+        assert!(told.source().is_none());
     }
 }

@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::DatabaseError;
 use crate::frame::Body;
@@ -10,36 +9,46 @@ use crate::frame::Body;
 /// Receives the events of one session, at most so many waiting; see [`Event::Missed`].
 #[derive(Debug)]
 pub struct Events {
-    receiver: mpsc::Receiver<Event>,
-    missed: Arc<AtomicU64>,
+    receiver: mpsc::Receiver<Sent>,
+    lost: Arc<AtomicU64>,
+    /// How many lost events were told of.
+    told: u64,
+    /// An event that comes after those lost before it were told.
+    held: Option<Event>,
 }
 
 /// The driver's end: never waits.
 #[derive(Debug)]
 pub(crate) struct EventSender {
-    sender: mpsc::Sender<Event>,
-    missed: Arc<AtomicU64>,
+    sender: mpsc::Sender<Sent>,
+    /// How many events were lost, ever; only the sender adds to it.
+    lost: Arc<AtomicU64>,
+}
+
+/// An event, and how many had been lost when it was sent: so both ends agree on where they miss.
+#[derive(Debug)]
+struct Sent {
+    event: Event,
+    lost_before: u64,
 }
 
 pub(crate) fn channel(events_max: usize) -> (EventSender, Events) {
     let (sender, receiver) = mpsc::channel(events_max.max(1));
-    let missed = Arc::new(AtomicU64::new(0));
-    (
-        EventSender {
-            sender,
-            missed: Arc::clone(&missed),
-        },
-        Events { receiver, missed },
-    )
+    let lost = Arc::new(AtomicU64::new(0));
+    let events = Events {
+        receiver,
+        lost: Arc::clone(&lost),
+        told: 0,
+        held: None,
+    };
+    (EventSender { sender, lost }, events)
 }
 
 impl EventSender {
     pub(crate) fn send(&self, event: Event) {
-        let missed = self.missed.swap(0, Ordering::AcqRel);
-        let told = missed == 0 || self.sender.try_send(Event::Missed(missed)).is_ok();
-        if !told || self.sender.try_send(event).is_err() {
-            let lost = if told { 1 } else { missed + 1 };
-            self.missed.fetch_add(lost, Ordering::AcqRel);
+        let lost_before = self.lost.load(Ordering::Relaxed);
+        if self.sender.try_send(Sent { event, lost_before }).is_err() {
+            self.lost.fetch_add(1, Ordering::Release);
         }
     }
 }
@@ -50,15 +59,40 @@ impl Events {
     /// # Cancel safety
     /// Nothing is lost: an event stays in the queue until it is returned.
     pub async fn recv(&mut self) -> Option<Event> {
-        match self.receiver.try_recv() {
-            Ok(event) => return Some(event),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
+        if let Some(event) = self.held.take() {
+            return Some(event);
+        }
+        // Read before the queue: if that is empty, what came before these losses was received.
+        let lost = self.lost.load(Ordering::Acquire);
+        if let Ok(sent) = self.receiver.try_recv() {
+            return Some(self.in_its_place(sent));
         }
         // Nothing need follow the events that were lost, so they are told once the queue is empty.
-        match self.missed.swap(0, Ordering::AcqRel) {
-            0 => self.receiver.recv().await,
-            missed => Some(Event::Missed(missed)),
+        if let Some(missed) = self.missed(lost) {
+            return Some(missed);
         }
+        match self.receiver.recv().await {
+            Some(sent) => Some(self.in_its_place(sent)),
+            None => self.missed(self.lost.load(Ordering::Acquire)),
+        }
+    }
+
+    /// The event, unless the losses before it must be told first.
+    fn in_its_place(&mut self, sent: Sent) -> Event {
+        match self.missed(sent.lost_before) {
+            Some(missed) => {
+                self.held = Some(sent.event);
+                missed
+            }
+            None => sent.event,
+        }
+    }
+
+    /// Tells of what was lost up to here, once.
+    fn missed(&mut self, lost: u64) -> Option<Event> {
+        let missed = lost.checked_sub(self.told).filter(|missed| *missed > 0)?;
+        self.told = lost;
+        Some(Event::Missed(missed))
     }
 }
 
@@ -112,5 +146,51 @@ impl Notification {
     #[must_use]
     pub fn process_id(&self) -> i32 {
         self.process_id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    /// Two threads by turns as the machine likes: what is told behind a gap says how large it was.
+    #[test]
+    fn what_was_missed_is_told_where_it_is_missing() {
+        const LAST: i32 = 10_000_000;
+        let (sender, mut events) = channel(1);
+        let number = |process_id| Notification {
+            channel: String::new(),
+            payload: String::new(),
+            process_id,
+        };
+        let sending = std::thread::spawn(move || {
+            for next in 1..=LAST {
+                sender.send(Event::Notification(number(next)));
+            }
+        });
+        let (mut expected, mut gaps) = (1, 0);
+        let mut context = Context::from_waker(Waker::noop());
+        // Asks again and again instead of waiting, so that the threads meet at every place.
+        loop {
+            match pin!(events.recv()).poll(&mut context) {
+                Poll::Pending => {}
+                Poll::Ready(Some(Event::Notification(next))) => {
+                    assert_eq!(next.process_id, expected, "after {gaps} gaps");
+                    expected += 1;
+                }
+                Poll::Ready(Some(Event::Missed(count))) => {
+                    expected += i32::try_from(count).unwrap();
+                    gaps += 1;
+                }
+                Poll::Ready(Some(Event::Notice(_))) => unreachable!(),
+                Poll::Ready(None) => break,
+            }
+        }
+        sending.join().unwrap();
+        assert_eq!(expected, LAST + 1);
+        assert!(gaps > 0, "nothing was missed");
     }
 }

@@ -1,4 +1,5 @@
 use std::any::TypeId;
+use std::slice::Iter;
 
 use crate::frame::protocol;
 use crate::reply::Reply;
@@ -34,6 +35,8 @@ pub trait FromRow: Sized + 'static {
 #[derive(Clone, Debug, Default)]
 pub struct Mapping {
     positions: Vec<Option<usize>>,
+    /// How many fields, from the first on, are each read from the column of their own position.
+    straight: usize,
     /// The position behind the last one.
     next: usize,
     /// Some field's column stands before, or is, that of the field before it.
@@ -74,6 +77,10 @@ impl Mapping {
     }
 
     fn push(&mut self, position: Option<usize>) {
+        let field = self.positions.len();
+        if position == Some(field) && self.straight == field {
+            self.straight += 1;
+        }
         if let Some(position) = position {
             self.unordered |= position < self.next;
             self.next = position + 1;
@@ -89,7 +96,9 @@ pub struct RowReader<'a> {
     columns: &'a [Column],
     body: &'a [u8],
     mapping: &'a Mapping,
-    /// How many fields were read.
+    /// The columns of the fields that come first and in order, as nearly all do.
+    straight: Iter<'a, Column>,
+    /// How many fields were read when those are read.
     field: usize,
     /// Where columns come in the order of the fields: the walk over the row, and how far it is.
     walk: Fields<'a>,
@@ -134,7 +143,15 @@ impl<'a> RowReader<'a> {
     }
 
     /// The next field's column and raw value; `None` where it has no column.
+    #[inline]
     fn next(&mut self, of: &str) -> Result<Option<FieldOf<'a>>, Error> {
+        match self.straight.next() {
+            Some(column) => Ok(Some((column, self.walk.next()?))),
+            None => self.find(of),
+        }
+    }
+
+    fn find(&mut self, of: &str) -> Result<Option<FieldOf<'a>>, Error> {
         let position = self.mapping.positions.get(self.field).copied().flatten();
         self.field += 1;
         let Some(position) = position else {
@@ -174,7 +191,8 @@ fn refused(column: &Column, error: DecodeError, of: &str, field: &str) -> Error 
 
 #[cold]
 fn missing(of: &str, position: usize, count: usize) -> Error {
-    let text = format!("{of}: there is no column {position}; the result has {count} columns");
+    let text =
+        format!("{of}: there is no column {position}, counted from 0; number of columns: {count}");
     Error::new(Kind::Decode, text).with_sent(true)
 }
 
@@ -203,6 +221,20 @@ impl Reply {
         };
         let mapping = self.mapping::<T>()?;
         self.read(body, mapping, &mut Vec::new()).map(Some)
+    }
+
+    /// Some of the rows as values: for a reply that several callers share.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_rows<T: FromRow>(&self, rows: &[Row]) -> Result<Vec<T>, Error> {
+        let mapping = self.mapping::<T>()?;
+        let mut fields = Vec::new();
+        let mut values = Vec::with_capacity(rows.len());
+        for row in rows {
+            values.push(self.read(row.body(), mapping, &mut fields)?);
+        }
+        Ok(values)
     }
 
     /// The first column of all rows.
@@ -243,14 +275,16 @@ impl Reply {
                 fields.push(walk.next()?);
             }
         }
+        let straight = columns.get(..mapping.straight).unwrap_or(columns);
         let mut reader = RowReader {
             reply: self,
             columns,
             body,
             mapping,
-            field: 0,
+            straight: straight.iter(),
+            field: straight.len(),
             walk: Fields::new(body)?,
-            walked: 0,
+            walked: straight.len(),
             fields,
         };
         T::read(&mut reader)

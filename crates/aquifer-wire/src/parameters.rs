@@ -8,8 +8,6 @@ use crate::{Error, Kind};
 
 /// Most parameters of one statement: the protocol counts them in 16 bits.
 const PARAMETERS_MAX: usize = 65_535;
-/// Most bytes of one message that PostgreSQL takes (its MaxAllocSize, less room for the header).
-const MESSAGE_MAX: usize = 0x3fff_ff00;
 
 /// Refuses more parameters than one statement can have, before anything is sent.
 ///
@@ -37,7 +35,7 @@ pub(crate) fn encode(
     let count = params.count();
     if count != types.len() {
         let text = format!(
-            "the statement takes {} parameters, {count} were given",
+            "number of parameters: the statement takes {}, the call gives {count}",
             types.len()
         );
         return Err(Error::new(Kind::Encode, text));
@@ -46,16 +44,44 @@ pub(crate) fn encode(
     // One format code for all: binary.
     let [high, low] = u16::try_from(count).unwrap_or(u16::MAX).to_be_bytes();
     out.put_slice(&[0, 1, 0, 1, high, low]);
-    params
-        .encode(types, out)
-        .map_err(|error| Error::new(Kind::Encode, error.to_string()).with_source(error))?;
+    params.encode(types, out).map_err(|error| {
+        let kind = if error.is_too_large() {
+            Kind::Limit
+        } else {
+            Kind::Encode
+        };
+        Error::new(kind, error.to_string()).with_source(error)
+    })?;
     out.put_slice(&[0, 1, 0, 1]);
-    if out.len() > MESSAGE_MAX {
-        let text = format!(
-            "the parameters take {} bytes, more than the 1 GiB that PostgreSQL takes in one message",
-            out.len()
-        );
-        return Err(Error::new(Kind::Limit, text));
-    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::MESSAGE_MAX;
+    use crate::types::Type;
+
+    #[test]
+    fn values_stop_at_the_one_that_no_message_has_room_for() {
+        let types = vec![Type::BYTEA, Type::BYTEA_ARRAY, Type::TEXT];
+        let statement = Statement::new(1, "s", types, std::sync::Arc::default());
+        // Zeroes that nobody looks at take no memory.
+        let large = vec![0_u8; MESSAGE_MAX - 30];
+        let text = String::from_utf8(vec![0; 100]).unwrap();
+        let (small, list) = (vec![0_u8; 1], vec![large.clone()]);
+        let together: [(&(dyn Params + Sync), &str); 2] = [
+            (&(&small, &list, &text), "$2"),
+            (&(&large, &list, &text), "$1"),
+        ];
+        for (params, number) in together {
+            let mut out = BytesMut::new();
+            // The first bytes stand for what came before.
+            out.put_bytes(0, 31);
+            let error = encode(&statement, params, &mut out).unwrap_err();
+            assert_eq!((error.kind(), error.sent()), (Kind::Limit, false));
+            assert!(error.to_string().contains(number), "{error}");
+            assert!(out.capacity() < 1_000, "{} bytes are held", out.capacity());
+        }
+    }
 }

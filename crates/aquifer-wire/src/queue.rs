@@ -21,10 +21,11 @@ const SPARE_MAX: usize = 2 * GROUP_MAX;
 /// Requests that wait to be written or answered, and the bytes that wait to be written.
 ///
 /// Invariants, all under the one lock around it:
-/// - `pending` holds, oldest first, every request that the driver has not begun to read answers of;
-///   the first `members_written` of them have been handed to the socket or stand in `write` behind
-///   a Sync that will be, the others wait in `write`.
-/// - the last `open` members have no Sync behind them yet.
+/// - `groups` holds, oldest first, every group that the driver has not begun to read the answers of;
+///   all but the last `groups_buffered` of them have been handed to the socket or stand in `write`
+///   to be, the others wait in `write`.
+/// - `open` are the requests behind them, which have no Sync yet.
+/// - `waiting` counts the members of `groups` and `open`.
 /// - the first `released` bytes of `write` may go to the socket; the rest is held back.
 /// - `turn` counts the requests that began, divided or ended a transaction.
 /// - `groups_written` counts the groups (Syncs) that were written and not answered;
@@ -38,14 +39,16 @@ pub(crate) struct Queue {
     pub(crate) closing: Option<Reason>,
     pub(crate) driver: Option<Waker>,
     pub(crate) socket: Option<WriteHalf>,
-    pending: VecDeque<Member>,
-    pending_max: usize,
+    groups: VecDeque<Group>,
+    open: Group,
+    /// One that the driver has emptied, to be filled again.
+    empty: Group,
+    waiting: usize,
+    waiting_max: usize,
     /// Slots of answered requests, to be used again: one allocation less for each request.
     spare: Vec<Arc<Slot>>,
-    members_written: usize,
     groups_buffered: usize,
     groups_written: usize,
-    open: usize,
     released: usize,
     turn: u64,
     /// Callers that were answered since anything was written.
@@ -54,6 +57,9 @@ pub(crate) struct Queue {
     gathering: usize,
 }
 
+/// The requests under one Sync, in order.
+pub(crate) type Group = Vec<Member>;
+
 /// One request among those that wait for their answer.
 #[derive(Debug)]
 pub(crate) struct Member {
@@ -61,8 +67,6 @@ pub(crate) struct Member {
     pub(crate) written: Option<Box<Written>>,
     pub(crate) form: Form,
     pub(crate) steps: usize,
-    /// A Sync follows it.
-    pub(crate) last: bool,
 }
 
 impl Member {
@@ -105,7 +109,7 @@ pub enum Sharing {
 }
 
 impl Queue {
-    pub(crate) fn new(socket: Option<WriteHalf>, names: Names, pending_max: usize) -> Self {
+    pub(crate) fn new(socket: Option<WriteHalf>, names: Names, waiting_max: usize) -> Self {
         Self {
             write: BytesMut::with_capacity(16 * 1024),
             names,
@@ -113,13 +117,14 @@ impl Queue {
             closing: None,
             driver: None,
             socket,
-            pending: VecDeque::new(),
-            pending_max,
+            groups: VecDeque::new(),
+            open: Group::new(),
+            empty: Group::new(),
+            waiting: 0,
+            waiting_max,
             spare: Vec::new(),
-            members_written: 0,
             groups_buffered: 0,
             groups_written: 0,
-            open: 0,
             released: 0,
             turn: 0,
             returning: 0,
@@ -152,11 +157,9 @@ impl Queue {
         // What divides or ends a transaction, or waits for all before it, must not be lost, and
         // there is little of it.
         let may_exceed = matches!(request, Request::Control { .. } | Request::Sync);
-        if self.pending.len() >= self.pending_max && !may_exceed {
-            let text = format!(
-                "{} requests wait on this connection already (requests_max)",
-                self.pending.len()
-            );
+        if self.waiting >= self.waiting_max && !may_exceed {
+            let waiting = self.waiting;
+            let text = format!("{waiting} requests wait on this connection already (requests_max)");
             return Err(Error::new(Kind::Limit, text));
         }
         let shared = sharing == Sharing::Shared;
@@ -166,7 +169,7 @@ impl Queue {
         let start = self.write.len();
         let mut written = None;
         if let Err(error) = request.write(&mut self.names, &mut written, &mut self.write) {
-            // A NUL in the text, or 2 GiB: take back what was begun.
+            // A NUL in the text, or 1 GiB: take back what was begun.
             self.write.truncate(start);
             if let Some(written) = written {
                 self.names.take_back(&written.parses, &written.closes);
@@ -175,16 +178,15 @@ impl Queue {
         }
         let slot = self.spare.pop().and_then(Slot::renew);
         let slot = slot.unwrap_or_else(Slot::new);
-        self.pending.push_back(Member {
+        self.open.push(Member {
             slot: Arc::clone(&slot),
             written,
             form: Form::of(request),
             steps: request.steps(),
-            last: false,
         });
+        self.waiting += 1;
         self.turn += u64::from(matches!(request, Request::Control { .. }));
-        self.open += 1;
-        if !shared || self.open >= GROUP_MAX {
+        if !shared || self.open.len() >= GROUP_MAX {
             self.finish_group(request);
         }
         if !shared || self.may_go() {
@@ -196,7 +198,7 @@ impl Queue {
     /// Whether held requests may go: nothing written is unanswered, and there is a whole group, or
     /// nobody else to wait for.
     fn may_go(&self) -> bool {
-        self.groups_written == 0 && (self.groups_buffered > 0 || self.open >= self.gathering)
+        self.groups_written == 0 && (self.groups_buffered > 0 || self.open.len() >= self.gathering)
     }
 
     fn finish_group(&mut self, request: &Request<'_>) {
@@ -210,17 +212,16 @@ impl Queue {
 
     /// Ends the open group with a Sync.
     fn close_group(&mut self) {
-        if self.open > 0 {
+        if !self.open.is_empty() {
             self.write.put_slice(SYNC);
             self.mark_group();
         }
     }
 
     fn mark_group(&mut self) {
-        if let Some(member) = self.pending.back_mut() {
-            member.last = true;
-        }
-        self.open = 0;
+        let next = std::mem::take(&mut self.empty);
+        self.groups
+            .push_back(std::mem::replace(&mut self.open, next));
         self.groups_buffered += 1;
     }
 
@@ -243,7 +244,6 @@ impl Queue {
         self.close_group();
         self.groups_written += self.groups_buffered;
         self.groups_buffered = 0;
-        self.members_written = self.pending.len();
         self.released = self.write.len();
         self.returning = 0;
         self.gathering = 0;
@@ -281,7 +281,7 @@ impl Queue {
     /// # Errors
     /// When the socket is broken.
     pub(crate) fn flush_if_idle(&mut self) -> io::Result<()> {
-        if self.may_go() && !self.pending.is_empty() {
+        if self.may_go() && self.waiting > 0 {
             self.release();
         }
         self.write_some()
@@ -297,18 +297,15 @@ impl Queue {
         self.released > 0
     }
 
-    /// The oldest group that was written, for the driver to read the answers of.
-    pub(crate) fn take_group(&mut self, group: &mut VecDeque<Member>) {
-        while self.members_written > 0 {
-            let Some(member) = self.pending.pop_front() else {
-                return;
-            };
-            self.members_written -= 1;
-            let last = member.last;
-            group.push_back(member);
-            if last {
-                return;
-            }
+    /// The oldest group that was written, for the driver to read the answers of, in exchange for the
+    /// one before it, which is empty by now.
+    pub(crate) fn take_group(&mut self, group: &mut Group) {
+        if self.groups.len() <= self.groups_buffered {
+            return;
+        }
+        if let Some(oldest) = self.groups.pop_front() {
+            self.waiting -= oldest.len();
+            self.empty = std::mem::replace(group, oldest);
         }
     }
 
@@ -327,7 +324,7 @@ impl Queue {
     pub(crate) fn gather(&mut self, callers: usize) -> bool {
         self.returning += callers;
         if self.groups_written == 0 {
-            let together = std::mem::take(&mut self.returning) + self.open;
+            let together = std::mem::take(&mut self.returning) + self.open.len();
             self.gathering = if together > 1 { together } else { 0 };
         }
         self.gathering > 0
@@ -340,10 +337,15 @@ impl Queue {
 
     /// All members left, with whether each was sent; for the end of the connection.
     pub(crate) fn drain(&mut self) -> Vec<(Arc<Slot>, bool)> {
-        let sent = self.members_written;
-        let members = self.pending.drain(..).enumerate();
-        members
-            .map(|(index, member)| (member.slot, index < sent))
+        let sent = self.groups.len() - self.groups_buffered;
+        let open = std::mem::take(&mut self.open);
+        let groups = self.groups.drain(..).chain([open]).enumerate();
+        self.waiting = 0;
+        groups
+            .flat_map(|(index, group)| {
+                let slots = group.into_iter().map(|member| member.slot);
+                slots.map(move |slot| (slot, index < sent))
+            })
             .collect()
     }
 

@@ -79,9 +79,16 @@ impl Reply {
             .map(|(_, body)| body)
     }
 
-    /// An owned row of a body that lies in this reply.
+    /// An owned row; its body is shared where it lies in this reply, as it nearly always does.
     pub(crate) fn row(&self, body: &[u8]) -> Row {
-        Row::new(Arc::clone(&self.columns), self.frames.slice_ref(body))
+        let own = self.frames.as_ptr_range();
+        let within = own.contains(&body.as_ptr()) || body.is_empty();
+        let body = if within {
+            self.frames.slice_ref(body)
+        } else {
+            Bytes::copy_from_slice(body)
+        };
+        Row::new(Arc::clone(&self.columns), body)
     }
 
     /// How many rows the statement inserted, changed, deleted or returned, as the server counted.

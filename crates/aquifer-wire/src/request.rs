@@ -8,6 +8,7 @@ use postgres_protocol::message::frontend;
 
 use crate::names::{Name, Names};
 use crate::statement::Statement;
+use crate::types::Type;
 
 /// Execute with no portal name and no row limit.
 const EXECUTE: &[u8] = b"E\0\0\0\x09\0\0\0\0\0";
@@ -15,6 +16,10 @@ const EXECUTE: &[u8] = b"E\0\0\0\x09\0\0\0\0\0";
 pub(crate) const SYNC: &[u8] = b"S\0\0\0\x04";
 /// The polite end of a session.
 pub(crate) const TERMINATE: &[u8] = b"X\0\0\0\x04";
+
+/// The largest length of one message that PostgreSQL takes (its `PQ_LARGE_MESSAGE_LIMIT`). It closes
+/// the connection on a larger one without a word to the client.
+pub(crate) const MESSAGE_MAX: usize = 0x3fff_fffe;
 
 /// A statement with its encoded parameters: the tail of a Bind message.
 #[derive(Debug)]
@@ -85,7 +90,7 @@ impl Request<'_> {
     /// Appends the messages, without the Sync.
     ///
     /// # Errors
-    /// When the text holds a NUL or a message would exceed the protocol's 2 GiB.
+    /// When the text holds a NUL or a message would exceed [`MESSAGE_MAX`].
     pub(crate) fn write(
         &self,
         names: &mut Names,
@@ -111,13 +116,17 @@ impl Request<'_> {
                     Name::Known(name) => name,
                     Name::New(name) => {
                         written.get_or_insert_default().parses.push((*id, name));
-                        frontend::parse(&name_text(name), sql, [], out)?;
+                        write_parse(&name_text(name), sql, &[], out)?;
                         name
                     }
                 };
                 frontend::describe(b'S', &name_text(name), out)?;
             }
-            Self::Simple { sql } | Self::Control { sql } => frontend::query(sql, out)?,
+            Self::Simple { sql } | Self::Control { sql } => {
+                // The length itself, and the NUL behind the text.
+                check_length("the script", 4 + sql.len() + 1)?;
+                frontend::query(sql, out)?;
+            }
             Self::Sync => {}
         }
         Ok(())
@@ -136,12 +145,12 @@ fn write_bound(
             let written = written.get_or_insert_default();
             written.parses.push((bound.statement.id, name));
             let text = name_text(name);
-            let types = bound
-                .statement
-                .parameters
-                .iter()
-                .map(postgres_types::Type::oid);
-            frontend::parse(&text, &bound.statement.sql, types, out)?;
+            write_parse(
+                &text,
+                &bound.statement.sql,
+                &bound.statement.parameters,
+                out,
+            )?;
             // The description may be older than this session: the answer tells.
             frontend::describe(b'S', &text, out)?;
             name
@@ -152,36 +161,95 @@ fn write_bound(
     Ok(())
 }
 
+fn write_parse(name: &str, sql: &str, types: &[Type], out: &mut BytesMut) -> io::Result<()> {
+    // The length itself, name and text with the NUL behind each, the types with their count.
+    let length = 4 + name.len() + 1 + sql.len() + 1 + 2 + 4 * types.len();
+    check_length("the statement's text", length)?;
+    frontend::parse(name, sql, types.iter().map(Type::oid), out)
+}
+
+/// Refuses a message before anything of it is written, so that it takes no room.
+fn check_length(what: &str, length: usize) -> io::Result<()> {
+    if length <= MESSAGE_MAX {
+        return Ok(());
+    }
+    let text = format!(
+        "{what} makes a message of {length} bytes, more than the {MESSAGE_MAX} that PostgreSQL \
+         takes; split it"
+    );
+    Err(io::Error::other(text))
+}
+
 fn write_bind(name: u32, parameters: &[u8], out: &mut BytesMut) -> io::Result<()> {
-    let mut digits = [0; 10];
-    let digits = decimal(name, &mut digits);
-    // The length itself, no portal name, `s` and the digits, the NUL behind them.
-    let length = 4 + 1 + 1 + digits.len() + 1 + parameters.len();
-    let [a, b, c, d] = i32::try_from(length)
-        .map_err(|_large| io::Error::other("the parameters of one statement exceed 2 GiB"))?
-        .to_be_bytes();
-    out.put_slice(&[b'B', a, b, c, d, 0, b's']);
-    out.put_slice(digits);
-    out.put_u8(0);
+    let mut text = [0; 12];
+    let text = name_cstr(name, &mut text);
+    // The length itself, no portal name, the statement's.
+    let length = 4 + 1 + text.len() + parameters.len();
+    check_length("what the parameters hold", length)?;
+    let [a, b, c, d] = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+    out.put_slice(&[b'B', a, b, c, d, 0]);
+    out.put_slice(text);
     out.put_slice(parameters);
     Ok(())
 }
 
-/// The digits of a number; `fmt` takes ten times as long, and this is done for every query.
-fn decimal(number: u32, digits: &mut [u8; 10]) -> &[u8] {
-    let mut rest = number;
-    let mut start = digits.len();
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
+/// As [`name_text`], with the NUL behind it; `fmt` takes ten times as long, and this is done for
+/// every query.
+fn name_cstr(name: u32, text: &mut [u8; 12]) -> &[u8] {
+    let mut rest = name;
+    // The last byte stays 0.
+    let mut start = text.len() - 1;
+    for place in text.iter_mut().rev().skip(1) {
         start -= 1;
-        if rest == 0 {
+        if rest == 0 && start < 10 {
+            *place = b's';
             break;
         }
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
     }
-    digits.get(start..).unwrap_or_default()
+    text.get(start..).unwrap_or_default()
 }
 
 fn name_text(name: u32) -> String {
     format!("s{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_would_not_take_is_not_written() {
+        assert!(check_length("the text", MESSAGE_MAX).is_ok());
+        assert!(check_length("the text", MESSAGE_MAX + 1).is_err());
+        // Zeroes that nobody looks at take no memory.
+        let sql = String::from_utf8(vec![0; MESSAGE_MAX]).unwrap();
+        let requests = [
+            Request::Describe { id: 1, sql: &sql },
+            Request::Simple { sql: &sql },
+            Request::Control { sql: &sql },
+        ];
+        for request in requests {
+            let (mut names, mut written, mut out) = (Names::new(8), None, BytesMut::new());
+            let refused = request.write(&mut names, &mut written, &mut out);
+            let text = refused.unwrap_err().to_string();
+            assert!(text.contains("1073741822"), "{text}");
+            assert!(out.capacity() < 1_000, "{} bytes are held", out.capacity());
+        }
+    }
+
+    #[test]
+    fn parameters_that_the_server_would_not_take_are_not_written() {
+        let statement = Statement::new(1, "s", vec![Type::BYTEA], std::sync::Arc::default());
+        let parameters = vec![0; MESSAGE_MAX - 7];
+        let bound = [Bound {
+            statement: &statement,
+            parameters: &parameters,
+        }];
+        let (mut names, mut written, mut out) = (Names::new(8), None, BytesMut::new());
+        let refused = Request::Execute(&bound).write(&mut names, &mut written, &mut out);
+        assert!(refused.is_err() && out.capacity() < 1_000);
+        assert_eq!(written.unwrap().parses, [(1, 1)], "to be taken back");
+    }
 }

@@ -20,6 +20,11 @@ impl Row {
         Self { columns, body }
     }
 
+    /// The fields as they came, with their count and lengths.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// The columns of this row's result.
     #[must_use]
     pub fn columns(&self) -> &Arc<Columns> {
@@ -107,7 +112,11 @@ pub(crate) fn decode_value<'a, T: Decode<'a>>(
     column: &Column,
     raw: Option<&'a [u8]>,
 ) -> Result<T, DecodeError> {
-    T::decode_nullable(column.ty(), raw)
+    match raw {
+        // What most values are takes the short way.
+        Some(raw) if !column.is_domain() => T::decode(column.ty(), raw),
+        _ => T::decode_nullable(column.ty(), raw),
+    }
 }
 
 #[cold]

@@ -56,6 +56,15 @@ impl WriteHalf {
 }
 
 impl ReadHalf {
+    /// Whether reading may find something; TLS has to try.
+    pub(crate) fn poll_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(half) => half.as_ref().poll_read_ready(context),
+            Self::Unix(half) => half.as_ref().poll_read_ready(context),
+            Self::Tls(_) => Poll::Ready(Ok(())),
+        }
+    }
+
     pub(crate) fn poll_read(
         &mut self,
         context: &mut Context<'_>,

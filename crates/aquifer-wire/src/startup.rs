@@ -1,8 +1,8 @@
 //! From a configuration to a session that is ready for its first statement.
 //!
 //! One deadline, `connect_timeout`, covers everything for one host. Dropping one of these futures
-//! at any point closes its socket; only a name look-up, the reading of certificates and a key
-//! derivation, which run on the blocking pool, end by themselves a little later, without effect.
+//! at any point closes its socket; only a name look-up, the reading of certificates or of a
+//! password file and a key derivation, which run on the blocking pool, end by themselves a little later, without effect.
 
 mod attempt;
 mod authentication;
@@ -10,6 +10,7 @@ mod cancel;
 mod connect;
 mod encryption;
 mod exchange;
+mod passfile;
 mod role;
 mod scram;
 mod search;

@@ -9,13 +9,14 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::Error;
 use crate::from_row::Mapping;
-use crate::types::Type;
+use crate::types::{Kind, Type};
 
 /// One column of a result.
 #[derive(Clone)]
 pub struct Column {
     name: Box<str>,
     ty: Type,
+    is_domain: bool,
     table: u32,
     /// That of its [`Columns`].
     altered: Arc<AtomicBool>,
@@ -25,6 +26,7 @@ impl Column {
     pub(crate) fn new(name: &str, ty: Type, table: u32) -> Self {
         Self {
             name: name.into(),
+            is_domain: matches!(ty.kind(), Kind::Domain(_)),
             ty,
             table,
             altered: Arc::default(),
@@ -46,6 +48,11 @@ impl Column {
     #[must_use]
     pub fn ty(&self) -> &Type {
         &self.ty
+    }
+
+    #[inline]
+    pub(crate) fn is_domain(&self) -> bool {
+        self.is_domain
     }
 
     /// The OID of the table it comes from; `None` for an expression.

@@ -87,7 +87,8 @@ pub(crate) type PasswordFuture =
 ///
 /// `connect_timeout`, `application_name` and `sslrootcert` may stand in the `url` too. There they
 /// count as what the source of the `url` says; a knob from the same source comes before them.
-/// The `PG*` variables of libpq fill in what nothing else sets, when the environment is read.
+/// The `PG*` variables of libpq fill in what nothing else sets, when the environment is read, and
+/// for [`from_url`](Self::from_url).
 ///
 /// # File
 /// ```toml
@@ -116,15 +117,24 @@ impl Config {
         Self::default()
     }
 
-    /// A configuration with only the [`url`](Self::url) set.
+    /// Reads a [`url`](Self::url), and for what it leaves open the `PG*` variables, as libpq does.
+    ///
+    /// So `postgres://localhost/app` logs in as `PGUSER` or `USER`, with `PGPASSWORD` or what the
+    /// password file (`PGPASSFILE`, else `~/.pgpass`) says. Neither `DATABASE_URL` nor `AQUIFER_*` is read. For the URL alone: `Config::new().url(…)`.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the URL can't be read.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the URL or a `PG*` variable can't be read.
     #[track_caller]
     pub fn from_url(url: impl Into<Secret>) -> Result<Self, Error> {
-        let config = Self::new().url(url);
-        config.connection()?;
-        Ok(config)
+        Self::new()
+            .url(url)
+            .completed_by(&Environment::of_process())
+    }
+
+    fn completed_by(mut self, environment: &Environment) -> Result<Self, Error> {
+        environment.apply_libpq(&mut self)?;
+        self.connection()?;
+        Ok(self)
     }
 
     /// Reads a TOML file, and nothing else.
@@ -160,7 +170,8 @@ impl Config {
     /// Sets what the environment says over what is set so far.
     ///
     /// Those are the variables that the table above lists, and the `PG*` variables of libpq for
-    /// what nothing else sets, with `USER` as the last resort for the user.
+    /// what nothing else sets, with `USER` as the last resort for the user and `~/.pgpass` as that
+    /// for the password.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a value is of another kind, or a variable

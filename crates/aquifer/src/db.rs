@@ -3,9 +3,10 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_wire::Reply;
+use aquifer_wire::{FromRow, Reply};
 
 use crate::Error;
+use crate::coalesce::{Lookup, LookupKey};
 use crate::config::{self, Config};
 use crate::deadline::Deadline;
 use crate::dedicated::Dedicated;
@@ -14,7 +15,7 @@ use crate::listener::Listener;
 use crate::observe::Observers;
 use crate::pool::{Connector, Holder, Limits, Pool, PoolStatus};
 use crate::session::{Session, sealed};
-use crate::statement::{Batch, Call};
+use crate::statement::{Batch, Call, SqlText};
 use crate::tasks::Tasks;
 use crate::transaction::{self, Transaction, TransactionOptions};
 
@@ -69,7 +70,9 @@ pub struct Shutdown {
 impl Db {
     /// Opens a pool on the database at `url`, with defaults for everything else.
     ///
-    /// The first connection is opened at once, so that a wrong address or password shows here.
+    /// What the URL leaves open the `PG*` variables of libpq fill in, as
+    /// [`Config::from_url`](crate::Config::from_url) says. The first connection is opened at once,
+    /// so that a wrong address or password shows here.
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) when the URL can't be used,
@@ -79,8 +82,10 @@ impl Db {
     ///
     /// # Cancel safety
     /// Dropping the future closes what was opened.
-    pub async fn connect(url: &str) -> Result<Self, Error> {
-        Self::connect_with(&Config::from_url(url)?).await
+    #[track_caller]
+    pub fn connect(url: &str) -> impl Future<Output = Result<Self, Error>> + Send + use<> {
+        let config = Config::from_url(url);
+        async move { Self::connect_with(&config?).await }
     }
 
     /// Opens a pool as `config` says.
@@ -225,6 +230,23 @@ impl Db {
             let outer = db.ambient();
             transaction::with_transaction(&db.engine, outer, options, location, f).await
         }
+    }
+
+    /// Look-ups by key that many callers make at the same time, sent as one statement.
+    ///
+    /// `sql` has one parameter, the list of keys, as in `where id = any($1)`, and selects the column
+    /// named `column`, which holds the key of each row. It must give for several keys what it gives
+    /// for each of them: no LIMIT, no aggregate over all. The type of the key must be one that
+    /// PostgreSQL compares byte by byte: integers, text of a deterministic collation, uuid, enums,
+    /// dates and times; others (numeric, citext, char(n)) are refused at the first look-up.
+    #[must_use]
+    pub fn lookup<K: LookupKey, T: FromRow + Send>(
+        &self,
+        sql: impl SqlText,
+        column: &'static str,
+    ) -> Lookup<K, T> {
+        let engine = Arc::clone(&self.engine);
+        Lookup::new(engine, self.detached, sql.into_sql(), column)
     }
 
     /// One connection for session state: settings, temporary tables, advisory locks.

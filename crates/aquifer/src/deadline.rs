@@ -49,6 +49,13 @@ impl Deadline {
         }
     }
 
+    /// The time allowed, for an error that says it has passed.
+    pub(crate) fn limit(self) -> Duration {
+        let limit = self.at.saturating_duration_since(self.start);
+        // Finer than a millisecond is what was used up before, and nobody set it.
+        Duration::from_millis(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
+    }
+
     pub(crate) fn elapsed(self) -> Duration {
         clock::now() - self.start
     }

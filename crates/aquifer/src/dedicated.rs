@@ -77,12 +77,7 @@ impl Dedicated {
                 Ok(done) => done.map_err(|error| Error::from_wire(error, true)),
                 Err(_) => {
                     // Nobody else uses this connection, so the cancel hits this statement only.
-                    let limit = std::time::Duration::from_secs(2);
-                    drop(
-                        Deadline::after(limit)
-                            .run(Box::pin(self.checkout.client().cancel()))
-                            .await,
-                    );
+                    self.checkout.stop().await;
                     Err(self.engine.timed_out(deadline, sql))
                 }
             }

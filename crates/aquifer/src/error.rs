@@ -1,13 +1,14 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use aquifer_wire as wire;
 use aquifer_wire::{DatabaseError, SqlState};
 
 /// Why a call failed, what may be done about it, and what the server said.
 ///
-/// One word wide. `Display` says what happened and what to do, on this level only; the cause is in
+/// One word wide; a clone shares its causes. `Display` says what happened and what to do, on this level only; the cause is in
 /// [`source`](StdError::source). Parameter values and passwords never appear in it.
 ///
 /// ```
@@ -21,14 +22,16 @@ use aquifer_wire::{DatabaseError, SqlState};
 ///     }
 /// }
 /// ```
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
     retry: Retry,
-    wire: Option<wire::Error>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    wire: Option<Arc<wire::Error>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// What kind of failure an [`Error`] is.
@@ -79,7 +82,8 @@ pub enum Retry {
     IfIdempotent,
     /// Retrying cannot help.
     Never,
-    /// The server did nothing: nothing was sent, or it said so (40001, 53300, 57P03).
+    /// Nothing has changed: nothing was sent, the server said so (40001, 53300, 57P03), or it was a
+    /// read or part of a transaction, which is then run again as a whole.
     Safe,
 }
 
@@ -108,7 +112,7 @@ impl Error {
         mut self,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
 
@@ -139,7 +143,9 @@ impl Error {
             ErrorKind::Connection if error.kind() == wire::Kind::Connect && is_refusal(&error) => {
                 Retry::Never
             }
-            ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Protocol => {
+            // Cut, a write would be `Unknown`; a read, and what is rolled back, changed nothing.
+            ErrorKind::Connection => Retry::Safe,
+            ErrorKind::Timeout | ErrorKind::Protocol => {
                 if unanswered {
                     Retry::IfIdempotent
                 } else {
@@ -160,7 +166,7 @@ impl Error {
             kind,
             message,
             retry,
-            wire: Some(error),
+            wire: Some(Arc::new(error)),
             source: None,
         }))
     }
@@ -180,7 +186,7 @@ impl Error {
     /// What the server said, if it said something.
     #[must_use]
     pub fn database(&self) -> Option<&DatabaseError> {
-        self.0.wire.as_ref().and_then(wire::Error::database)
+        self.wire().and_then(wire::Error::database)
     }
 
     /// The SQLSTATE of the server's error, for example [`SqlState::UNIQUE_VIOLATION`].
@@ -209,7 +215,7 @@ impl Error {
 
     /// The error of the one connection, for deciding what to do with it.
     pub(crate) fn wire(&self) -> Option<&wire::Error> {
-        self.0.wire.as_ref()
+        self.0.wire.as_deref()
     }
 }
 
@@ -234,8 +240,14 @@ fn retry_of(state: &SqlState) -> Retry {
 }
 
 /// What to do about an error of the server, where its own hint does not say.
-fn remedy(state: &SqlState) -> Option<&'static str> {
-    Some(match *state {
+fn remedy(error: &DatabaseError) -> Option<&'static str> {
+    // The code alone stands for every error of syntax.
+    if error.routine() == Some("exec_parse_message") {
+        return Some(
+            "Use `execute_script` for a script, or `batch` for statements with parameters.",
+        );
+    }
+    Some(match *error.code() {
         SqlState::SERIALIZATION_FAILURE | SqlState::DEADLOCK_DETECTED => {
             "Run the whole transaction again; `with_transaction` does so by itself."
         }
@@ -265,7 +277,7 @@ impl fmt::Display for Error {
         let Some(database) = self.database() else {
             return Ok(());
         };
-        match database.hint().or_else(|| remedy(database.code())) {
+        match database.hint().or_else(|| remedy(database)) {
             Some(remedy) => write!(formatter, ". {remedy}"),
             None => Ok(()),
         }
@@ -292,7 +304,7 @@ impl StdError for Error {
             .map(|source| source as &(dyn StdError + 'static));
         // The text of a wire error stands in `message` already; go on with its cause, unless
         // another text took its place.
-        source.or_else(|| match (&self.0.wire, self.0.kind) {
+        source.or_else(|| match (self.wire(), self.0.kind) {
             (Some(wire), ErrorKind::Unknown) => Some(wire),
             (Some(wire), _) => wire.source(),
             (None, _) => None,

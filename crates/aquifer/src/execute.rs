@@ -15,7 +15,7 @@ use aquifer_core::retry::Intent;
 use aquifer_core::scan;
 use aquifer_wire::{Reply, Sharing, SqlState, Statement};
 
-pub(crate) use self::again::{may_help, may_help_transaction};
+pub(crate) use self::again::{Attempts, may_help, may_help_transaction};
 use self::route::Route;
 pub(crate) use self::route::{announce, announce_text, refuse_copy};
 use crate::deadline::Deadline;
@@ -66,27 +66,25 @@ where
     F: Future<Output = Result<T, Failed>>,
 {
     let deadline = Deadline::after(engine.query_timeout);
-    let mut attempts = 1;
+    let mut attempts = Attempts::first(engine.attempts_max);
     let outcome = loop {
-        let error = match deadline.run(attempt(deadline, attempts > 1)).await {
+        let error = match deadline.run(attempt(deadline, attempts.made() > 1)).await {
             Ok(Ok(reply)) => break Ok(reply),
-            Ok(Err(failed)) if attempts < engine.attempts_max && may_retry(&failed, sql) => {
-                failed.error
-            }
+            Ok(Err(failed)) if may_retry(&failed, sql, &mut attempts) => failed.error,
             Ok(Err(failed)) => break Err(say_midway(failed.error, sql)),
             Err(_) => break Err(engine.timed_out(deadline, sql)),
         };
-        let delay = backoff::delay(attempts, BACKOFF_BASE, BACKOFF_MAX, clock::random());
+        let delay = backoff::delay(attempts.made(), BACKOFF_BASE, BACKOFF_MAX, clock::random());
         if delay >= deadline.left() {
             break Err(error);
         }
-        attempts += 1;
+        attempts.next();
         tokio::time::sleep(delay).await;
     };
     engine.observers.query_finished(&QueryFinished {
         sql,
         elapsed: deadline.elapsed(),
-        attempts,
+        attempts: attempts.made(),
         location,
         error: outcome.as_ref().err(),
     });
@@ -265,9 +263,9 @@ impl Engine {
 
     pub(crate) fn timed_out(&self, deadline: Deadline, sql: &str) -> Error {
         let text = format!(
-            "no answer within {:.1} s (query_timeout); the statement was abandoned: {}. Raise \
+            "no answer within {:?} (query_timeout); the statement was abandoned: {}. Raise \
              `query_timeout`, or find out why it is slow with EXPLAIN",
-            deadline.elapsed().as_secs_f64(),
+            deadline.limit(),
             shorten(sql),
         );
         Error::new(ErrorKind::Timeout, text).with_retry(Retry::IfIdempotent)
@@ -286,12 +284,14 @@ fn describe_failed(error: aquifer_wire::Error) -> Failed {
     failed(error, Intent::Read)
 }
 
-fn may_retry(failed: &Failed, sql: &str) -> bool {
+fn may_retry(failed: &Failed, sql: &str, attempts: &mut Attempts) -> bool {
     match failed.error.wire() {
         // The pool's own refusal: it has waited as long as it may.
         None => false,
         Some(error) => {
-            may_help(error, failed.intent) && !(error.sent() && scan::scan(sql).commits_midway)
+            may_help(error, failed.intent)
+                && !(error.sent() && scan::scan(sql).commits_midway)
+                && attempts.allow_another(error)
         }
     }
 }

@@ -18,10 +18,11 @@
 //!
 //! | I want … | use … |
 //! |---|---|
-//! | to connect | [`Db::connect`]; clone the [`Db`] wherever it is needed |
+//! | to connect | [`Db::connect`], completed by `PG*` variables and `~/.pgpass` as in psql; clone the [`Db`] wherever it is needed |
 //! | to set limits and time-outs | [`Config`] |
 //! | rows as structs | `#[derive(`[`FromRow`]`)]` and [`Session::query_as`] |
 //! | one row, perhaps one row, one value, one column | [`Session::query_one`], [`query_opt`](Session::query_opt), [`query_value`](Session::query_value), [`query_column`](Session::query_column) |
+//! | one row per call, many callers at once | [`Db::lookup`]: their look-ups travel together |
 //! | to change rows | [`Session::execute`]; several statements in one go: [`Session::batch`] |
 //! | all or nothing, run again after a serialization failure | [`Db::with_transaction`] |
 //! | a transaction that I end myself | [`Db::begin`] |
@@ -38,10 +39,13 @@
 //!   whose answer was lost is [`ErrorKind::Unknown`], never repeated.
 //! - COMMIT of a transaction that failed before is an error, not a success.
 //! - Every call ends at its deadline (`query_timeout`), every wait for a connection at
-//!   `acquire_timeout`; the errors say what was waited for, the numbers, and the remedy.
+//!   `acquire_timeout`; the errors say what was waited for, the numbers, and the remedy. In a
+//!   transaction or a dedicated session a call may take up to 2 s more, in which its statement is
+//!   cancelled; COMMIT has `commit_timeout`.
 //! - Parameter values and passwords are in no error, event or log line.
 
 mod clock;
+mod coalesce;
 mod config;
 mod db;
 mod deadline;
@@ -68,6 +72,7 @@ pub mod row {
     pub use aquifer_wire::{Column, Columns, Error, FromRow, Mapping, RowReader};
 }
 
+pub use crate::coalesce::{Lookup, LookupKey};
 pub use crate::config::{Advanced, Config, Origin};
 pub use crate::db::{Db, Shutdown};
 pub use crate::dedicated::Dedicated;

@@ -9,6 +9,7 @@ mod connector;
 mod desk;
 mod drain;
 mod holders;
+mod lane_care;
 mod lanes;
 mod limits;
 mod opener;
@@ -20,7 +21,7 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aquifer_core::slots::{Claimed, Counts, Opening, Permit, Slots, Span};
+use aquifer_core::slots::{Claimed, Counts, Opening, Permit, Slots};
 use aquifer_wire::Catalog;
 use aquifer_wire::Client;
 use tokio::sync::Notify;
@@ -32,6 +33,7 @@ pub(crate) use self::connector::Connector;
 use self::desk::{Claim, Desk};
 pub use self::holders::Holder;
 use self::holders::Holders;
+use self::lane_care::LaneCare;
 use self::lanes::Lanes;
 pub(crate) use self::limits::Limits;
 use self::refusal::closed;
@@ -48,6 +50,7 @@ pub(crate) struct Pool(Arc<Inner>);
 struct Inner {
     desk: Desk<Connection>,
     lanes: Lanes,
+    lane_care: LaneCare,
     connector: Connector,
     limits: Limits,
     tasks: Arc<Tasks>,
@@ -118,6 +121,7 @@ impl Pool {
         let inner = Arc::new(Inner {
             desk: Desk::new(Slots::new(limits.slots(), now())),
             lanes: Lanes::new(limits.lanes),
+            lane_care: LaneCare::default(),
             connector,
             limits,
             tasks: Arc::clone(tasks),
@@ -284,13 +288,7 @@ impl Inner {
             client: Arc::new(client),
             dirty: AtomicBool::new(false),
         };
-        let limits = &self.limits;
-        let span = Span::drawn(
-            limits.lifetime_max,
-            limits.keepalive_interval,
-            clock::random(),
-        );
-        let surplus = self.desk.opened(opening, connection, span, now());
+        let surplus = self.desk.opened(opening, connection, self.span(), now());
         close_all(surplus);
     }
 

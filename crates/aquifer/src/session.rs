@@ -61,6 +61,8 @@ pub type SessionFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + 
 /// A future dropped before its statement was sent has no effect. Afterwards a read is abandoned; a
 /// write may or may not take effect, unless it is part of a transaction, which is then rolled back
 /// when its handle is dropped. The connection is put in order or closed; nobody else gets the reply.
+/// In a transaction or a dedicated session the abandoned statement runs on, and the next call waits
+/// for it; a rollback cancels it.
 pub trait Session: sealed::Run {
     /// All rows.
     ///

@@ -21,7 +21,7 @@ pub(crate) use self::closure::run as with_transaction;
 pub use self::options::{Isolation, TransactionOptions};
 use crate::deadline::Deadline;
 use crate::execute::{
-    Engine, announce, announce_text, may_help, may_help_transaction, refuse_copy,
+    Attempts, Engine, announce, announce_text, may_help, may_help_transaction, refuse_copy,
 };
 use crate::observe::TransactionFinished;
 use crate::pool::Checkout;
@@ -91,10 +91,10 @@ impl Transaction {
         location: &'static Location<'static>,
     ) -> Result<Self, Error> {
         let deadline = Deadline::after(engine.query_timeout);
-        let mut attempt = 1;
+        let mut attempts = Attempts::first(engine.attempts_max);
         let checkout = loop {
             // Guard first: a future dropped from here on puts the connection in order.
-            let checkout = if attempt == 1 {
+            let checkout = if attempts.made() == 1 {
                 engine.pool.checkout(deadline, location).await?
             } else {
                 engine.pool.checkout_answering(deadline, location).await?
@@ -107,9 +107,9 @@ impl Transaction {
                 // BEGIN has no effect of its own, so it may be sent again like a read: the
                 // connection may have ended unnoticed, whether or not the server said why.
                 Ok(Err(error))
-                    if attempt < engine.attempts_max && may_help(&error, Intent::Read) =>
+                    if may_help(&error, Intent::Read) && attempts.allow_another(&error) =>
                 {
-                    attempt += 1;
+                    attempts.next();
                 }
                 Ok(Err(error)) => return Err(Error::from_wire(error, false)),
                 Err(_) => {
@@ -204,6 +204,8 @@ impl Transaction {
 
     /// Takes everything back; for a savepoint, what happened since it was opened.
     ///
+    /// A statement whose future was dropped and that still runs is cancelled first.
+    ///
     /// # Errors
     /// [`ErrorKind::Transaction`] when it has ended or a savepoint is open. A connection that ends
     /// meanwhile is no error: the server rolls back then.
@@ -294,8 +296,19 @@ impl Transaction {
             .clone()
     }
 
-    /// Runs one request on the connection, within the time of one call.
+    /// Runs one request on the connection, within the time of one call; remembers what failed.
     async fn on_connection<T>(
+        &self,
+        what: &str,
+        checkout: &Checkout,
+        request: impl Future<Output = Result<T, aquifer_wire::Error>>,
+    ) -> Result<T, Error> {
+        let outcome = self.bounded(what, checkout, request).await;
+        outcome.map_err(|error| self.note(error))
+    }
+
+    /// Runs one request on the connection, within the time of one call.
+    async fn bounded<T>(
         &self,
         what: &str,
         checkout: &Checkout,
@@ -310,14 +323,11 @@ impl Transaction {
                 Err(why.unwrap_or_else(|| Error::from_wire(error, false)))
             }
             // A failure before COMMIT takes effect nowhere: the server rolls back.
-            Ok(Err(error)) => Err(self.note(Error::from_wire(error, false))),
+            Ok(Err(error)) => Err(Error::from_wire(error, false)),
             Err(_) => {
                 // Nobody else uses this connection, so a cancel hits this statement only.
-                let cancelled = Deadline::after(commit::CANCEL)
-                    .run(Box::pin(checkout.client().cancel()))
-                    .await;
-                drop(cancelled);
-                Err(self.note(self.0.engine.timed_out(deadline, what)))
+                checkout.stop().await;
+                Err(self.0.engine.timed_out(deadline, what))
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::parameters::{check_count, encode};
 use crate::queue::Sharing;
 use crate::reply::{self, Field, Reply};
 use crate::request::{self, Bound, Request};
+use crate::slot::Answer;
 use crate::statement::{Columns, Statement};
 use crate::types::{Params, Type};
 use crate::{Error, Kind, lookup};
@@ -30,53 +31,77 @@ impl Client {
         params: &(dyn Params + Sync),
         sharing: Sharing,
     ) -> Result<Reply, Error> {
-        match self.run_once(statement, params, sharing).await {
-            Err(error) if reply::is_stale(&error) || is_doubtful(&error) => {
-                let again = self.run_anew(statement, params, sharing, error);
-                Box::pin(again).await
+        let mut renewed = None;
+        let mut attempt = sharing;
+        loop {
+            let current = renewed.as_ref().unwrap_or(statement);
+            let read = match self.submit(current, params, attempt) {
+                Ok(answer) => match answer.await {
+                    Ok(Some(frames)) => self.judge(reply::read_one(frames, current)),
+                    Ok(None) => {
+                        attempt = Sharing::Own;
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                },
+                Err(error) => Err(error),
+            };
+            let error = match read {
+                Ok(reply) if reply.changed_fields.is_none() => return Ok(reply),
+                // Boxed, as what follows: it is rare, and would be most of each call's future.
+                Ok(reply) => match Box::pin(self.described_anew(reply, current)).await {
+                    Ok(reply) => return Ok(reply),
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            if renewed.is_some() || !reply::is_stale(&error) && !is_doubtful(&error) {
+                return Err(error);
             }
-            other => other,
+            renewed = Some(Box::pin(self.prepared_anew(statement, sharing, error)).await?);
+            attempt = sharing;
         }
     }
 
-    async fn run_anew(
+    /// Sends a statement with its parameters.
+    fn submit(
         &self,
-        statement: &Arc<Statement>,
+        statement: &Statement,
         params: &(dyn Params + Sync),
         sharing: Sharing,
+    ) -> Result<Answer, Error> {
+        request::with_buffer(|parameters| {
+            encode(statement, params, parameters)?;
+            let bound = [Bound {
+                statement,
+                parameters,
+            }];
+            self.shared.push(&Request::Execute(&bound), sharing)
+        })
+    }
+
+    /// The statement with a description made anew, where `error` says that it may help.
+    async fn prepared_anew(
+        &self,
+        statement: &Arc<Statement>,
+        sharing: Sharing,
         error: Error,
-    ) -> Result<Reply, Error> {
+    ) -> Result<Arc<Statement>, Error> {
         self.renew(std::slice::from_ref(statement), sharing, error)
             .await?;
         let fresh = self.statement(statement.sql(), sharing).await?;
         fresh.set_note(statement.note());
-        self.run_once(&fresh, params, sharing).await
+        Ok(fresh)
     }
 
-    async fn run_once(
+    /// The reply with the columns that the session described.
+    async fn described_anew(
         &self,
-        statement: &Arc<Statement>,
-        params: &(dyn Params + Sync),
-        sharing: Sharing,
+        mut reply: Reply,
+        statement: &Statement,
     ) -> Result<Reply, Error> {
-        let mut sharing = sharing;
-        let frames = loop {
-            let answer = request::with_buffer(|parameters| {
-                encode(statement, params, parameters)?;
-                let bound = [Bound {
-                    statement,
-                    parameters,
-                }];
-                self.shared.push(&Request::Execute(&bound), sharing)
-            })?;
-            match answer.await? {
-                Some(frames) => break frames,
-                None => sharing = Sharing::Own,
-            }
-        };
-        let mut reply = self.judge(reply::read_one(frames, statement))?;
         if let Some(fields) = reply.changed_fields.take() {
-            reply.columns = Box::pin(self.columns_anew(&fields, statement)).await?;
+            reply.columns = self.columns_anew(&fields, statement).await?;
         }
         Ok(reply)
     }

@@ -1,14 +1,17 @@
 //! The `PG*` variables of libpq, read through a function that the caller hands in.
 
+use std::path::Path;
+
 use super::{Config, keys};
 use crate::{Error, Kind};
 
-const VARIABLES: [(&str, &str); 19] = [
+const VARIABLES: [(&str, &str); 20] = [
     ("PGHOST", "host"),
     ("PGHOSTADDR", "hostaddr"),
     ("PGPORT", "port"),
     ("PGUSER", "user"),
     ("PGPASSWORD", "password"),
+    ("PGPASSFILE", "passfile"),
     ("PGDATABASE", "dbname"),
     ("PGSSLMODE", "sslmode"),
     ("PGSSLROOTCERT", "sslrootcert"),
@@ -45,7 +48,7 @@ pub(super) fn apply(
     let explicitly = |key| explicit.iter().any(|(other, _)| other == key);
     for variable in REFUSED {
         if lookup(variable).is_some() {
-            return Err(unsupported(variable, "unset it"));
+            return Err(unsupported(variable));
         }
     }
     for (variable, key) in VARIABLES {
@@ -58,19 +61,16 @@ pub(super) fn apply(
     if config.settings.user.is_none() {
         config.settings.user = lookup("USER").or_else(|| lookup("LOGNAME"));
     }
-    let password = config.settings.password.is_some() || explicitly("password");
-    if !password && lookup("PGPASSFILE").is_some() {
-        return Err(unsupported(
-            "PGPASSFILE",
-            "set PGPASSWORD or a password, or unset it",
-        ));
+    if config.settings.passfile.is_none() && !explicitly("passfile") {
+        let usual = lookup("HOME").map(|home| Path::new(&home).join(".pgpass"));
+        config.settings.passfile = usual.filter(|file| file.exists());
     }
     Ok(())
 }
 
-fn unsupported(variable: &str, remedy: &str) -> Error {
+fn unsupported(variable: &str) -> Error {
     Error::new(
         Kind::Config,
-        format!("the variable {variable} is set but not supported: {remedy}"),
+        format!("the variable {variable} is set but not supported: unset it"),
     )
 }

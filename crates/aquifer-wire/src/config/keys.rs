@@ -12,12 +12,13 @@ use crate::tls::TlsCache;
 use crate::{Error, Kind};
 
 /// Every key that is understood, in the order in which [`Config::redacted`] prints them.
-const KEYS: [&str; 26] = [
+const KEYS: [&str; 27] = [
     "host",
     "hostaddr",
     "port",
     "user",
     "password",
+    "passfile",
     "dbname",
     "sslmode",
     "sslrootcert",
@@ -42,14 +43,10 @@ const KEYS: [&str; 26] = [
 ];
 
 /// Keys of libpq (and of JDBC) that are refused, each with what to do instead.
-const REFUSED: [(&str, &str); 9] = [
+const REFUSED: [(&str, &str); 8] = [
     (
         "service",
         "service files are not read; write the settings out",
-    ),
-    (
-        "passfile",
-        "password files are not read; set the password itself",
     ),
     (
         "ssl",
@@ -128,6 +125,7 @@ pub(super) fn set(
         "port" => settings.ports = list(value, port)?,
         "user" => settings.user = text(value),
         "password" => settings.password = text(value).map(Secret::new),
+        "passfile" => settings.passfile = text(value).map(Into::into),
         "dbname" => settings.dbname = text(value),
         "sslmode" => settings.sslmode = word(value)?,
         "sslrootcert" => settings.sslrootcert = word(value)?,
@@ -163,6 +161,7 @@ fn get(settings: &Settings, key: &str) -> Option<String> {
         "port" => join(&settings.ports),
         "user" => settings.user.clone().unwrap_or_default(),
         "password" => shown(settings.password.as_ref().map(|_secret| "***")),
+        "passfile" => shown(settings.passfile.as_ref().map(|path| path.display())),
         "dbname" => settings.dbname.clone().unwrap_or_default(),
         "sslmode" => shown(settings.sslmode.map(super::SslMode::as_str)),
         "sslrootcert" => match &settings.sslrootcert {

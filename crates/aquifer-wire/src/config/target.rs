@@ -11,7 +11,7 @@ use crate::{Error, Kind};
 const PORT: u16 = 5432;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Where distributions put the unix socket; the first that holds it is the default host.
-const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
+pub(crate) const SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
 /// One host of a [`Config`]: where to connect, and by which name to check its certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

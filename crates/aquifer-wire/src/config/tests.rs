@@ -139,7 +139,6 @@ fn a_refusal_names_the_key_and_never_the_value() {
         ),
         ("user=u gssencmode=require", "gssencmode must be"),
         ("user=u service=canary", "service is not supported"),
-        ("user=u passfile=canary", "passfile is not supported"),
         ("postgres://u@h?ssl=true", "sslmode=verify-full"),
         ("user=u dbname='a\0canary'", "dbname has a NUL"),
         ("postgres://u%00canary@h", "user has a NUL"),
@@ -219,7 +218,7 @@ fn the_system_user_is_the_last_resort() {
 
 #[test]
 fn variables_that_cannot_be_honoured_are_refused() {
-    for variable in ["PGSERVICE", "PGSSLCRL", "PGREQUIREPEER", "PGPASSFILE"] {
+    for variable in ["PGSERVICE", "PGSSLCRL", "PGREQUIREPEER"] {
         let error = environment("user=u", &[(variable, "canary")]).unwrap_err();
         let text = error.to_string();
         assert!(
@@ -227,7 +226,10 @@ fn variables_that_cannot_be_honoured_are_refused() {
             "{text}"
         );
     }
-    assert!(environment("user=u password=p", &[("PGPASSFILE", "x")]).is_ok());
+    let config = environment("user=u", &[("PGPASSFILE", "x"), ("HOME", "/nowhere")]).unwrap();
+    assert_eq!(config.get("passfile").unwrap(), "x");
+    let config = environment("user=u", &[("HOME", "/nowhere")]).unwrap();
+    assert_eq!(config.get("passfile").unwrap(), "");
 }
 
 #[test]
@@ -237,6 +239,7 @@ fn every_key_reads_back_what_was_set() {
         ("hostaddr", "10.0.0.1,::1"),
         ("port", "1,2"),
         ("user", "u"),
+        ("passfile", "/p"),
         ("dbname", "d d"),
         ("sslmode", "verify-ca"),
         ("sslrootcert", "/r.pem"),

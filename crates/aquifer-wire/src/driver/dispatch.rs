@@ -12,10 +12,9 @@ use crate::frame::{self, HEADER, tag};
 use crate::queue::{Form, Member};
 use crate::slot::Outcome;
 
-/// A member whose answer is complete, and waits for its group's end.
+/// A member's answer, which waits for its group's end.
 #[derive(Debug)]
 pub(super) struct Answered {
-    pub(super) member: Member,
     progress: Progress,
     /// `None` when the server passed over it.
     frames: Option<Bytes>,
@@ -39,7 +38,7 @@ impl Driver {
             let Some((tag, length)) = frame::peek(unseen, self.shared.message_max)? else {
                 return Ok(());
             };
-            if self.group.is_empty() && self.answered.is_empty() {
+            if self.group.is_empty() {
                 self.shared.queue().take_group(&mut self.group);
             }
             let start = self.scanned;
@@ -56,8 +55,17 @@ impl Driver {
         }
     }
 
+    /// The member that is being answered.
+    fn current(&self) -> Option<&Member> {
+        self.group.get(self.answers.len())
+    }
+
+    fn is_last(&self) -> bool {
+        self.answers.len() + 1 == self.group.len()
+    }
+
     fn expect_step(&self) -> Result<(), &'static str> {
-        let member = self.group.front().ok_or("a row that nobody asked for")?;
+        let member = self.current().ok_or("a row that nobody asked for")?;
         if self.progress.failed {
             return Err("a row after an error");
         }
@@ -68,10 +76,8 @@ impl Driver {
 
     /// A message that belongs to one request and moves it on.
     fn step(&mut self, tag: u8) -> Result<(), &'static str> {
-        let member = self
-            .group
-            .front()
-            .ok_or("an answer that nobody asked for")?;
+        let member = self.group.get(self.answers.len());
+        let member = member.ok_or("an answer that nobody asked for")?;
         let simple = member.form == Form::Simple;
         let progress = &mut self.progress;
         if progress.failed {
@@ -120,23 +126,18 @@ impl Driver {
         }
         let complete = !simple && progress.steps == member.steps;
         // The last member keeps collecting: a deferred constraint may still fail at the Sync.
-        if complete && !member.last {
-            self.finish_member();
+        if complete && !self.is_last() {
+            self.finish_member(self.scanned);
         }
         Ok(())
     }
 
-    /// Cuts the current member's answer off and goes on to the next one.
-    fn finish_member(&mut self) {
-        let Some(member) = self.group.pop_front() else {
-            return;
-        };
-        let frames = self.read.split_to(self.scanned).freeze();
-        self.scanned = 0;
-        let progress = std::mem::take(&mut self.progress);
-        self.answered.push(Answered {
-            member,
-            progress,
+    /// Cuts the current member's answer off, which ends at `end`, and goes on to the next one.
+    fn finish_member(&mut self, end: usize) {
+        let frames = self.read.split_to(end).freeze();
+        self.scanned -= end;
+        self.answers.push(Answered {
+            progress: std::mem::take(&mut self.progress),
             frames: Some(frames),
         });
     }
@@ -152,17 +153,15 @@ impl Driver {
             self.last_words = Some(said);
             return Err(Reason::Eof);
         }
-        let member = self.group.front().ok_or("an error that nobody asked for")?;
+        self.current().ok_or("an error that nobody asked for")?;
         self.progress.failed = true;
-        if !member.last {
-            self.finish_member();
+        if !self.is_last() {
+            self.finish_member(self.scanned);
             // The server passes over everything up to the Sync.
-            let skipped = |member| Answered {
-                member,
+            self.answers.resize_with(self.group.len(), || Answered {
                 progress: Progress::default(),
                 frames: None,
-            };
-            self.answered.extend(self.group.drain(..).map(skipped));
+            });
         }
         Ok(())
     }
@@ -175,7 +174,7 @@ impl Driver {
             .copied()
             .filter(|status| matches!(status, b'I' | b'T' | b'E'))
             .ok_or("a ReadyForQuery without the state of the transaction")?;
-        if self.group.is_empty() && self.answered.is_empty() {
+        if self.group.is_empty() {
             return Err("a ReadyForQuery that nobody asked for");
         }
         self.finish_last(start)?;
@@ -188,25 +187,25 @@ impl Driver {
         {
             let mut queue = self.shared.queue();
             queue.group_answered(&mut self.filled);
-            for answered in &self.answered {
-                let Some(written) = &answered.member.written else {
+            for (member, Answered { progress, .. }) in self.group.iter().zip(&self.answers) {
+                let Some(written) = &member.written else {
                     continue;
                 };
-                let progress = &answered.progress;
                 let parses = written.parses.get(progress.parsed..).unwrap_or_default();
                 let closes = written.closes.get(progress.closed..).unwrap_or_default();
                 if !parses.is_empty() || !closes.is_empty() {
                     queue.names.take_back(parses, closes);
                 }
             }
-            self.yielding = queue.gather(self.answered.len());
+            self.yielding = queue.gather(self.group.len());
             // What the socket does not take now, or an error, is seen before the driver parks.
             drop(queue.flush_if_idle());
         }
         self.shared
             .answered
-            .fetch_add(self.answered.len(), Ordering::Release);
-        for Answered { member, frames, .. } in self.answered.drain(..) {
+            .fetch_add(self.group.len(), Ordering::Release);
+        let answers = self.answers.drain(..).map(|answered| answered.frames);
+        for (member, frames) in self.group.drain(..).zip(answers) {
             member
                 .slot
                 .fill(frames.map_or(Outcome::Skipped, Outcome::Answered));
@@ -217,10 +216,10 @@ impl Driver {
 
     /// Ends the answer of the group's last member, which reaches up to `ReadyForQuery`.
     fn finish_last(&mut self, ready_at: usize) -> Result<(), &'static str> {
-        let Some(member) = self.group.front() else {
+        let Some(member) = self.current() else {
             return Ok(());
         };
-        if self.group.len() > 1 {
+        if !self.is_last() {
             return Err("a ReadyForQuery before all statements were answered");
         }
         let progress = self.progress;
@@ -228,29 +227,12 @@ impl Driver {
         if !(complete || progress.failed || member.form == Form::Simple) {
             return Err("a ReadyForQuery before the statement was answered");
         }
-        // Not before it is sure that nothing is wrong: who waits must still be found in the group.
-        let Some(member) = self.group.pop_front() else {
-            return Ok(());
-        };
-        self.progress = Progress::default();
-        let frames = self.read.split_to(ready_at).freeze();
-        self.scanned -= ready_at;
-        if complete && progress.failed && !self.answered.is_empty() {
+        self.finish_member(ready_at);
+        if complete && progress.failed && self.group.len() > 1 {
             // The shared transaction failed at its very end: nobody's answer counts.
-            for answered in &mut self.answered {
+            for answered in &mut self.answers {
                 answered.frames = None;
             }
-            self.answered.push(Answered {
-                member,
-                progress,
-                frames: None,
-            });
-        } else {
-            self.answered.push(Answered {
-                member,
-                progress,
-                frames: Some(frames),
-            });
         }
         Ok(())
     }
@@ -284,7 +266,7 @@ impl Driver {
                 self.shared.set_parameter(&text(name), &text(value));
             }
         }
-        if self.group.is_empty() && self.answered.is_empty() {
+        if self.group.is_empty() {
             let end = self.scanned;
             self.read.advance(end);
             self.scanned = 0;

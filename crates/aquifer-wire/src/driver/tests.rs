@@ -3,6 +3,7 @@
 mod arbitrary;
 mod backend;
 mod faults;
+mod groups;
 mod lengths;
 mod places;
 mod sequences;
@@ -60,14 +61,13 @@ fn pair_after(limits: &Limits, unread: &[u8]) -> (Client, Driver, UnixStream) {
 
 /// A statement that is described already: one text goes in and comes back.
 fn echo() -> Arc<Statement> {
+    statement("echo")
+}
+
+fn statement(sql: &str) -> Arc<Statement> {
     let columns = Columns::new(vec![Column::new("value", Type::TEXT, 0)]);
     let id = Statement::next_id();
-    Arc::new(Statement::new(
-        id,
-        "echo",
-        vec![Type::TEXT],
-        Arc::new(columns),
-    ))
+    Arc::new(Statement::new(id, sql, vec![Type::TEXT], Arc::new(columns)))
 }
 
 /// Asks for `tag` and returns all rows of the answer.

@@ -9,6 +9,7 @@ use super::authentication::{Login, authenticate};
 use super::cancel::CancelRoute;
 use super::encryption::{Encryption, secure};
 use super::exchange::{BACKEND_KEY_DATA, Exchange, unexpected};
+use super::passfile::Lookup;
 use super::role::Role;
 use super::{Opened, Peer, Phase, connect};
 use crate::config::{Config, Target};
@@ -165,6 +166,7 @@ impl<'a> Attempt<'a> {
         let login = Login {
             settings,
             user,
+            passfile: Lookup::new(settings, self.target, user),
             end_point,
             encrypted: exchange.transport().is_encrypted(),
             local: self.target.is_local(),

@@ -5,6 +5,7 @@ use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::message::frontend;
 
 use super::exchange::{AUTHENTICATION, Exchange, Message, unexpected};
+use super::passfile::Lookup;
 use super::scram;
 use crate::config::{AuthMethod, ChannelBinding, Settings};
 use crate::frame::Body;
@@ -15,6 +16,7 @@ use crate::{Error, Kind};
 pub(super) struct Login<'a> {
     pub(super) settings: &'a Settings,
     pub(super) user: &'a str,
+    pub(super) passfile: Option<Lookup>,
     /// What SCRAM can be bound to.
     pub(super) end_point: Option<Vec<u8>>,
     pub(super) encrypted: bool,
@@ -28,12 +30,19 @@ impl Login<'_> {
     }
 
     pub(super) fn password(&self) -> Result<&Secret, Error> {
-        self.settings.password.as_ref().ok_or_else(|| {
-            Error::new(
-                Kind::Authentication,
-                "the server asks for a password, but none is set; give it in the URL, as \
-                 `password=…`, or in PGPASSWORD",
-            )
+        let found = self.passfile.as_ref().and_then(|file| file.found.as_ref());
+        self.settings.password.as_ref().or(found).ok_or_else(|| {
+            let in_file = match self.passfile {
+                Some(_) => {
+                    ", and the password file has none for this host, port, database and user"
+                }
+                None => "",
+            };
+            let text = format!(
+                "the server asks for a password, but none is set{in_file}; give it in the URL, as \
+                 `password=…`, in PGPASSWORD or in a password file"
+            );
+            Error::new(Kind::Authentication, text)
         })
     }
 
@@ -111,7 +120,10 @@ impl Request {
 }
 
 /// Answers what the server asks until it says AuthenticationOk.
-pub(super) async fn authenticate(exchange: &mut Exchange, login: Login<'_>) -> Result<(), Error> {
+pub(super) async fn authenticate(
+    exchange: &mut Exchange,
+    mut login: Login<'_>,
+) -> Result<(), Error> {
     let request = Request::read(&exchange.next().await?)?;
     let method = match &request {
         Some(Request::Ok) => AuthMethod::None,
@@ -122,6 +134,11 @@ pub(super) async fn authenticate(exchange: &mut Exchange, login: Login<'_>) -> R
         _ => return Err(unexpected("where the server says how to authenticate")),
     };
     login.permit(method)?;
+    if method != AuthMethod::None
+        && let Some(passfile) = &mut login.passfile
+    {
+        passfile.find().await?;
+    }
     let answer = match request {
         Some(Request::Sasl(offer)) => return scram::authenticate(exchange, &login, &offer).await,
         Some(Request::Cleartext) => login.password()?.reveal().to_owned(),

@@ -27,9 +27,13 @@ pub(super) async fn connect(
 ) -> Result<(Transport, Peer), Error> {
     if let Some(file) = target.socket() {
         *phase = Phase::Connect;
-        let stream = UnixStream::connect(&file)
-            .await
-            .map_err(|error| unreachable(error, "no server answers on this socket"))?;
+        let stream = UnixStream::connect(&file).await.map_err(|error| {
+            let text = format!(
+                "no server answers on this socket: {error}; is it running, and are directory \
+                     and port right?"
+            );
+            Error::new(Kind::Connect, text).with_source(error)
+        })?;
         return Ok((Transport::Unix(stream), Peer::Unix(file)));
     }
     *phase = Phase::LookUp;
@@ -38,7 +42,7 @@ pub(super) async fn connect(
         shuffle(&mut addresses);
     }
     *phase = Phase::Connect;
-    let (stream, address) = first_that_answers(&addresses, deadline).await?;
+    let (stream, address) = first_that_answers(name(target), &addresses, deadline).await?;
     tune(&stream, &config.settings)
         .map_err(|error| unreachable(error, "the socket's options can't be set"))?;
     Ok((Transport::Tcp(stream), Peer::Tcp(address)))
@@ -65,9 +69,17 @@ async fn look_up(target: &Target) -> Result<Vec<SocketAddr>, Error> {
     Ok(found.collect())
 }
 
-/// Tries the addresses in order; each gets an equal share of the time that is left, so that one
+fn name(target: &Target) -> &str {
+    match &target.host {
+        Host::Tcp { name, .. } => name,
+        Host::Unix(_) => "",
+    }
+}
+
+/// Tries the addresses of `name` in order; each gets an equal share of the time that is left, so that one
 /// which never answers does not use up the time of the others.
 pub(super) async fn first_that_answers(
+    name: &str,
     addresses: &[SocketAddr],
     deadline: Instant,
 ) -> Result<(TcpStream, SocketAddr), Error> {
@@ -88,14 +100,28 @@ pub(super) async fn first_that_answers(
         match result {
             Ok(stream) => return Ok((stream, *address)),
             Err(error) => {
-                failures.push(format!("{address}: {error}"));
+                // The port stands in front of the whole text already, and so does the name.
+                failures.push((address.ip(), error.to_string()));
                 last = error;
             }
         }
     }
+    let remedy = match last.kind() {
+        io::ErrorKind::ConnectionRefused => "; is it running, and is the port right?",
+        _ => "",
+    };
     let text = match failures.as_slice() {
         [] => "the host's name has no address".to_owned(),
-        failures => format!("no TCP connection ({})", failures.join("; ")),
+        [(address, error)] if address.to_string() == name => {
+            format!("no server answers: {error}{remedy}")
+        }
+        failures => {
+            let each: Vec<_> = failures
+                .iter()
+                .map(|(address, error)| format!("{address}: {error}"))
+                .collect();
+            format!("no server answers ({}){remedy}", each.join("; "))
+        }
     };
     Err(Error::new(Kind::Connect, text).with_source(last))
 }

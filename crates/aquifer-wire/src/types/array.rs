@@ -5,7 +5,7 @@ use std::any::type_name;
 use bytes::{BufMut, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use crate::types::catalog::{base_type, element_type};
+use crate::types::catalog::{base_type, element_type, short_name};
 use crate::types::encode::{encode_value, patch_i32};
 use crate::types::reader::Reader;
 use crate::types::{Decode, DecodeError, Encode, EncodeError, IsNull, Type};
@@ -200,7 +200,7 @@ pub(crate) fn decode_array_vec<'a, T: Decode<'a>>(
             format!(
                 "the array has {} dimensions; read it as Array<{}>",
                 dimensions.len(),
-                type_name::<T>()
+                short_name(type_name::<T>())
             ),
         ));
     }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::types::array::{decode_array_vec, encode_array};
+use crate::types::encode::put_bytes;
 use crate::types::integers::{decode_integer, encode_integer};
 use crate::types::reader::exactly;
 use crate::types::{Decode, DecodeError, Encode, EncodeError, IsNull, Type};
@@ -21,8 +22,7 @@ impl Encode for u8 {
 
     fn encode_slice(values: &[Self], ty: &Type, out: &mut BytesMut) -> Result<IsNull, EncodeError> {
         if *ty == Type::BYTEA {
-            out.put_slice(values);
-            return Ok(IsNull::No);
+            return put_bytes::<[Self]>(values, ty, out);
         }
         encode_array(values, ty, out)
     }

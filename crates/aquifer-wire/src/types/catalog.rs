@@ -35,6 +35,15 @@ pub(crate) fn describe(ty: &Type) -> String {
     }
 }
 
+/// A Rust type as a programmer writes it: `Vec<String>`, where the compiler says
+/// `alloc::vec::Vec<alloc::string::String>`.
+pub(crate) fn short_name(name: &str) -> String {
+    let is_of_a_path = |character: char| character.is_alphanumeric() || "_:".contains(character);
+    name.split_inclusive(|character| !is_of_a_path(character))
+        .map(|path| path.rsplit("::").next().unwrap_or(path))
+        .collect()
+}
+
 /// The Rust type that fits best, for the remedy in an error.
 pub(crate) fn rust_type_for(ty: &Type) -> Option<&'static str> {
     Some(match *ty {

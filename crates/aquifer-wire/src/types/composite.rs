@@ -39,7 +39,7 @@ pub(crate) fn encode_field<T>(
     out.put_u32(field.type_().oid());
     encode_value(value, field.type_(), out)
         .map(|_is_null| ())
-        .map_err(|cause| EncodeError::new::<T>(ty, format!("field {}: {cause}", field.name())))
+        .map_err(|cause| EncodeError::within::<T>(ty, &format!("field {}", field.name()), &cause))
 }
 
 /// The fields of a composite value or of a record, not yet read.

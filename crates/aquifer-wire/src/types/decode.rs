@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::types::Type;
 use crate::types::array::decode_array_vec;
-use crate::types::catalog::{base_type, describe, rust_type_for};
+use crate::types::catalog::{base_type, describe, rust_type_for, short_name};
 
 /// A value that can be read from a column.
 #[diagnostic::on_unimplemented(
@@ -30,7 +30,8 @@ pub trait Decode<'a>: Sized {
     }
 
     /// Reads a value that may be NULL (`None`) and whose type may be a domain: what a column, an
-    /// array element or a composite's field holds.
+    /// array element or a composite's field holds. Not to be overridden: where no domain is, `decode`
+    /// may be called directly.
     ///
     /// # Errors
     /// As [`decode`](Self::decode) and [`decode_null`](Self::decode_null).
@@ -141,11 +142,9 @@ impl DecodeError {
 impl fmt::Display for DecodeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner {
-            rust,
-            postgres,
-            reason,
-            ..
+            postgres, reason, ..
         } = &*self.0;
+        let rust = short_name(self.0.rust);
         write!(
             formatter,
             "PostgreSQL {postgres} can't be read as Rust {rust}: {reason}"

@@ -4,8 +4,9 @@ use std::fmt;
 
 use bytes::{BufMut, BytesMut};
 
+use crate::request::MESSAGE_MAX;
 use crate::types::array::encode_array;
-use crate::types::catalog::{base_type, describe, rust_type_for};
+use crate::types::catalog::{base_type, describe, rust_type_for, short_name};
 use crate::types::{Kind, Type};
 
 /// A value that can be sent as a parameter.
@@ -53,6 +54,7 @@ struct Inner {
     rust: &'static str,
     postgres: String,
     reason: String,
+    too_large: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -63,6 +65,7 @@ impl EncodeError {
             rust: type_name::<T>(),
             postgres: describe(ty),
             reason: reason.into(),
+            too_large: false,
             source: None,
         }))
     }
@@ -82,6 +85,8 @@ impl EncodeError {
                 "a pseudo-type takes no values; name a type in SQL, as in $1::text".into()
             }
             _ => match rust_type_for(ty) {
+                // Whatever has a form in text was sent as such before it came to this.
+                Some(rust) if *ty == Type::TEXT => format!("send {rust}"),
                 Some(rust) => {
                     format!(
                         "send {rust}, or name another type in SQL, as in $1::text::{}",
@@ -97,6 +102,28 @@ impl EncodeError {
     /// The value is beyond what `ty` can hold.
     pub(crate) fn out_of_range<T: ?Sized>(ty: &Type) -> Self {
         Self::new::<T>(ty, "the value is out of range")
+    }
+
+    /// The value would make the message larger than PostgreSQL takes.
+    pub(crate) fn too_large<T: ?Sized>(ty: &Type) -> Self {
+        let reason = format!(
+            "with it the parameters take more than the {MESSAGE_MAX} bytes that PostgreSQL takes \
+             in one message; send it in parts, or use COPY"
+        );
+        let mut error = Self::new::<T>(ty, reason);
+        error.0.too_large = true;
+        error
+    }
+
+    /// The same cause, told of the `T` around the value.
+    pub(crate) fn within<T: ?Sized>(ty: &Type, place: &str, cause: &Self) -> Self {
+        let mut error = Self::new::<T>(ty, format!("{place}: {cause}"));
+        error.0.too_large = cause.0.too_large;
+        error
+    }
+
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.0.too_large
     }
 
     /// The Rust type, as the compiler names it.
@@ -115,11 +142,9 @@ impl EncodeError {
 impl fmt::Display for EncodeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner {
-            rust,
-            postgres,
-            reason,
-            ..
+            postgres, reason, ..
         } = &*self.0;
+        let rust = short_name(self.0.rust);
         write!(
             formatter,
             "Rust {rust} can't be sent as PostgreSQL {postgres}: {reason}"
@@ -141,6 +166,9 @@ impl StdError for EncodeError {
 
 /// Appends one value behind its length, or the length -1 for NULL; returns which it was.
 ///
+/// Stops at the value with which `out` holds more than one message may: the next ones would take
+/// room for nothing.
+///
 /// This is how a value stands in a Bind message, an array, a range and a composite alike.
 pub(crate) fn encode_value<T: Encode + ?Sized>(
     value: &T,
@@ -155,9 +183,24 @@ pub(crate) fn encode_value<T: Encode + ?Sized>(
         out.truncate(start + 4);
         return Ok(IsNull::Yes);
     }
-    let length = i32::try_from(out.len() - start - 4)
-        .map_err(|_too_long| EncodeError::new::<T>(ty, "the value is larger than 2 GiB"))?;
+    if out.len() > MESSAGE_MAX {
+        return Err(EncodeError::too_large::<T>(ty));
+    }
+    let length = i32::try_from(out.len() - start - 4).unwrap_or(i32::MAX);
     patch_i32(out, start, length);
+    Ok(IsNull::No)
+}
+
+/// Appends bytes that are the value as they are, unless no message has room for them.
+pub(crate) fn put_bytes<T: ?Sized>(
+    bytes: &[u8],
+    ty: &Type,
+    out: &mut BytesMut,
+) -> Result<IsNull, EncodeError> {
+    if bytes.len() > MESSAGE_MAX - out.len().min(MESSAGE_MAX) {
+        return Err(EncodeError::too_large::<T>(ty));
+    }
+    out.put_slice(bytes);
     Ok(IsNull::No)
 }
 

@@ -44,6 +44,11 @@ impl ParamsError {
     pub fn number(&self) -> usize {
         self.number
     }
+
+    /// Whether it would make the message larger than PostgreSQL takes.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.cause.is_too_large()
+    }
 }
 
 impl fmt::Display for ParamsError {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::{BufMut, BytesMut};
 
 use crate::types::catalog::is_extension;
+use crate::types::encode::put_bytes;
 use crate::types::{Decode, DecodeError, Encode, EncodeError, IsNull, Kind, Type};
 
 mod parsed;
@@ -72,8 +73,7 @@ impl Encode for str {
         if form == Form::Versioned {
             out.put_u8(VERSION);
         }
-        out.put_slice(self.as_bytes());
-        Ok(IsNull::No)
+        put_bytes::<Self>(self.as_bytes(), ty, out)
     }
 }
 
@@ -117,16 +117,23 @@ impl<'a> Decode<'a> for &'a str {
 
 /// The text within `raw`, for an error that names `T`.
 fn borrow<'a, T>(form: Form, ty: &Type, raw: &'a [u8]) -> Result<&'a str, DecodeError> {
-    let text = match (form, raw) {
-        (Form::Plain, text) => text,
-        (Form::Versioned, [VERSION, text @ ..]) => text,
-        (Form::Byte, [0]) => &[],
-        (Form::Byte, [_]) => raw,
-        _ => return Err(DecodeError::malformed::<T>(ty)),
-    };
-    std::str::from_utf8(text).map_err(|_not_utf8| {
-        DecodeError::new::<T>(ty, "the text is not UTF-8; client_encoding must be UTF8")
-    })
+    let text = unwrapped::<T>(form, ty, raw)?;
+    std::str::from_utf8(text).map_err(|_not_utf8| not_utf8::<T>(ty))
+}
+
+/// The bytes of the text within `raw`.
+fn unwrapped<'a, T>(form: Form, ty: &Type, raw: &'a [u8]) -> Result<&'a [u8], DecodeError> {
+    match (form, raw) {
+        (Form::Plain, text) | (Form::Versioned, [VERSION, text @ ..]) => Ok(text),
+        (Form::Byte, [0]) => Ok(&[]),
+        (Form::Byte, [_]) => Ok(raw),
+        _ => Err(DecodeError::malformed::<T>(ty)),
+    }
+}
+
+#[cold]
+fn not_utf8<T>(ty: &Type) -> DecodeError {
+    DecodeError::new::<T>(ty, "the text is not UTF-8; client_encoding must be UTF8")
 }
 
 /// Besides the types that consist of text, those whose text form is written here, exactly as
@@ -134,7 +141,11 @@ fn borrow<'a, T>(form: Form, ty: &Type, raw: &'a [u8]) -> Result<&'a str, Decode
 impl<'a> Decode<'a> for String {
     fn decode(ty: &Type, raw: &'a [u8]) -> Result<Self, DecodeError> {
         match form(ty) {
-            Some(form) => borrow::<Self>(form, ty, raw).map(Self::from),
+            Some(form) => {
+                // Copied first: an allocation is aligned, and aligned text is checked by words.
+                let text = unwrapped::<Self>(form, ty, raw)?.to_vec();
+                Self::from_utf8(text).map_err(|_not_utf8| not_utf8::<Self>(ty))
+            }
             None => parsed::decode(ty, raw),
         }
     }

@@ -11,7 +11,7 @@ use crate::postgres::Postgres;
 use crate::{connect, value};
 
 /// Polls `future` at most `polls` times, then drops it.
-async fn abort_at<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+pub(crate) async fn abort_at<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut left = polls;
     std::future::poll_fn(|context| {

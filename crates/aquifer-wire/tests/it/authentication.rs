@@ -101,3 +101,47 @@ async fn the_servers_refusals_keep_their_words() {
     assert_eq!(error.kind(), Kind::Tls, "{error}");
     assert!(error.to_string().contains("ssl = on"), "{error}");
 }
+
+#[tokio::test]
+async fn a_password_file_is_asked_when_no_password_is_set() {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+
+    let server = server().await;
+    let file = std::env::temp_dir().join(format!("aquifer-passfile-{}", std::process::id()));
+    let mut options = std::fs::OpenOptions::new();
+    let mut open = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&file)
+        .unwrap();
+    std::io::Write::write_all(
+        &mut open,
+        b"# ours\n*:1:*:*:canary\n*:*:*:scram:pass'word\n",
+    )
+    .unwrap();
+    let tcp = format!("{} passfile={}", server.tcp(), file.display());
+    let client = connect(&format!("{tcp} user=scram")).await.unwrap();
+    assert_eq!(value(&client, "select current_user::text").await, "scram");
+    let wrong = refusal(&format!("{tcp} user=scram password=canary")).await;
+    assert_eq!(
+        wrong.sqlstate().unwrap().code(),
+        "28P01",
+        "the password comes first"
+    );
+    let unlisted = refusal(&format!("{tcp} user=md5")).await;
+    assert!(
+        unlisted.to_string().contains("password file has none"),
+        "{unlisted}"
+    );
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let exposed = refusal(&format!("{tcp} user=scram")).await;
+    assert!(exposed.to_string().contains("chmod 600"), "{exposed}");
+    assert!(
+        connect(&format!("{tcp} user=trusted")).await.is_ok(),
+        "no password, no file"
+    );
+    std::fs::remove_file(&file).unwrap();
+    let missing = refusal(&format!("{tcp} user=scram")).await;
+    assert_eq!(missing.kind(), Kind::Authentication, "{missing}");
+}

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use aquifer_testkit::{Embedded, Postgres};
 use aquifer_wire::types::Params;
-use aquifer_wire::{Catalog, Client, Config, Error, Limits, Reply, Row, Sharing};
+use aquifer_wire::{Catalog, Client, Config, Driver, Error, Limits, Reply, Row, Sharing};
 
 /// A database on the server that all tests share, and what its sessions have learned.
 pub(crate) struct Database {
@@ -36,8 +36,19 @@ impl Database {
         self.connect_to(&self.url).await
     }
 
+    /// A session whose driver is not polled yet.
+    pub(crate) async fn open(&self) -> (Client, Driver) {
+        self.open_at(&self.url).await
+    }
+
     /// A session of the same database by another way.
     pub(crate) async fn connect_to(&self, url: &str) -> Client {
+        let (client, driver) = self.open_at(url).await;
+        tokio::spawn(driver);
+        client
+    }
+
+    pub(crate) async fn open_at(&self, url: &str) -> (Client, Driver) {
         let config: Arc<Config> = Arc::new(url.parse().unwrap());
         // What text forms depend on.
         let settings = [
@@ -46,9 +57,7 @@ impl Database {
             ("TimeZone", "UTC"),
         ];
         let opened = Client::connect(&config, &self.catalog, &self.limits, &settings).await;
-        let (client, driver) = opened.unwrap();
-        tokio::spawn(driver);
-        client
+        opened.unwrap()
     }
 }
 

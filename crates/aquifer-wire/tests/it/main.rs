@@ -9,8 +9,13 @@
 
 mod abort;
 mod authentication;
+mod cancel_safety;
+mod cancels;
 mod certificates;
+mod cuts;
 mod database;
+mod events;
+mod limits;
 mod postgres;
 mod round_trip;
 mod session;

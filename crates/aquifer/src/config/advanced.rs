@@ -159,7 +159,8 @@ impl Advanced {
     /// How often one call is tried in all, the first time included; 1 turns retries off.
     ///
     /// Default: 3. Range: 1 to 100. Only what can't take effect twice is tried again, and all
-    /// within `query_timeout`. Don't raise it against failing servers: retries add to their load.
+    /// within `query_timeout`. Attempts whose session the server ended (57P01: a failover, an
+    /// administrator) do not count, ten at most, unless this is 1. Don't raise it against failing servers: retries add to their load.
     #[must_use]
     #[track_caller]
     pub fn attempts_max(self, attempts: u32) -> Self {

@@ -33,7 +33,10 @@ impl Config {
             return Err(refused("is empty; give a URL, or leave it out"));
         }
         if is_foreign(text) {
-            return Err(refused("must begin with postgresql:// or postgres://"));
+            return Err(refused(
+                "must begin with postgresql:// or postgres://, as in \
+                 postgresql://user@host/database",
+            ));
         }
         let in_url = text.parse::<wire::Config>();
         let in_url = in_url.map_err(|error| refused(&format!("can't be used: {error}")))?;
@@ -204,8 +207,12 @@ fn is_host(host: &str) -> bool {
     host.starts_with('/') || host.bytes().all(is_of_a_name)
 }
 
-/// Whether `text` is a URL for something else, which would be taken for `key=value` pairs.
+/// Whether `text` is a URL for something else, or a host and database without a scheme, which would
+/// be taken for `key=value` pairs.
 fn is_foreign(text: &str) -> bool {
+    if !text.trim().is_empty() && !text.contains('=') {
+        return !text.starts_with("postgres://") && !text.starts_with("postgresql://");
+    }
     let is_of_a_scheme =
         |character: char| character.is_ascii_alphanumeric() || "+-.:".contains(character);
     text.split_once("://").is_some_and(|(scheme, _)| {

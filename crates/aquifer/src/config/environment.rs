@@ -68,6 +68,11 @@ impl Environment {
                 config.set(knob, text, Origin::variable(variable))?;
             }
         }
+        self.apply_libpq(config)
+    }
+
+    /// Keeps in `config` what the variables of libpq say, for what nothing else sets.
+    pub(super) fn apply_libpq(&self, config: &mut Config) -> Result<(), Error> {
         for name in self.0.keys().filter(|name| is_libpq(name)) {
             if let Some(text) = self.text(name)? {
                 config.libpq.insert(name.clone(), Secret::from(text));
@@ -93,7 +98,7 @@ fn is_ours(name: &str) -> bool {
 }
 
 fn is_libpq(name: &str) -> bool {
-    name.starts_with("PG") || matches!(name, "USER" | "LOGNAME")
+    name.starts_with("PG") || matches!(name, "HOME" | "LOGNAME" | "USER")
 }
 
 /// Every variable of ours that is known.

@@ -3,6 +3,53 @@
 use aquifer_core::retry::{self, Action, Failure, Intent, Kind, Phase, Remedy};
 use aquifer_wire as wire;
 
+/// Most attempts that a session's end may cost one call without being counted.
+const CUTS_MAX: u32 = 10;
+
+/// The attempts of one call.
+///
+/// One whose session was ended from outside (57P01), or had ended before anything was sent, says
+/// nothing about the statement: a sweep of an administrator or a server that goes down hits
+/// whatever runs, also several times in a row. Such attempts do not count against the limit, up to
+/// a limit of their own: who ends a session because of its statement is heard in the end.
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    made: u32,
+    cut: u32,
+    max: u32,
+}
+
+impl Attempts {
+    /// The first of at most `max`; 1 means that there is never another one.
+    pub(crate) fn first(max: u32) -> Self {
+        let (made, cut) = (1, 0);
+        Self { made, cut, max }
+    }
+
+    /// How many there were, the one under way included.
+    pub(crate) fn made(&self) -> u32 {
+        self.made
+    }
+
+    /// Whether there may be another one after this failure.
+    pub(crate) fn allow_another(&mut self, error: &wire::Error) -> bool {
+        if self.max > 1 && self.cut < CUTS_MAX && was_cut(error) {
+            self.cut += 1;
+        }
+        self.made - self.cut < self.max
+    }
+
+    /// Begins the next.
+    pub(crate) fn next(&mut self) {
+        self.made += 1;
+    }
+}
+
+fn was_cut(error: &wire::Error) -> bool {
+    let from_outside = error.sqlstate() == Some(&wire::SqlState::ADMIN_SHUTDOWN);
+    from_outside || error.kind() == wire::Kind::Closed && !error.sent()
+}
+
 /// Whether another attempt is safe and may help.
 pub(crate) fn may_help(error: &wire::Error, intent: Intent) -> bool {
     let verdict = retry::decide(&failure(error), intent);

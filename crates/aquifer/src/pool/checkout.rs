@@ -118,6 +118,19 @@ impl Checkout {
         }
     }
 
+    /// Stops what runs in the session; where that can't be known to have been done, closes it, since
+    /// a cancel that comes late would hit what runs there next.
+    ///
+    /// Cancellation: the session is closed.
+    pub(crate) async fn stop(&self) {
+        let client = self.client();
+        let mut closing = Closing(Some(client));
+        let cancelled = Deadline::after(CLEANUP).run(Box::pin(client.cancel()));
+        if matches!(cancelled.await, Ok(Ok(()))) {
+            closing.0 = None;
+        }
+    }
+
     /// For a checkout that would be discarded: its connection is in order again.
     fn put_back(mut self) {
         self.discard = false;
@@ -148,6 +161,17 @@ impl Checkout {
             connection.dirty.store(false, Ordering::Release);
         }
         is_clean(connection)
+    }
+}
+
+/// Closes its session when it is dropped.
+struct Closing<'a>(Option<&'a Client>);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        if let Some(client) = self.0 {
+            client.close();
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use aquifer_core::slots::{Counts, Refusal};
 
@@ -19,7 +20,7 @@ const OVERLOADED: &str = "Send less, make what holds connections shorter (`Db::h
 impl Inner {
     pub(super) fn refused(&self, refusal: Refusal, deadline: Deadline) -> Error {
         let counts = self.counts();
-        let waited = deadline.elapsed().as_secs_f64();
+        let waited = rounded(deadline.elapsed());
         let (what, remedy) = match refusal {
             Refusal::Closed => return closed(),
             Refusal::Full => (
@@ -31,16 +32,16 @@ impl Inner {
             ),
             Refusal::Late(predicted) => (
                 format!(
-                    "the wait for a connection would take about {:.1} s, and this call has only \
-                     {:.1} s left",
-                    predicted.as_secs_f64(),
-                    deadline.left().as_secs_f64(),
+                    "the wait for a connection would take about {:?}, and this call has only {:?} \
+                     left",
+                    rounded(predicted),
+                    rounded(deadline.left()),
                 ),
                 OVERLOADED,
             ),
             Refusal::Shed => (
                 format!(
-                    "no connection became free within {waited:.1} s, and the queue has not emptied \
+                    "no connection became free within {waited:?}, and the queue has not emptied \
                      for `queue_interval`: more is asked than the connections can do",
                 ),
                 OVERLOADED,
@@ -52,25 +53,24 @@ impl Inner {
 
     pub(super) fn timed_out(&self, deadline: Deadline) -> Error {
         let counts = self.counts();
-        let waited = deadline.elapsed().as_secs_f64();
+        let waited = deadline.limit();
         let figures = self.figures(counts);
         if counts.paused {
             let text = format!(
-                "the pool is paused, and was not resumed within {waited:.1} s ({figures}). Call \
+                "the pool is paused, and was not resumed within {waited:?} ({figures}). Call \
                  `Db::resume()`, or raise `acquire_timeout` above the time of the pause",
             );
             return Error::new(ErrorKind::Acquire, text);
         }
         if counts.in_use == 0 && counts.idle == 0 && self.has_failed() {
             let text = format!(
-                "no connection to the database could be opened within {waited:.1} s ({figures}). \
+                "no connection to the database could be opened within {waited:?} ({figures}). \
                  Check that the server runs, takes this login and has room for more; opening goes on \
                  in the background",
             );
             return Error::new(ErrorKind::Connection, text);
         }
-        let text =
-            format!("no connection became free within {waited:.1} s ({figures}). {EXHAUSTED}");
+        let text = format!("no connection became free within {waited:?} ({figures}). {EXHAUSTED}");
         Error::new(ErrorKind::Acquire, text)
     }
 
@@ -97,6 +97,13 @@ impl Inner {
         let failure = self.last_failure.lock();
         failure.unwrap_or_else(PoisonError::into_inner).is_some()
     }
+}
+
+/// In milliseconds, which is exact enough for a wait.
+fn rounded(time: Duration) -> Duration {
+    time.saturating_sub(Duration::from_nanos(u64::from(
+        time.subsec_nanos() % 1_000_000,
+    )))
 }
 
 pub(super) fn closed() -> Error {

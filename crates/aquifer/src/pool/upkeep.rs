@@ -43,7 +43,9 @@ impl Inner {
         self.end_pause(time);
         self.desk.poll(now());
         let spaced = self.expire();
-        self.ask_idle();
+        let doubtful = self.doubts.swap(false, Ordering::AcqRel);
+        self.ask_idle(doubtful);
+        let lane_due = self.care_for_lanes(doubtful, time);
         self.warn_of_leaks();
         let limits = &self.limits;
         let shortest = limits
@@ -56,6 +58,9 @@ impl Inner {
         }
         if let Some(until) = *self.paused_until() {
             due = due.min(until);
+        }
+        if let Some(next) = lane_due {
+            due = due.min(next);
         }
         due.max(time + spaced)
     }
@@ -81,8 +86,7 @@ impl Inner {
     /// Asks idle connections whether they still answer; those that don't are closed.
     ///
     /// They stay where they are meanwhile, so that callers find them.
-    fn ask_idle(self: &Arc<Self>) {
-        let doubtful = self.doubts.swap(false, Ordering::AcqRel);
+    fn ask_idle(self: &Arc<Self>, doubtful: bool) {
         // In doubt a caller may be about to try the next one.
         let limit = if doubtful {
             self.limits.check_timeout
@@ -103,7 +107,7 @@ impl Inner {
 
     /// Asks at once, so that whatever is sent to this connection from now on is sent later; what is
     /// returned waits for the answer.
-    fn ask(
+    pub(super) fn ask(
         self: &Arc<Self>,
         client: &Arc<Client>,
         limit: Duration,

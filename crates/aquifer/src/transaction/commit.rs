@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use aquifer_wire::{SqlState, TransactionStatus};
 use tokio::sync::oneshot;
@@ -11,9 +10,6 @@ use super::Transaction;
 use crate::deadline::Deadline;
 use crate::pool::Checkout;
 use crate::{Error, ErrorKind, Retry};
-
-/// How long a cancel request and its barrier may take.
-pub(super) const CANCEL: Duration = Duration::from_secs(2);
 
 pub(super) async fn commit(transaction: &Transaction) -> Result<(), Error> {
     let inner = &transaction.0;
@@ -27,7 +23,10 @@ pub(super) async fn commit(transaction: &Transaction) -> Result<(), Error> {
         if done.is_err() && checkout.client().status() == TransactionStatus::Failed {
             undo(transaction, &checkout).await?;
         }
-        return done.map(drop);
+        return done.map(drop).map_err(|error| match error.sqlstate() {
+            Some(&SqlState::IN_FAILED_SQL_TRANSACTION) => failed_before(transaction),
+            _ => error,
+        });
     }
     let (sender, receiver) = oneshot::channel();
     let task = {
@@ -92,6 +91,13 @@ pub(super) async fn rollback(transaction: &Transaction) -> Result<(), Error> {
     let inner = &transaction.0;
     let checkout = inner.end("rolled back")?;
     let _resume = inner.parent.as_ref().map(Resume);
+    if checkout.client().in_flight() > 0 {
+        // Nobody wants what a dropped call left running. An empty statement ends the turn first, so
+        // that what is still being described is not run at all. Whether what runs could be stopped,
+        // the rollback behind it will show.
+        checkout.client().control_detached("");
+        checkout.stop().await;
+    }
     let done = undo(transaction, &checkout).await;
     if inner.parent.is_none() {
         inner.finished(Some(false));
@@ -114,12 +120,17 @@ async fn undo(transaction: &Transaction, checkout: &Checkout) -> Result<(), Erro
         0 => "rollback".to_owned(),
         depth => format!("rollback to savepoint s{depth}; release savepoint s{depth}"),
     };
-    match transaction
-        .on_connection(&sql, checkout, checkout.client().control(&sql))
-        .await
-    {
+    let control = checkout.client().control(&sql);
+    if transaction.0.depth > 0 {
+        return transaction
+            .on_connection(&sql, checkout, control)
+            .await
+            .map(drop);
+    }
+    match transaction.bounded(&sql, checkout, control).await {
         // The server rolls back by itself when the connection ends.
-        Err(_) if transaction.0.depth == 0 && checkout.client().ended().is_some() => Ok(()),
+        Err(error) if error.kind() == ErrorKind::Connection => Ok(()),
+        Err(_) if checkout.client().ended().is_some() => Ok(()),
         other => other.map(drop),
     }
 }
@@ -133,9 +144,11 @@ fn failed_before(transaction: &Transaction) -> Error {
     let cause = failure
         .map(|failure| format!(": {}", failure.text))
         .unwrap_or_default();
-    let text = format!(
-        "the transaction was rolled back instead of committed, since a statement had failed before{cause}"
-    );
+    let what = match transaction.0.depth {
+        0 => "the transaction was rolled back instead of committed",
+        _ => "the savepoint was taken back instead of kept",
+    };
+    let text = format!("{what}, since a statement had failed before{cause}");
     Error::new(ErrorKind::Transaction, text).with_retry(retry)
 }
 

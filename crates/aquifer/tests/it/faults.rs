@@ -222,3 +222,67 @@ async fn a_call_ends_at_its_deadline_and_its_statement_with_it() {
     tx.rollback().await.unwrap();
     support::assert_whole(&db).await;
 }
+
+#[tokio::test]
+async fn a_read_outlives_more_ends_of_sessions_than_it_has_attempts() {
+    let db = support::db().await;
+    // It looks like a read, and waits until the lock is free.
+    db.execute_script(
+        "create function waits() returns int stable language plpgsql as \
+         'begin perform pg_advisory_xact_lock_shared(1); return 7; end'",
+    )
+    .await
+    .unwrap();
+    let holder = db.dedicated().await.unwrap();
+    holder
+        .query("select pg_advisory_lock(1)", ())
+        .await
+        .unwrap();
+    let reader = tokio::spawn({
+        let db = db.clone();
+        async move { db.query_value::<i32>("select waits()", ()).await }
+    });
+    let mut ended = Vec::new();
+    for _ in 0..5 {
+        let waiting = loop {
+            let pids: Vec<i32> = holder
+                .query_column(
+                    "select pid from pg_locks where locktype = 'advisory' and not granted",
+                    (),
+                )
+                .await
+                .unwrap();
+            if let Some(pid) = pids.into_iter().find(|pid| !ended.contains(pid)) {
+                break pid;
+            }
+            assert!(!reader.is_finished(), "{:?}", reader.await);
+        };
+        holder
+            .query("select pg_terminate_backend($1)", (waiting,))
+            .await
+            .unwrap();
+        ended.push(waiting);
+    }
+    holder
+        .query("select pg_advisory_unlock(1)", ())
+        .await
+        .unwrap();
+    assert_eq!(reader.await.unwrap().unwrap(), 7);
+    drop(holder);
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn a_connection_lost_before_commit_says_that_a_retry_is_safe() {
+    let db = support::db().await;
+    let tx = db.begin().await.unwrap();
+    // The server rolls back what it has no COMMIT for, so nothing is in doubt.
+    let error = tx
+        .query("select pg_terminate_backend(pg_backend_pid())", ())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
+    assert_eq!(error.retry(), Retry::Safe, "{error}");
+    drop(tx);
+    support::assert_whole(&db).await;
+}

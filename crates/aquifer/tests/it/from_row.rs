@@ -108,3 +108,20 @@ async fn errors_name_struct_field_column_and_both_types() {
     }
     support::assert_whole(&db).await;
 }
+
+#[tokio::test]
+async fn an_error_with_its_causes_says_nothing_twice() {
+    use std::error::Error as _;
+
+    let db = support::db().await;
+    let read = db.query_as::<(String,)>("select 1::bigint as id", ()).await;
+    let sent = db.query("select $1::bigint", ("x",)).await;
+    for error in [read.unwrap_err(), sent.unwrap_err()] {
+        let text = error.to_string();
+        assert_eq!(text.matches("can't be").count(), 1, "{text}");
+        assert!(!text.contains("alloc::"), "{text}");
+        assert!(error.source().is_none(), "{text}: {:?}", error.source());
+    }
+    let error = db.query("select 1; select 2", ()).await.unwrap_err();
+    assert!(error.to_string().contains("execute_script"), "{error}");
+}

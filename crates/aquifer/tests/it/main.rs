@@ -19,6 +19,7 @@ mod events;
 mod faults;
 mod from_row;
 mod listen;
+mod lookups;
 mod manager;
 mod network;
 mod once;

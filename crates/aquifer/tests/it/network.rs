@@ -203,3 +203,46 @@ async fn single_bytes_and_jitter_change_nothing() {
     proxy.set(Mode::Pass);
     support::assert_whole(&db).await;
 }
+
+#[tokio::test]
+async fn a_statement_that_can_not_be_cancelled_costs_its_connection() {
+    let proxy = Proxy::to_postgres(Postgres::shared());
+    let url = proxy.through(Postgres::shared().tcp_url());
+    let config = Config::from_url(url)
+        .unwrap()
+        .query_timeout(Duration::from_millis(300));
+    let db = Db::connect_with(&config).await.unwrap();
+    let tx = db.begin().await.unwrap();
+    let session = db.dedicated().await.unwrap();
+    // A cancel needs a connection of its own.
+    proxy.refuse();
+    let sleep = "select pg_sleep(60)";
+    for timed_out in [tx.query(sleep, ()).await, session.query(sleep, ()).await] {
+        assert_eq!(timed_out.unwrap_err().kind(), ErrorKind::Timeout);
+    }
+    // What may still run there, or be cancelled late, is nobody's concern any more.
+    for next in [
+        tx.query("select 1", ()).await,
+        session.query("select 1", ()).await,
+    ] {
+        assert_eq!(next.unwrap_err().kind(), ErrorKind::Connection);
+    }
+    tx.rollback().await.unwrap();
+    drop(session);
+    proxy.accept();
+    let mut runs = 0;
+    let counter = std::sync::Mutex::new(&mut runs);
+    let refused = db
+        .with_transaction(async |tx| {
+            **counter.lock().unwrap() += 1;
+            tx.execute("select 1", ()).await?;
+            proxy.refuse();
+            tx.query(sleep, ()).await.map(drop)
+        })
+        .await;
+    let refused: Error = refused.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Timeout, "{refused}");
+    assert_eq!(runs, 1, "a time-out is no reason to run it again");
+    proxy.accept();
+    support::assert_whole(&db).await;
+}

@@ -136,3 +136,47 @@ async fn a_caller_that_gave_up_is_not_counted_as_waiting() {
     drop(tx);
     support::assert_whole(&db).await;
 }
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named_once() {
+    // Bound and not listening: nobody else gets the port, and nobody answers on it.
+    let place = tokio::net::TcpSocket::new_v4().unwrap();
+    place.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = place.local_addr().unwrap().port();
+    let url = format!("postgres://u@127.0.0.1:{port}/d");
+    let error = Db::connect(&url).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connection);
+    let text = error.to_string();
+    assert_eq!(text.matches("127.0.0.1").count(), 1, "{text}");
+    assert_eq!(text.matches(&port.to_string()).count(), 1, "{text}");
+    assert!(text.contains("is it running"), "{text}");
+}
+
+#[tokio::test]
+async fn a_bad_url_is_told_with_the_place_of_the_call() {
+    let error = Db::connect("localhost/app").await.unwrap_err();
+    assert!(error.to_string().contains("opening.rs"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_went_away_is_the_first_thing_to_look_at() {
+    let (proxy, config) = proxied();
+    let db = Db::connect_with(&config.acquire_timeout(Duration::from_millis(50)))
+        .await
+        .unwrap();
+    drop(proxy);
+    support::until("the connections are gone", || {
+        let status = db.pool_status();
+        status.idle + status.lanes == 0
+    })
+    .await;
+    let error = db.query("select 1", ()).await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        ErrorKind::Connection,
+        "the pool is not to blame"
+    );
+    let text = error.to_string();
+    assert!(text.contains("within 50ms"), "{text}");
+    assert!(!text.contains("Db::holders()"), "nobody holds any: {text}");
+}

@@ -121,7 +121,10 @@ async fn mistakes_are_refused_before_anything_is_sent_and_say_what_to_do() {
     let db = support::db().await;
     let error = db.query("select $1::bigint", ()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Encode);
-    assert!(error.to_string().contains("takes 1 parameter"), "{error}");
+    assert!(
+        error.to_string().contains("takes 1, the call gives 0"),
+        "{error}"
+    );
     let error = db
         .query("select $1::smallint", (70_000_i32,))
         .await

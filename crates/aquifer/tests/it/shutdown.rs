@@ -211,3 +211,16 @@ async fn dropping_the_last_handle_closes_everything() {
     });
     assert!(gone.await.is_ok(), "sessions outlive the handle");
 }
+
+#[tokio::test]
+async fn with_a_caller_that_gave_up_waiting() {
+    let db = support::db_of(1).await;
+    let tx = db.begin().await.unwrap();
+    for _ in 0..2 {
+        let gave_up = support::abort_at(1, db.execute("select 1", ())).await;
+        assert!(gave_up.is_none());
+    }
+    drop(tx);
+    let done = shut_down(&db).await;
+    assert_eq!(done.refused, 0, "nobody was there to be refused");
+}

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use aquifer::{Db, Error, ErrorKind, Isolation, Retry, Session, Transaction, TransactionOptions};
 
@@ -375,4 +376,48 @@ async fn a_guard_that_meets_40001_says_that_a_retry_is_safe() {
     assert_eq!(error.retry(), Retry::Safe);
     let error = tx.commit().await.unwrap_err();
     assert_eq!(error.retry(), Retry::Safe);
+}
+
+#[tokio::test]
+async fn committing_a_failed_savepoint_is_an_error_that_names_the_cause() {
+    let db = accounts().await;
+    let tx = db.begin().await.unwrap();
+    tx.execute("update accounts set balance = 1 where id = 1", ())
+        .await
+        .unwrap();
+    let savepoint = tx.begin().await.unwrap();
+    savepoint.query("select 1 / 0", ()).await.unwrap_err();
+    let error = savepoint.commit().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transaction, "{error}");
+    assert!(error.to_string().contains("division by zero"), "{error}");
+    // It was taken back, so the transaction around it goes on.
+    tx.commit().await.unwrap();
+    assert_eq!(balance(&db, 1).await, 1);
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn a_rollback_does_not_wait_for_a_statement_that_nobody_waits_for() {
+    let db = accounts().await;
+    let running = "select count(*) from pg_stat_activity \
+                   where query like 'select pg_sleep(60)%' and datname = current_database()";
+    for depth in 0..2 {
+        let tx = db.begin().await.unwrap();
+        let savepoint = match depth {
+            0 => tx.clone(),
+            _ => tx.begin().await.unwrap(),
+        };
+        tokio::select! {
+            slept = savepoint.query("select pg_sleep(60)", ()) => panic!("{slept:?}"),
+            () = async { while db.query_value::<i64>(running, ()).await.unwrap() == 0 {} } => {}
+        }
+        // Far more than a cancel takes, far less than the sleep or `query_timeout`.
+        let patience = Duration::from_secs(15);
+        let rolled_back = tokio::time::timeout(patience, savepoint.rollback()).await;
+        rolled_back.expect("the sleep is cancelled").unwrap();
+        if depth == 1 {
+            tx.commit().await.unwrap();
+        }
+    }
+    support::assert_whole(&db).await;
 }

@@ -121,6 +121,46 @@ async fn idle_connections_whose_network_has_gone_silent_are_found_and_replaced()
 }
 
 #[tokio::test]
+async fn lanes_are_replaced_when_they_are_old_and_when_they_have_gone_silent() {
+    let proxy = Proxy::to_postgres(Postgres::shared());
+    let url = proxy.through(Postgres::shared().tcp_url());
+    let (config, observer) = observed(Config::from_url(url).unwrap());
+    let config = config
+        .connect_timeout(Duration::from_secs(1))
+        .advanced(|advanced| {
+            advanced
+                .lifetime_max(Duration::from_secs(1))
+                .keepalive_interval(Duration::from_millis(200))
+                .check_timeout(Duration::from_millis(100))
+        });
+    let db = Db::connect_with(&config).await.unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    let replaced = async {
+        // Two lanes and an exclusive connection, where a statement is learned.
+        while seen.len() < 5 {
+            let pid: i32 = db
+                .query_value("select pg_backend_pid() from pg_am limit 1", ())
+                .await
+                .expect("no read is lost");
+            seen.insert(pid);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let replaced = tokio::time::timeout(Duration::from_secs(20), replaced).await;
+    assert!(replaced.is_ok(), "after 20 s only {seen:?}");
+    assert!(observer.lost.lock().unwrap().is_empty());
+    proxy.set(Mode::BlackHole);
+    support::until("all are given up", || {
+        let status = db.pool_status();
+        (status.lanes, status.idle) == (0, 0)
+    })
+    .await;
+    proxy.set(Mode::Pass);
+    support::until("the lanes are open", || db.pool_status().lanes == 2).await;
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
 async fn a_call_is_not_kept_by_connections_that_do_not_answer() {
     let server = Postgres::start();
     let config = Config::from_url(server.url()).unwrap();

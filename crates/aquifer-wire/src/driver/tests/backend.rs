@@ -27,6 +27,8 @@ pub(super) struct Backend {
     pub(super) reached: bool,
     /// The values that `echo` was executed with.
     pub(super) executed: HashSet<String>,
+    /// The values that `echo` and `fail` were executed with, in order.
+    pub(super) executions: Vec<String>,
     /// The most statements that were prepared at once.
     pub(super) prepared_most: usize,
 }
@@ -108,6 +110,7 @@ impl Backend {
             due: 0,
             reached: false,
             executed: HashSet::new(),
+            executions: Vec::new(),
             prepared_most: 0,
         }
     }
@@ -245,11 +248,14 @@ impl Backend {
 
     fn execute(&mut self) -> Result<(), Stop> {
         let (sql, value) = std::mem::take(&mut self.portal);
+        let value = String::from_utf8(value).unwrap();
+        if sql != b"nothing" {
+            self.executions.push(value.clone());
+        }
         match sql.as_slice() {
             b"fail" => self.fail("22012"),
             b"nothing" => self.emit(complete("NOTHING")),
             _ => {
-                let value = String::from_utf8(value).unwrap();
                 self.executed.insert(value.clone());
                 self.emit(super::row(&[&value]))?;
                 self.emit(complete("SELECT 1"))

@@ -23,6 +23,7 @@ fn feed(bytes: &[u8]) {
         let login = Login {
             settings: &config.settings,
             user: "u",
+            passfile: None,
             end_point: None,
             encrypted: false,
             local: true,

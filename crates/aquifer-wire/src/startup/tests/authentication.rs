@@ -165,6 +165,7 @@ fn a_password_goes_in_clear_text_only_to_local_servers_or_on_demand() {
         let login = Login {
             settings: &config.settings,
             user: "u",
+            passfile: None,
             end_point: None,
             encrypted,
             local,

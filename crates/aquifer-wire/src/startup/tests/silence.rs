@@ -87,17 +87,17 @@ async fn an_address_that_never_answers_leaves_time_for_the_next() {
     let good = listener.local_addr().unwrap();
     let deadline = Instant::now() + Duration::from_secs(3);
     let addresses = [refused, deaf, good];
-    let connect = first_that_answers(&addresses, deadline);
+    let connect = first_that_answers("h", &addresses, deadline);
     let (_stream, address) = timeout_at(deadline, connect)
         .await
         .expect("time is left for the last one")
         .unwrap();
     assert_eq!(address, good);
-    let error = first_that_answers(&[refused, refused], deadline)
+    let error = first_that_answers("h", &[refused, refused], deadline)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), Kind::Connect);
     assert_eq!(error.to_string().matches("refused").count(), 2, "{error}");
-    let error = first_that_answers(&[], deadline).await.unwrap_err();
+    let error = first_that_answers("h", &[], deadline).await.unwrap_err();
     assert!(error.to_string().contains("no address"), "{error}");
 }

@@ -322,3 +322,30 @@ fn a_password_provider_is_listed_and_kept() {
     };
     assert_eq!(password.reveal(), "canary");
 }
+
+#[test]
+fn a_url_alone_is_completed_by_the_variables_of_libpq_and_no_others() {
+    let variables = environment(&[
+        ("USER", "os-user"),
+        ("PGPASSWORD", "canary"),
+        ("PGPORT", "5433"),
+        ("DATABASE_URL", "postgresql://other/other"),
+        ("AQUIFER_CONNECTIONS_MAX", "3"),
+    ]);
+    let config = Config::new().url("postgres://localhost/app");
+    assert!(config.check().is_err(), "no user by itself");
+    let config = config.completed_by(&variables).unwrap();
+    let wire = config.check().unwrap().wire;
+    let keys = ["user", "password", "host", "port", "dbname"];
+    assert_eq!(
+        keys.map(|key| wire.get(key).unwrap()),
+        ["os-user", "***", "localhost", "5433", "app"]
+    );
+    assert_eq!(origin(&config, "user"), "USER");
+    assert_eq!(value(&config, "connections_max"), "10");
+    let explicit = Config::new().url("postgres://u:p@localhost:1/app");
+    let explicit = explicit.completed_by(&variables).unwrap();
+    let wire = explicit.check().unwrap().wire;
+    assert_eq!(wire.get("user").unwrap(), "u");
+    assert_eq!(wire.get("port").unwrap(), "1");
+}

@@ -382,7 +382,24 @@ fn what_the_wire_refuses_is_refused() {
         ("postgresql://u@h?sslcert=/x", "sslkey"),
         ("postgresql://u@h1,h2?hostaddr=::1", "hostaddr"),
     ] {
-        let refused = refusal(Config::from_url(url));
+        let refused = refusal(Ok(Config::new().url(url)));
         assert!(refused.contains(part), "{refused}");
+    }
+}
+
+#[test]
+fn a_text_without_a_scheme_is_told_of_it() {
+    for text in [
+        "localhost/app",
+        "localhost:5432/app",
+        "postgres:/localhost/app",
+        "postgres//localhost/app",
+        "postgress://localhost/app",
+    ] {
+        let refused = refusal(Config::from_url(text));
+        assert!(
+            refused.contains("must begin with postgresql://"),
+            "{refused}"
+        );
     }
 }

@@ -118,7 +118,6 @@ fn no_variable_shows_its_value() {
         "PGSSLMODE",
         "PGHOSTADDR",
         "PGSERVICE",
-        "PGPASSFILE",
         "AQUIFER_CONNECTIONS_MAX",
         "AQUIFER_ACQUIRE_TIMEOUT",
         "AQUIFER_ADVANCED_LANES",

@@ -1,0 +1,246 @@
+//! Look-ups by key that travel together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aquifer::{Config, Db, ErrorKind, FromRow, Lookup, Session};
+
+use crate::support::{self, Recorder, abort_at, assert_whole};
+
+#[derive(Clone, Debug, PartialEq, FromRow)]
+struct User {
+    id: i32,
+    name: String,
+}
+
+const BY_ID: &str = "select id, name from users where id = any($1)";
+
+async fn users(db: &Db) -> Lookup<i64, User> {
+    db.execute_script(
+        "create table users (id int primary key, name text not null); \
+         insert into users select n, 'user ' || n from generate_series(1, 500) n",
+    )
+    .await
+    .unwrap();
+    db.lookup(BY_ID, "id")
+}
+
+fn user(id: i64) -> User {
+    let name = format!("user {id}");
+    let id = id.try_into().unwrap();
+    User { id, name }
+}
+
+async fn recorded() -> (Db, Recorder) {
+    let recorder = Recorder::default();
+    let config = Config::from_url(support::url())
+        .unwrap()
+        .observer(Arc::new(recorder.clone()));
+    (Db::connect_with(&config).await.unwrap(), recorder)
+}
+
+/// Starts all at once, and hands out the results in their order.
+async fn find_each(users: &Lookup<i64, User>, keys: Vec<i64>) -> Vec<Option<User>> {
+    let mut tasks = Vec::new();
+    for key in keys {
+        let users = users.clone();
+        tasks.push(tokio::spawn(async move { users.find(key).await.unwrap() }));
+    }
+    let mut found = Vec::new();
+    for task in tasks {
+        found.push(task.await.unwrap());
+    }
+    found
+}
+
+#[tokio::test]
+async fn many_look_ups_at_once_are_few_statements_and_each_gets_its_own_row() {
+    let (db, recorder) = recorded().await;
+    let users = users(&db).await;
+    // 0 and 501 have no row; 7 is asked for twice.
+    let mut keys: Vec<i64> = (0..=501).collect();
+    keys.push(7);
+    let found = find_each(&users, keys.clone()).await;
+    for (key, found) in keys.into_iter().zip(found) {
+        let wanted = (1..=500).contains(&key).then(|| user(key));
+        assert_eq!(found, wanted, "key {key}");
+    }
+    let statements = recorder.text().matches("from users where").count();
+    assert!((1..=10).contains(&statements), "{statements} statements");
+    assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn a_key_may_have_several_rows() {
+    let db = support::db().await;
+    db.execute_script(
+        "create table orders (user_id text, amount int); \
+         insert into orders values ('a', 1), ('b', 2), ('a', 3)",
+    )
+    .await
+    .unwrap();
+    let orders = db.lookup::<String, (String, i32)>(
+        "select user_id, amount from orders where user_id = any($1) order by amount",
+        "user_id",
+    );
+    let (a, b, c) = tokio::join!(
+        orders.find_all("a".to_owned()),
+        orders.find_all("b".to_owned()),
+        orders.find_all("c".to_owned()),
+    );
+    assert_eq!(a.unwrap(), [("a".to_owned(), 1), ("a".to_owned(), 3)]);
+    assert_eq!(b.unwrap(), [("b".to_owned(), 2)]);
+    assert_eq!(c.unwrap(), []);
+    let error = orders.find("a".to_owned()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooManyRows);
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_sent_fails_only_those_who_asked_for_it() {
+    let db = support::db().await;
+    let users = users(&db).await;
+    let mut tasks = Vec::new();
+    for key in [1, i64::MAX, 2, 3, i64::MAX] {
+        let users = users.clone();
+        tasks.push((key, tokio::spawn(async move { users.find(key).await })));
+    }
+    for (key, task) in tasks {
+        match (key, task.await.unwrap()) {
+            (i64::MAX, outcome) => assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Encode),
+            (key, outcome) => assert_eq!(outcome.unwrap(), Some(user(key))),
+        }
+    }
+    assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn whoever_goes_away_fails_nobody_else() {
+    let db = support::db().await;
+    let users = users(&db).await;
+    for polls in 1..20 {
+        // The first one looks up by itself; when it goes, those behind it must be taken on.
+        let leader = users.clone();
+        let (left, found) = tokio::join!(abort_at(polls, leader.find(1)), async {
+            tokio::join!(abort_at(polls, users.find(2)), users.find(3), users.find(4))
+        });
+        assert_eq!(found.1.unwrap(), Some(user(3)), "aborted at poll {polls}");
+        assert_eq!(found.2.unwrap(), Some(user(4)));
+        if let Some(outcome) = left {
+            assert_eq!(outcome.unwrap(), Some(user(1)));
+        }
+        assert_whole(&db).await;
+    }
+}
+
+/// A look-up that is stuck in the server for the keys 1 and 2.
+async fn sticky(db: &Db) -> Lookup<i64, User> {
+    drop(users(db).await);
+    db.lookup(
+        "select id, name from users where id = any($1) \
+         and (id > 2 or pg_sleep(600) is not null)",
+        "id",
+    )
+}
+
+fn stuck(users: &Lookup<i64, User>, key: i64) -> tokio::task::JoinHandle<()> {
+    let users = users.clone();
+    tokio::spawn(async move { drop(users.find(key).await) })
+}
+
+async fn sleeping(db: &Db) -> i64 {
+    let sql = "select count(*) from pg_stat_activity \
+               where datname = current_database() and wait_event = 'PgSleep'";
+    db.query_value(sql, ()).await.unwrap()
+}
+
+async fn until_sleeping(db: &Db, wanted: i64) {
+    for _ in 0..1000 {
+        if sleeping(db).await == wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(sleeping(db).await, wanted, "statements asleep");
+}
+
+#[tokio::test]
+async fn a_look_up_does_not_wait_behind_a_stuck_one_and_what_nobody_waits_for_is_cancelled() {
+    let db = support::db().await;
+    let users = sticky(&db).await;
+    let first = stuck(&users, 1);
+    until_sleeping(&db, 1).await;
+    let second = stuck(&users, 2);
+    until_sleeping(&db, 2).await;
+    assert_eq!(users.find(3).await.unwrap(), Some(user(3)));
+    assert!(!first.is_finished() && !second.is_finished());
+    // The first looks up by itself, the second is alone in a group.
+    first.abort();
+    until_sleeping(&db, 1).await;
+    second.abort();
+    until_sleeping(&db, 0).await;
+    assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn inside_a_transaction_a_look_up_sees_what_it_wrote() {
+    let db = support::db().await;
+    let users = users(&db).await;
+    let apart = db.detached().lookup::<i64, User>(BY_ID, "id");
+    db.with_transaction(async |tx| {
+        tx.execute("insert into users values (900, 'user 900')", ())
+            .await?;
+        assert_eq!(users.find(900).await?, Some(user(900)));
+        assert_eq!(apart.find(900).await?, None);
+        Ok::<_, aquifer::Error>(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(apart.find(900).await.unwrap(), Some(user(900)));
+}
+
+#[tokio::test]
+async fn a_statement_that_does_not_fit_is_refused_with_the_reason() {
+    let db = support::db().await;
+    drop(users(&db).await);
+    db.execute("create table codes (code char(5))", ())
+        .await
+        .unwrap();
+    let refused = |error: aquifer::Error, text: &str| {
+        assert!(error.to_string().contains(text), "{error}");
+        error.kind()
+    };
+    let codes = "select code from codes where code = any($1)";
+    let lookup = db.lookup::<String, (String,)>(codes, "code");
+    let error = lookup.find("x".to_owned()).await.unwrap_err();
+    assert_eq!(refused(error, "bpchar"), ErrorKind::Usage);
+    let text = "select id, name from users where id = any($1) and name > $2";
+    let lookup = db.lookup::<i64, User>(text, "id");
+    assert_eq!(lookup.find(1).await.unwrap_err().kind(), ErrorKind::Encode);
+    let text = "select name, id as number from users where id = any($1)";
+    let lookup = db.lookup::<i64, (String,)>(text, "id");
+    let error = lookup.find(1).await.unwrap_err();
+    assert_eq!(refused(error, "no column \"id\""), ErrorKind::Decode);
+    assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn a_shutdown_fails_those_who_wait_and_leaves_none_hanging() {
+    let db = support::db().await;
+    let users = users(&db).await;
+    let slow = db.lookup::<i64, User>(
+        "select id, name from users where id = any($1) and pg_sleep(600) is not null",
+        "id",
+    );
+    let mut waiting = Vec::new();
+    for key in 1..=8 {
+        let slow = slow.clone();
+        waiting.push(tokio::spawn(async move { slow.find(key).await }));
+    }
+    support::until("the first one is under way", || db.pool_status().in_use > 0).await;
+    db.shutdown(Duration::from_millis(200)).await;
+    for task in waiting {
+        assert!(task.await.unwrap().is_err());
+    }
+    assert_eq!(users.find(1).await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(db.tasks_running(), 0);
+}
