@@ -2,6 +2,7 @@
 //! could not be run is named at the end.
 
 mod counts;
+mod figures;
 mod fuzz;
 mod postgres18;
 mod properties;
@@ -24,6 +25,10 @@ const PARTS: &[Step] = &[
     Step {
         name: "fuzz",
         run: fuzz::run,
+    },
+    Step {
+        name: "figures",
+        run: figures::run,
     },
     Step {
         name: "counts",

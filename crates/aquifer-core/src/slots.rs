@@ -210,9 +210,11 @@ impl<C, W> Slots<C, W> {
         if self.queue.is_empty() {
             self.pace.start(now);
         }
-        // While nobody has a connection the queue waits for the server, not for its turn.
+        // While nobody has a connection the queue waits for the server, not for its turn; and while
+        // one is being opened it is about to move faster.
         if self.state == State::Open
             && self.in_use > 0
+            && self.opening == 0
             && let Some(predicted) = self.pace.predicted(self.queue.len(), now)
             && predicted > left
         {
@@ -259,6 +261,8 @@ impl<C, W> Slots<C, W> {
     ) -> (Placed<C, W>, Shed<W>) {
         let age = Age::new(span, opening.generation, now);
         self.open_failed(opening);
+        // From now on the queue moves faster.
+        self.pace.start(now);
         self.place(age, connection, now)
     }
 

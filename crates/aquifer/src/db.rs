@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod figures;
+
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;

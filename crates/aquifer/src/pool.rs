@@ -189,7 +189,9 @@ impl Pool {
         let deadline = deadline.at_most(self.0.limits.acquire_timeout);
         loop {
             let pass_on = |claimed| self.0.pass_on(claimed);
-            let claim = self.0.desk.claim_or_wait(deadline.left(), now, pass_on);
+            let time = clock::now();
+            let left = deadline.left_at(time);
+            let claim = self.0.desk.claim_or_wait(left, time.into_std(), pass_on);
             let outcome = match claim {
                 Ok(Claim::Now(claimed)) => Ok(claimed),
                 Ok(Claim::Wait(waiting)) => {

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use aquifer_core::slots::{Claimed, Opening, Permit, Placed, Refusal, Shed, Slots, Span, Ticket};
 
+use super::now;
+
 #[cfg(test)]
 mod tests;
 
@@ -55,7 +57,6 @@ pub(super) struct Waiting<'a, C, F: Fn(Claimed<C>)> {
     seat: Arc<Seat<C>>,
     /// Nobody waited before.
     pub(super) is_first: bool,
-    now: fn() -> Instant,
     pass_on: F,
 }
 
@@ -73,10 +74,9 @@ impl<C> Desk<C> {
     pub(super) fn claim_or_wait<F: Fn(Claimed<C>)>(
         &self,
         left: Duration,
-        now: fn() -> Instant,
+        time: Instant,
         pass_on: F,
     ) -> Result<Claim<'_, C, F>, Refusal> {
-        let time = now();
         let mut slots = self.lock();
         if let Some(claimed) = slots.claim(time) {
             return Ok(Claim::Now(claimed));
@@ -90,7 +90,6 @@ impl<C> Desk<C> {
             ticket,
             seat,
             is_first,
-            now,
             pass_on,
         }))
     }
@@ -224,7 +223,7 @@ impl<C, F: Fn(Claimed<C>)> Drop for Waiting<'_, C, F> {
         match state {
             // Somebody may have taken the seat out of the line already; they will find it empty and
             // ask the next.
-            State::Waiting(_) => drop(self.desk.lock().leave(self.ticket, (self.now)())),
+            State::Waiting(_) => drop(self.desk.lock().leave(self.ticket, now())),
             State::Served(claimed) => (self.pass_on)(claimed),
             State::Refused(_) | State::Gone => {}
         }

@@ -62,7 +62,8 @@ impl Inner {
             );
             return Error::new(ErrorKind::Acquire, text);
         }
-        if counts.in_use == 0 && counts.idle == 0 && self.has_failed() {
+        // Nobody holds any: it is the server that callers wait for.
+        if counts.in_use == 0 && counts.idle == 0 {
             let text = format!(
                 "no connection to the database could be opened within {waited:?} ({figures}). \
                  Check that the server runs, takes this login and has room for more; opening goes on \
@@ -91,11 +92,6 @@ impl Inner {
             let _written = write!(text, "; last connect error: {failure}");
         }
         text
-    }
-
-    fn has_failed(&self) -> bool {
-        let failure = self.last_failure.lock();
-        failure.unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
 

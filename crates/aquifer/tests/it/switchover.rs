@@ -105,6 +105,11 @@ async fn a_caller_whom_a_pause_outlasts_is_told_so() {
     assert_eq!(error.kind(), ErrorKind::Acquire);
     assert!(error.to_string().contains("Db::resume()"), "{error}");
     db.resume();
+    support::until("all is open again", || {
+        let status = db.pool_status();
+        (status.lanes, status.idle) == (2, 1)
+    })
+    .await;
     support::assert_whole(&db).await;
 }
 

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use aquifer_core::slots::Limits;
 
 use super::*;
-use crate::pool::now;
 
 #[cfg(shuttle)]
 use shuttle::thread;
@@ -73,7 +72,7 @@ fn explore(scenario: fn()) {
 
 /// Takes a connection, waiting for it if need be, and gives it back.
 fn use_one(desk: &Desk<u32>) -> Result<(), Refusal> {
-    let claimed = match desk.claim_or_wait(LONG, now, |claimed| {
+    let claimed = match desk.claim_or_wait(LONG, now(), |claimed| {
         desk.pass_on(claimed, now());
     })? {
         Claim::Now(claimed) => claimed,
@@ -90,7 +89,7 @@ fn ended(outcome: Result<(), Refusal>) {
 
 /// Lines up, is polled once, and goes.
 fn give_up(desk: &Desk<u32>) {
-    let claim = desk.claim_or_wait(LONG, now, |claimed| {
+    let claim = desk.claim_or_wait(LONG, now(), |claimed| {
         desk.pass_on(claimed, now());
     });
     match claim {
