@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod figures;
+
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -8,7 +11,7 @@ use aquifer_wire::{FromRow, Reply};
 use crate::Error;
 use crate::bulk::{Need, Seat};
 use crate::coalesce::{Lookup, LookupKey};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::deadline::Deadline;
 use crate::dedicated::Dedicated;
 use crate::execute::{self, Engine, Placement};
@@ -101,13 +104,7 @@ impl Db {
         let settings = config.check()?;
         let tasks = Arc::new(Tasks::default());
         let observers = Observers::new(&settings.observers);
-        let limits = Limits {
-            lanes: settings.lanes,
-            lane_requests_max: settings.lane_requests_max,
-            connections_max: settings.connections_max,
-            acquire_timeout: settings.acquire_timeout,
-            waiters_max: settings.waiters_max,
-        };
+        let limits = Limits::from(&settings);
         let mut wire = aquifer_wire::Limits::default();
         wire.message_max = settings.message_max;
         wire.requests_max = settings.requests_max;
@@ -420,6 +417,45 @@ impl Db {
             aborted: drained.aborted,
             refused: drained.refused,
         }
+    }
+
+    /// Changes `connections_max` while the pool is in use; the number of lanes stays.
+    ///
+    /// Of too many, the idle ones are closed at once, the others when they come back.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) as when the knob is set: 1 to 10,000, and more than the
+    /// lanes. Nothing has changed then.
+    pub fn resize(&self, connections_max: u32) -> Result<(), Error> {
+        let lanes = self.engine.pool.status().lanes_max;
+        self.engine
+            .pool
+            .resize(config::check_resize(connections_max, lanes)?);
+        Ok(())
+    }
+
+    /// Holds all new calls back until [`resume`](Self::resume), for a planned switch of the server.
+    ///
+    /// Returns when nothing is under way any more: then every connection is closed, except those of
+    /// listeners, and after `resume` all are new. `hold_max` from the call on the pool resumes by
+    /// itself. Calls wait meanwhile, within their `acquire_timeout`, which should be longer than the
+    /// switch takes. Transactions that have begun are let finish. In one, don't await this: it
+    /// would wait for itself.
+    ///
+    /// # Errors
+    /// [`Timeout`](crate::ErrorKind::Timeout) when calls were under way for longer than `hold_max`;
+    /// the pool goes on then. [`Closed`](crate::ErrorKind::Closed) after a shutdown.
+    ///
+    /// # Cancel safety
+    /// Dropping the future resumes.
+    #[doc(alias("suspend", "switchover"))]
+    pub async fn pause(&self, hold_max: Duration) -> Result<(), Error> {
+        self.engine.pool.pause(hold_max).await
+    }
+
+    /// Ends a [`pause`](Self::pause); without one it does nothing.
+    pub fn resume(&self) {
+        self.engine.pool.resume();
     }
 
     /// Who holds exclusive connections now, the longest first: for finding leaks.

@@ -88,7 +88,7 @@ pub use crate::error::{Error, ErrorKind, Retry};
 pub use crate::listener::{Heard, Listener};
 pub use crate::manager::{DatabaseManager, Service, ServiceHealth, Status};
 pub use crate::observe::{
-    ConnectionLost, ConnectionOpened, Observer, QueryFinished, TransactionFinished,
+    ConnectionLost, ConnectionOpened, LeakSuspected, Observer, QueryFinished, TransactionFinished,
 };
 pub use crate::pool::{Holder, PoolStatus};
 pub use crate::session::{InsertMany, Session, SessionFuture};

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use aquifer_core::slots::Permit;
+use aquifer_core::slots::{Claimed, Permit};
 use aquifer_wire::{Client, TransactionStatus};
 
 use super::{Connection, Inner};
@@ -26,35 +26,62 @@ pub(crate) struct Checkout {
     pool: Arc<Inner>,
     held: Option<(Permit, Connection)>,
     holder: u64,
+    /// It must answer before it is used.
+    doubtful: bool,
+    /// All that is under way on it is the question whether it answers.
+    asking: bool,
     /// Close instead of putting back.
     discard: bool,
 }
 
 impl Checkout {
-    pub(super) fn new(
+    /// `None` if the connection has ended, which is noted.
+    pub(super) fn of(
         pool: &Arc<Inner>,
-        permit: Permit,
-        connection: Connection,
+        claimed: Claimed<Connection>,
         location: &'static Location<'static>,
-    ) -> Self {
+    ) -> Option<Self> {
+        let (permit, connection) = (claimed.permit, claimed.connection);
+        if connection.client.ended().is_some() {
+            pool.lost(permit);
+            return None;
+        }
         let holder = pool.holders.add(&connection.client, location);
-        Self {
+        Some(Self {
             pool: Arc::clone(pool),
             held: Some((permit, connection)),
             holder,
+            doubtful: claimed.doubtful,
+            asking: false,
             discard: false,
+        })
+    }
+
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    /// Whether the connection answers in time; else it is closed.
+    ///
+    /// Cancellation: a task waits for the answer.
+    pub(super) async fn answers(&mut self) -> bool {
+        let generation = self.pool.desk.lock().generation();
+        self.asking = true;
+        let deadline = Deadline::after(self.pool.limits.check_timeout);
+        let answer = deadline.run(self.client().barrier()).await;
+        self.asking = false;
+        if matches!(answer, Ok(Ok(()))) {
+            if let Some((permit, _connection)) = &mut self.held {
+                permit.answered(generation);
+            }
+            return true;
         }
-    }
-
-    /// It was handed over to whoever waited for it there.
-    pub(super) fn set_location(&mut self, location: &'static Location<'static>) {
-        self.pool.holders.set_location(self.holder, location);
-    }
-
-    /// The connection and its permit, which the caller now answers for.
-    pub(super) fn dissolve(mut self) -> Option<(Permit, Connection)> {
-        self.pool.holders.remove(self.holder);
-        self.held.take()
+        self.discard = true;
+        // One that has ended was reported by who drives it.
+        if answer.is_err() {
+            self.pool.give_up(self.client());
+        }
+        false
     }
 
     /// The session.
@@ -120,7 +147,12 @@ impl Checkout {
             return false;
         };
         let client = &connection.client;
-        if client.in_flight() > 0 && client.cancel().await.is_err() {
+        if self.asking {
+            // There is nothing to cancel.
+            if client.barrier().await.is_err() {
+                return false;
+            }
+        } else if client.in_flight() > 0 && client.cancel().await.is_err() {
             return false;
         }
         if client.status() != TransactionStatus::Idle && client.control("rollback").await.is_err() {
@@ -176,6 +208,8 @@ impl Drop for Checkout {
                 pool,
                 held,
                 holder: self.holder,
+                doubtful: false,
+                asking: self.asking,
                 discard: true,
             };
             self.pool.tasks.spawn(async move {

@@ -72,7 +72,23 @@ impl Lanes {
         )
     }
 
-    /// Takes all lanes out of use; what is under way on them goes on.
+    /// The open lanes.
+    pub(super) fn list(&self) -> Vec<Arc<Client>> {
+        self.lock().open.clone()
+    }
+
+    /// Takes one lane out of use, so that a new one is opened; what is under way on it goes on.
+    pub(super) fn remove(&self, lane: &Arc<Client>) {
+        self.lock().open.retain(|open| !Arc::ptr_eq(open, lane));
+    }
+
+    /// Takes the lanes there are out of use, so that new ones are opened; what is under way on them
+    /// goes on.
+    pub(super) fn retire(&self) -> Vec<Arc<Client>> {
+        std::mem::take(&mut self.lock().open)
+    }
+
+    /// Takes all lanes out of use, for good; what is under way on them goes on.
     pub(super) fn close(&self) -> Vec<Arc<Client>> {
         let mut state = self.lock();
         state.closed = true;

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, and may use what the library must not"
 )]
 
+mod admission;
 mod ambient;
 mod ancestor;
 mod boundaries;
@@ -34,4 +35,6 @@ mod session_state;
 mod settings;
 mod shutdown;
 mod support;
+mod switchover;
 mod transactions;
+mod upkeep;
