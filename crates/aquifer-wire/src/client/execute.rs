@@ -188,13 +188,15 @@ impl Client {
     }
 
     /// A session that prepares a statement says its columns anew; where they differ from the
-    /// description, the session is right and the description is dropped.
+    /// description, the session is right and the description is dropped. Others may still have it,
+    /// so the next who comes with it prepares it anew too: then the session says what it returns.
     pub(crate) async fn columns_anew(
         &self,
         fields: &[Field],
         statement: &Statement,
     ) -> Result<Arc<Columns>, Error> {
         self.descriptions().forget(statement);
+        self.shared.queue().names.forget(statement.id);
         match lookup::columns(self, fields, Sharing::Own).await {
             Ok(columns) => Ok(Arc::new(columns)),
             // The look-up may not have been sent; the statement was.

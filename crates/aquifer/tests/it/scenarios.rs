@@ -331,7 +331,10 @@ async fn tables_that_change_under_load_cause_no_stale_plan() {
     }
     stop.store(true, Ordering::Relaxed);
     for outcome in tasks.join_all().await {
-        outcome.expect("no error comes from a table that changed");
+        if let Err(error) = outcome {
+            let cause = std::error::Error::source(&error);
+            panic!("no error comes from a table that changed: {error:?}, {cause:?}");
+        }
     }
     support::assert_whole(&db).await;
 }
