@@ -40,7 +40,7 @@ impl Target {
         let (checkout, sharing) = seat.connection()?;
         let sql = self.select();
         let request = checkout.client().statement(&sql, sharing);
-        let statement = seat.bounded(&sql, false, request).await?;
+        let statement = seat.run(&sql, false, request).await?;
         let columns = statement.columns().list().iter();
         self.types = columns.map(|column| base(column.ty()).clone()).collect();
         Ok(())

@@ -63,7 +63,7 @@ impl CopyIn {
         let begun = clock::now();
         let (checkout, sharing) = seat.connection()?;
         let request = checkout.client().copy_in(&sql, sharing);
-        let opened = seat.bounded(&sql, false, request).await;
+        let opened = seat.run(&sql, false, request).await;
         let copy = match opened {
             Ok(copy) => copy,
             Err(error) => {

@@ -51,7 +51,7 @@ impl CopyOut {
         let sql = sql.text().to_owned();
         let (checkout, sharing) = seat.connection()?;
         let request = checkout.client().copy_out(&sql, sharing);
-        let opened = seat.bounded(&sql, false, request).await;
+        let opened = seat.run(&sql, false, request).await;
         if let Err(error) = &opened {
             told(&seat, &sql, (begun, location), Some(error));
         }

@@ -158,6 +158,20 @@ impl Seat {
         }
     }
 
+    /// As [`bounded`](Self::bounded), and has the server stop when the time is over.
+    pub(crate) async fn run<T>(
+        &self,
+        sql: &str,
+        writes: bool,
+        request: impl Future<Output = Result<T, aquifer_wire::Error>>,
+    ) -> Result<T, Error> {
+        let done = self.bounded(sql, writes, request).await;
+        if matches!(&done, Err(error) if error.kind() == ErrorKind::Timeout) {
+            self.stop().await;
+        }
+        done
+    }
+
     /// After a time-out: has the server stop, so that nobody waits for it. Nobody else uses the
     /// connection.
     pub(crate) async fn stop(&self) {

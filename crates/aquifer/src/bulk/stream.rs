@@ -5,8 +5,8 @@ use aquifer_wire::types::Params;
 use aquifer_wire::{Fetched, FromRow, Portal, Row};
 
 use super::{BoxFuture, Meter, Progress, Seat};
+use crate::Error;
 use crate::execute::announce;
-use crate::{Error, ErrorKind};
 
 /// How many rows the first fetch asks for, as long as nobody knows how large they are.
 const FIRST: u32 = 64;
@@ -76,11 +76,8 @@ impl<T: FromRow + Send> RowStream<T> {
             announce(&statement, &checkout);
             client.open_portal(&statement, params, FIRST, sharing).await
         };
-        let opened = seat.bounded(sql, true, Box::pin(request)).await;
+        let opened = seat.run(sql, true, Box::pin(request)).await;
         drop(checkout);
-        if matches!(&opened, Err(error) if error.kind() == ErrorKind::Timeout) {
-            seat.stop().await;
-        }
         let (mut portal, fetched) = opened?;
         if seat.is_own() {
             // Its transaction ends with it.
@@ -117,10 +114,10 @@ impl<T: FromRow + Send> RowStream<T> {
     /// The next row; `None` at the end.
     ///
     /// # Errors
-    /// [`ErrorKind::Database`] when the server fails in the midst, after all rows before;
-    /// [`ErrorKind::Decode`] for a row that can't be read, [`ErrorKind::Timeout`] when a fetch takes
-    /// longer than `query_timeout`, [`ErrorKind::Connection`], [`ErrorKind::Transaction`] when the
-    /// transaction has ended or a savepoint of it is open, [`ErrorKind::Unknown`] when the COMMIT of
+    /// [`ErrorKind::Database`](crate::ErrorKind::Database) when the server fails in the midst, after all rows before;
+    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) for a row that can't be read, [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) when a fetch takes
+    /// longer than `query_timeout`, [`ErrorKind::Connection`](crate::ErrorKind::Connection), [`ErrorKind::Transaction`](crate::ErrorKind::Transaction) when the
+    /// transaction has ended or a savepoint of it is open, [`ErrorKind::Unknown`](crate::ErrorKind::Unknown) when the COMMIT of
     /// its own transaction was not answered. Nothing comes after an error, save that one of a
     /// savepoint.
     ///
@@ -181,10 +178,7 @@ impl<T: FromRow + Send> RowStream<T> {
             let Open { mut portal, seat } = open;
             let (checkout, sharing) = connection;
             let request = checkout.client().fetch(&mut portal, pace, sharing);
-            let outcome = seat.bounded(&sql, true, request).await;
-            if matches!(&outcome, Err(error) if error.kind() == ErrorKind::Timeout) {
-                seat.stop().await;
-            }
+            let outcome = seat.run(&sql, true, request).await;
             (Open { portal, seat }, outcome)
         }));
         Ok(())

@@ -8,7 +8,7 @@ use super::{Session, SessionFuture};
 use crate::bulk::{Arrays, Meter, Need, Progress, Seat, Target, may_begin_again};
 use crate::observe::QueryFinished;
 use crate::statement::TableName;
-use crate::{Error, ErrorKind, clock};
+use crate::{Error, clock};
 
 /// Most rows of one statement.
 const ROWS_MAX: u64 = 32_768;
@@ -145,7 +145,7 @@ impl<S: Session + ?Sized> Insert<'_, S> {
         while arrays.rows() > 0 {
             let (checkout, sharing) = seat.connection()?;
             let request = Box::pin(checkout.client().query(&sql, &arrays, sharing));
-            let reply = seat.bounded(&sql, true, request).await;
+            let reply = seat.run(&sql, true, request).await;
             drop(checkout);
             match reply {
                 Ok(reply) => inserted += reply.affected(),
@@ -158,12 +158,7 @@ impl<S: Session + ?Sized> Insert<'_, S> {
                         .await?;
                     continue;
                 }
-                Err(error) => {
-                    if error.kind() == ErrorKind::Timeout {
-                        seat.stop().await;
-                    }
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
             self.meter.now.rows += arrays.rows();
             self.meter.now.bytes += arrays.bytes() as u64;

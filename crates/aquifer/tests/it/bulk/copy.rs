@@ -307,3 +307,46 @@ async fn a_copy_begins_although_the_idle_connections_were_killed() {
     assert_eq!(count(&db, "t").await, 5);
     support::assert_whole(&db).await;
 }
+
+#[tokio::test]
+async fn a_copy_out_that_is_dropped_half_way_leaves_its_transaction_usable() {
+    let db = support::db_of(3).await;
+    let tx = db.begin().await.unwrap();
+    let sql = "copy (select repeat('x', 1000) from generate_series(1, 20000)) to stdout";
+    let mut copy = tx.copy_out(sql).await.unwrap();
+    copy.next().await.unwrap().unwrap();
+    drop(copy);
+    assert_eq!(tx.query_value::<i32>("select 7", ()).await.unwrap(), 7);
+    tx.commit().await.unwrap();
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn what_waits_for_a_lock_ends_at_its_deadline_and_on_the_server_too() {
+    let config = aquifer::Config::from_url(support::url())
+        .unwrap()
+        .query_timeout(Duration::from_millis(300));
+    let db = Db::connect_with(&config).await.unwrap();
+    db.execute("create table t (id bigint)", ()).await.unwrap();
+    // Known before, so that only the COPY itself waits.
+    db.insert_many("t", ["id"], [(1,)]).await.unwrap();
+    let holder = db.begin().await.unwrap();
+    holder.execute("lock t", ()).await.unwrap();
+    let tx = db.begin().await.unwrap();
+    let error = tx.copy_into("t", ["id"]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    let error = tx.execute("select 1", ()).await.unwrap_err();
+    assert_eq!(error.sqlstate().map(|state| state.code()), Some("25P02"));
+    tx.rollback().await.unwrap();
+    for _ in 0..2 {
+        let error = db.copy_in("copy t from stdin").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        let error = db.insert_many("t", ["id"], [(1,)]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        let error = db.stream("select * from t", ()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    }
+    holder.rollback().await.unwrap();
+    support::assert_whole(&db).await;
+    assert_eq!(count(&db, "t").await, 1);
+}

@@ -105,3 +105,39 @@ async fn what_unnest_would_take_apart_is_refused_and_so_is_what_does_not_fit() {
     assert_eq!(db.insert_many("t", ["id"], [(large,)]).await.unwrap(), 1);
     support::assert_whole(&db).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operations_on_many_rows_run_in_spawned_tasks_of_generic_services() {
+    async fn serve<S: Session + Clone + Send + 'static>(session: S) -> i64 {
+        let rows = vec![(1_i64,), (2,)];
+        let inserted = session
+            .insert_many("t", ["id"], rows)
+            .on_progress(|_| {})
+            .await;
+        assert_eq!(inserted.unwrap(), 2);
+        let mut rows = session.copy_into("t", ["id"]).await.unwrap();
+        rows.write((3_i64,)).await.unwrap();
+        rows.finish().await.unwrap();
+        let mut copy = session.copy_in("copy t from stdin").await.unwrap();
+        copy.send(b"4\n").await.unwrap();
+        copy.finish().await.unwrap();
+        let mut copy = session.copy_out("copy t to stdout").await.unwrap();
+        while copy.next().await.unwrap().is_some() {}
+        let mut rows = session
+            .stream_as::<(i64,)>("select id from t", ())
+            .await
+            .unwrap();
+        let mut sum = 0;
+        while let Some((id,)) = rows.next().await.unwrap() {
+            sum += id;
+        }
+        sum
+    }
+    let db = support::db().await;
+    db.execute("create table t (id bigint)", ()).await.unwrap();
+    let tx = db.begin().await.unwrap();
+    assert_eq!(tokio::spawn(serve(tx.clone())).await.unwrap(), 10);
+    tx.rollback().await.unwrap();
+    assert_eq!(tokio::spawn(serve(db.clone())).await.unwrap(), 10);
+    support::assert_whole(&db).await;
+}
