@@ -5,6 +5,7 @@ mod counts;
 mod fuzz;
 mod postgres18;
 mod properties;
+mod transfers;
 
 use crate::End;
 use crate::failure::Failure;
@@ -15,6 +16,10 @@ const PARTS: &[Step] = &[
     Step {
         name: "properties",
         run: properties::run,
+    },
+    Step {
+        name: "transfers",
+        run: transfers::run,
     },
     Step {
         name: "fuzz",

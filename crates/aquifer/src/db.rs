@@ -1,11 +1,11 @@
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aquifer_core::budget::Budget;
 use aquifer_wire::Reply;
 
-use crate::Error;
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::dedicated::Dedicated;
@@ -16,7 +16,8 @@ use crate::pool::{Connector, Holder, Limits, Pool, PoolStatus};
 use crate::session::{Session, sealed};
 use crate::statement::{Batch, Call};
 use crate::tasks::Tasks;
-use crate::transaction::{self, Transaction, TransactionOptions};
+use crate::transaction::{self, Idempotent, Resolved, Transaction, TransactionOptions};
+use crate::{Error, UnknownCommit, clock};
 
 /// The handle on one database: cheap to clone, safe to share, everything goes through it.
 ///
@@ -118,6 +119,7 @@ impl Db {
             query_timeout: settings.query_timeout,
             commit_timeout: settings.commit_timeout,
             attempts_max: settings.attempts_max,
+            budget: Mutex::new(Budget::new(20, 10, clock::now().into_std())),
         });
         Ok(Self {
             engine,
@@ -158,8 +160,8 @@ impl Db {
         let db = self.clone();
         async move {
             match db.ambient() {
-                Some(ambient) => ambient.nested(options, location).await,
-                None => Transaction::start(&db.engine, options, location).await,
+                Some(ambient) => ambient.nested(&options.into(), location).await,
+                None => Transaction::start(&db.engine, &options.into(), location).await,
             }
         }
     }
@@ -228,8 +230,66 @@ impl Db {
         let db = self.clone();
         async move {
             let outer = db.ambient();
-            transaction::with_transaction(&db.engine, outer, options, location, f).await
+            transaction::with_transaction(&db.engine, outer, &options.into(), location, f).await
         }
+    }
+
+    /// Does one piece of work under a key at most once: a statement, a batch or a transaction.
+    ///
+    /// See [`Idempotent`]. A key has 1 to 512 bytes, and names the work: the number of a request,
+    /// for example.
+    pub fn idempotent(&self, key: impl Into<String>) -> Idempotent {
+        Idempotent::new(&self.engine, key.into(), self.detached)
+    }
+
+    /// Removes idempotency keys of work that was done longer ago than `older_than`; returns how many.
+    ///
+    /// Work under a removed key would be done again, so keep keys for longer than anybody may ask
+    /// for the same work: some days as a rule. Call it from time to time, for example once an hour.
+    ///
+    /// # Errors
+    /// As [`Session`]; [`Schema`](crate::ErrorKind::Schema) where the role may not delete. Without
+    /// the table there is nothing to remove.
+    ///
+    /// # Cancel safety
+    /// As [`Session`]; it may be called again.
+    #[track_caller]
+    pub fn forget_idempotency_keys(
+        &self,
+        older_than: Duration,
+    ) -> impl Future<Output = Result<u64, Error>> + Send + use<> {
+        let location = Location::caller();
+        let engine = Arc::clone(&self.engine);
+        async move { transaction::forget(&engine, older_than, location).await }
+    }
+
+    /// Finds out what became of a transaction whose COMMIT was not answered.
+    ///
+    /// The layer has tried within `commit_timeout` already; this tries for `query_timeout` more,
+    /// for example when the network is back. The transaction's number is valid on the same timeline
+    /// of the same server and, for a commit, unless that server has crashed since; a key of
+    /// [`idempotent`](Self::idempotent) always is. While the server still works on the
+    /// transaction it is asked again.
+    ///
+    /// # Errors
+    /// As [`Session`], when the server can't be asked. Nothing is changed, so a retry is safe.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    ///
+    /// ```no_run
+    /// # use aquifer::{Db, Error, Resolved};
+    /// # async fn example(db: &Db, error: Error) -> Result<(), Error> {
+    /// let Some(unknown) = error.unknown_commit() else { return Err(error) };
+    /// match db.resolve(unknown).await? {
+    ///     Resolved::Committed => Ok(()),
+    ///     _ => Err(error),
+    /// }
+    /// # }
+    /// ```
+    pub async fn resolve(&self, unknown: &UnknownCommit) -> Result<Resolved, Error> {
+        let deadline = Deadline::after(self.engine.query_timeout);
+        transaction::resolve(&self.engine, unknown, deadline).await
     }
 
     /// One connection for session state: settings, temporary tables, advisory locks.

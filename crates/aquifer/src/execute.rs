@@ -7,17 +7,18 @@ mod again;
 mod route;
 
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aquifer_core::backoff;
+use aquifer_core::budget::Budget;
 use aquifer_core::retry::Intent;
 use aquifer_core::scan;
 use aquifer_wire::{Reply, Sharing, SqlState, Statement};
 
 pub(crate) use self::again::{may_help, may_help_transaction};
 use self::route::Route;
-pub(crate) use self::route::{announce, announce_text, refuse_copy};
+pub(crate) use self::route::{announce, announce_text, may_write, refuse_copy};
 use crate::deadline::Deadline;
 use crate::observe::{Observers, QueryFinished};
 use crate::pool::{Checkout, Pool};
@@ -41,6 +42,8 @@ pub(crate) struct Engine {
     pub(crate) query_timeout: Duration,
     pub(crate) commit_timeout: Duration,
     pub(crate) attempts_max: u32,
+    /// What all callers together can afford of further attempts.
+    pub(crate) budget: Mutex<Budget>,
 }
 
 /// One attempt that failed, and what the statement was known to be.
@@ -67,6 +70,7 @@ where
 {
     let deadline = Deadline::after(engine.query_timeout);
     let mut attempts = 1;
+    engine.first_attempt();
     let outcome = loop {
         let error = match deadline.run(attempt(deadline, attempts > 1)).await {
             Ok(Ok(reply)) => break Ok(reply),
@@ -77,7 +81,7 @@ where
             Err(_) => break Err(engine.timed_out(deadline, sql)),
         };
         let delay = backoff::delay(attempts, BACKOFF_BASE, BACKOFF_MAX, clock::random());
-        if delay >= deadline.left() {
+        if delay >= deadline.left() || !engine.can_afford_another() {
             break Err(error);
         }
         attempts += 1;
@@ -203,6 +207,27 @@ pub(crate) async fn run_batch(
     if statements.is_empty() {
         return Ok(Vec::new());
     }
+    let list = (&*statements, Intent::Write);
+    run_list(engine, list, &batch.text(), location).await
+}
+
+/// As [`run_batch`], of statements that can't take effect twice: also again when an answer was lost.
+pub(crate) async fn run_keyed(
+    engine: &Engine,
+    statements: &[Prepared<'_>],
+    text: &str,
+    location: &'static Location<'static>,
+) -> Result<Vec<Reply>, Error> {
+    let list = (statements, Intent::Idempotent);
+    run_list(engine, list, text, location).await
+}
+
+async fn run_list(
+    engine: &Engine,
+    (statements, intent): (&[Prepared<'_>], Intent),
+    text: &str,
+    location: &'static Location<'static>,
+) -> Result<Vec<Reply>, Error> {
     let scans: Vec<_> = statements
         .iter()
         .map(|(sql, _)| route::check(sql))
@@ -210,17 +235,17 @@ pub(crate) async fn run_batch(
     let attempt = async |deadline, again| {
         let checkout = checkout(engine, deadline, location, again).await?;
         let client = checkout.client();
-        for (sql, _) in &statements {
+        for (sql, _) in statements {
             let known = client.statement(sql, Sharing::Own).await;
             known.map_err(describe_failed)?;
         }
         for scan in &scans {
             announce_text(scan, &checkout);
         }
-        let outcome = Box::pin(client.batch(&statements, Sharing::Own)).await;
-        outcome.map_err(|error| failed(error, Intent::Write))
+        let outcome = Box::pin(client.batch(statements, Sharing::Own)).await;
+        outcome.map_err(|error| failed(error, intent))
     };
-    laps(engine, &batch.text(), location, attempt).await
+    laps(engine, text, location, attempt).await
 }
 
 /// Runs a script by the simple protocol on an exclusive connection, once.
@@ -244,6 +269,20 @@ pub(crate) async fn run_script(
 }
 
 impl Engine {
+    /// Pays into the budget of further attempts.
+    pub(crate) fn first_attempt(&self) {
+        self.budget().deposit(clock::now().into_std());
+    }
+
+    /// Takes another attempt out of the budget, if it is in there.
+    pub(crate) fn can_afford_another(&self) -> bool {
+        self.budget().withdraw(clock::now().into_std())
+    }
+
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Runs a call that is never made again, and tells how it ended.
     pub(crate) async fn observed<T>(
         &self,

@@ -25,6 +25,8 @@
 //! | to change rows | [`Session::execute`]; several statements in one go: [`Session::batch`] |
 //! | all or nothing, run again after a serialization failure | [`Db::with_transaction`] |
 //! | a transaction that I end myself | [`Db::begin`] |
+//! | work that is done at most once, however often it is asked for | [`Db::idempotent`] |
+//! | to know what became of a lost COMMIT | [`Error::unknown_commit`] and [`Db::resolve`] |
 //! | notifications | [`Db::listen`] |
 //! | a connection to myself, for session state | [`Db::dedicated`] |
 //! | start-up, health and shutdown of a service | [`DatabaseManager`] |
@@ -71,7 +73,7 @@ pub mod row {
 pub use crate::config::{Advanced, Config, Origin};
 pub use crate::db::{Db, Shutdown};
 pub use crate::dedicated::Dedicated;
-pub use crate::error::{Error, ErrorKind, Retry};
+pub use crate::error::{Error, ErrorKind, Retry, UnknownCommit};
 pub use crate::listener::{Heard, Listener};
 pub use crate::manager::{DatabaseManager, Service, ServiceHealth, Status};
 pub use crate::observe::{
@@ -82,6 +84,6 @@ pub use crate::session::{Session, SessionFuture};
 #[doc(hidden)]
 pub use crate::statement::count_placeholders;
 pub use crate::statement::{AssertSafe, Batch, RawSql, Sql, SqlText};
-pub use crate::transaction::{Isolation, Transaction, TransactionOptions};
+pub use crate::transaction::{Idempotent, Isolation, Resolved, Transaction, TransactionOptions};
 pub use aquifer_macros::{Decode, Encode, FromRow};
 pub use aquifer_wire::FromRow;

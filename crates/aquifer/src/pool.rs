@@ -8,11 +8,12 @@ mod connector;
 mod drain;
 mod holders;
 mod lanes;
+mod lineage;
 mod opener;
 
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aquifer_core::slots::{Counts, Handover, Permit, Refusal, Slots};
@@ -26,7 +27,9 @@ pub(crate) use self::connector::Connector;
 pub use self::holders::Holder;
 use self::holders::Holders;
 use self::lanes::Lanes;
+pub(crate) use self::lineage::XID;
 use crate::deadline::Deadline;
+use crate::error::Lineage;
 use crate::observe::Observers;
 use crate::tasks::Tasks;
 use crate::{Error, ErrorKind};
@@ -72,6 +75,8 @@ struct Connection {
     client: Arc<Client>,
     /// The session's settings may differ from their defaults.
     dirty: AtomicBool,
+    /// `None` within when the server does not tell.
+    lineage: OnceLock<Option<Lineage>>,
 }
 
 /// How many connections a pool has, and what they do.
@@ -288,6 +293,7 @@ impl Inner {
         let connection = Connection {
             client: Arc::new(client),
             dirty: AtomicBool::new(false),
+            lineage: OnceLock::new(),
         };
         let handover = self.slots().opened(opening, connection);
         self.hand_over(handover);

@@ -90,9 +90,21 @@ pub(crate) fn announce(statement: &Statement, checkout: &Checkout) {
     route.announce(checkout);
 }
 
+/// Whether a statement that was announced may have written, as far as is known.
+///
+/// A function that it calls may, unless the catalog was asked. SET does not, and must stay the first
+/// of its transaction.
+pub(crate) fn may_write(statement: &Statement) -> bool {
+    Route::noted(statement) != Some(Route::Shared) && !scan::sets(statement.sql())
+}
+
 /// As [`announce`], for a batch or a script.
-pub(crate) fn announce_text(scan: &Scan<'_>, checkout: &Checkout) {
-    Route::of_text(scan).announce(checkout);
+///
+/// Says whether it may write, as far as is known.
+pub(crate) fn announce_text(scan: &Scan<'_>, checkout: &Checkout) -> bool {
+    let route = Route::of_text(scan);
+    route.announce(checkout);
+    route != Route::Shared
 }
 
 const COPY: &str = "COPY can't run as a query; insert rows with UNNEST of array parameters";

@@ -1,6 +1,6 @@
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aquifer_core::slots::Permit;
@@ -24,10 +24,10 @@ const RESET: &str = "close all; set session authorization default; reset role; r
 #[derive(Debug)]
 pub(crate) struct Checkout {
     pool: Arc<Inner>,
-    held: Option<(Permit, Connection)>,
+    pub(super) held: Option<(Permit, Connection)>,
     holder: u64,
     /// Close instead of putting back.
-    discard: bool,
+    pub(super) discard: AtomicBool,
 }
 
 impl Checkout {
@@ -42,7 +42,7 @@ impl Checkout {
             pool: Arc::clone(pool),
             held: Some((permit, connection)),
             holder,
-            discard: false,
+            discard: AtomicBool::new(false),
         }
     }
 
@@ -92,8 +92,8 @@ impl Checkout {
     }
 
     /// For a checkout that would be discarded: its connection is in order again.
-    fn put_back(mut self) {
-        self.discard = false;
+    fn put_back(self) {
+        self.discard.store(false, Ordering::Release);
     }
 
     /// Ends what still runs, rolls back, resets; true when the session is as new.
@@ -131,7 +131,7 @@ impl Drop for Checkout {
         let Some((permit, connection)) = self.held.take() else {
             return;
         };
-        if self.discard || connection.client.ended().is_some() {
+        if *self.discard.get_mut() || connection.client.ended().is_some() {
             self.pool.holders.remove(self.holder);
             connection.client.close();
             self.pool.lost(permit);
@@ -147,7 +147,7 @@ impl Drop for Checkout {
                 pool,
                 held,
                 holder: self.holder,
-                discard: true,
+                discard: AtomicBool::new(true),
             };
             self.pool.tasks.spawn(async move {
                 let cleaned = Deadline::after(CLEANUP).run(checkout.clean()).await;

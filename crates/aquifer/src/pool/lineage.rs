@@ -1,0 +1,76 @@
+//! What a transaction number is valid for: one server, one timeline, no crash in between.
+
+use std::sync::atomic::Ordering;
+
+use aquifer_wire::{Kind, Sharing};
+
+use super::Checkout;
+use crate::Error;
+use crate::error::Lineage;
+
+/// The column of the crash mark is when statistics were last reset: a recovery from a crash does
+/// so, an orderly restart does not. A standby has no lineage of its own yet, and returns no row.
+const LINEAGE: &str = "\
+    select control.system_identifier, \
+           ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8))::bit(32)::bigint, \
+           (extract(epoch from pg_catalog.pg_stat_get_bgwriter_stat_reset_time()) * 1000000)::bigint \
+    from pg_catalog.pg_control_system() as control \
+    where not pg_catalog.pg_is_in_recovery()";
+
+/// The number of the transaction that is open, once it has written something.
+pub(crate) const XID: &str = "select pg_catalog.pg_current_xact_id_if_assigned()::text";
+
+impl Checkout {
+    /// The lineage of the session, if it is known.
+    pub(crate) fn lineage(&self) -> Option<Lineage> {
+        let (_, connection) = self.held.as_ref()?;
+        connection.lineage.get().copied().flatten()
+    }
+
+    /// Asks for the lineage, once for each session; outside a transaction only, since the role may
+    /// not be allowed to.
+    ///
+    /// # Errors
+    /// When the connection ends meanwhile; that the server does not tell is no error.
+    pub(crate) async fn learn_lineage(&self) -> Result<(), Error> {
+        let Some((_, connection)) = &self.held else {
+            return Ok(());
+        };
+        if connection.lineage.get().is_some() {
+            return Ok(());
+        }
+        let client = &connection.client;
+        let learned = match client.query(LINEAGE, &(), Sharing::Own).await {
+            Ok(reply) => match reply.decode::<(i64, i64, Option<i64>)>() {
+                // A standby may be promoted later: ask again then.
+                Ok(rows) if rows.is_empty() => return Ok(()),
+                Ok(rows) => rows.into_iter().next(),
+                Err(_) => None,
+            },
+            // Not that kind of server, or not allowed: it will say the same next time.
+            Err(error) if error.kind() == Kind::Database => None,
+            Err(error) => return Err(Error::from_wire(error, false)),
+        };
+        let learned = learned.map(|(system, timeline, crash_mark)| Lineage {
+            system,
+            timeline,
+            crash_mark,
+        });
+        // So that the number can ride with a statement, it has to be described beforehand.
+        let described = match client.statement(XID, Sharing::Own).await {
+            Ok(_) => true,
+            Err(error) if error.kind() == Kind::Database => false,
+            Err(error) => return Err(Error::from_wire(error, false)),
+        };
+        connection
+            .lineage
+            .get_or_init(|| learned.filter(|_| described));
+        Ok(())
+    }
+
+    /// Closes the connection when it comes back, without touching what it may still carry out.
+    pub(crate) fn discard(&self) {
+        self.discard.store(true, Ordering::Release);
+        self.client().close();
+    }
+}
