@@ -168,10 +168,11 @@ impl Db {
 
     /// Runs `f` in a transaction: committed when it returns `Ok`, rolled back when it returns `Err`.
     ///
-    /// The whole closure is run again, at most `attempts_max` times in all, when the server asks for
-    /// it (40001, 40P01) or the connection is lost before COMMIT; so it must not do what can't be
-    /// done twice. Calls on the same `Db` inside join the transaction: those of `f` itself, not of
-    /// tasks it spawns. Several at once (`join!`) share the one connection and run one after another.
+    /// The whole closure is run again, at most `attempts_max` times in all and within the budget that
+    /// all calls share, when the server asks for it (40001, 40P01) or the connection is lost before
+    /// COMMIT took effect; so it must not do what can't be done twice. Calls on the same `Db` inside
+    /// join the transaction: those of `f` itself, not of tasks it spawns. Several at once (`join!`)
+    /// share the one connection and run one after another.
     /// Within a transaction of this `Db` it is a savepoint, and is not run again by itself.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The path of an autocommit statement, from the call to its result.
 //!
-//! deadline → loop { route → attempt → classify → record; the attempts decide on another lap } →
+//! deadline → loop { route → attempt → classify → record; attempts and budget decide on another lap } →
 //! event. The only retry loop, the only timer of a call.
 
 mod again;

@@ -44,8 +44,9 @@ use crate::{Error, ErrorKind, clock};
 ///
 /// Cheap to clone: all clones are one transaction. When the last one is dropped before the end, it
 /// is rolled back. Statements of several clones share the one connection and run one after another.
-/// Inside, every call uses this connection only: there is no retry of single statements, no
-/// shared lane, and a statement that fails leaves the transaction able only to roll back
+/// BEGIN is sent with the first statement; one whose connection turns out to have ended is sent
+/// again on another one, since the server has rolled it back. Otherwise every call uses this
+/// connection only: there is no retry of single statements, no shared lane, and a statement that fails leaves the transaction able only to roll back
 /// (PostgreSQL's rule); put what may fail into a savepoint.
 ///
 /// ```no_run

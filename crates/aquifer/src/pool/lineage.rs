@@ -40,22 +40,14 @@ impl Checkout {
             return Ok(());
         }
         let client = &connection.client;
-        let learned = match client.query(LINEAGE, &(), Sharing::Own).await {
-            Ok(reply) => match reply.decode::<(i64, i64, Option<i64>)>() {
-                // A standby may be promoted later: ask again then.
-                Ok(rows) if rows.is_empty() => return Ok(()),
-                Ok(rows) => rows.into_iter().next(),
-                Err(_) => None,
-            },
+        let learned = match self.ask_lineage().await {
+            // A standby may be promoted later: ask again then.
+            Ok(None) => return Ok(()),
+            Ok(learned) => learned,
             // Not that kind of server, or not allowed: it will say the same next time.
-            Err(error) if error.kind() == Kind::Database => None,
-            Err(error) => return Err(Error::from_wire(error, false)),
+            Err(error) if error.database().is_some() && client.ended().is_none() => None,
+            Err(error) => return Err(error),
         };
-        let learned = learned.map(|(system, timeline, crash_mark)| Lineage {
-            system,
-            timeline,
-            crash_mark,
-        });
         // So that the number can ride with a statement, it has to be described beforehand.
         let described = match client.statement(XID, Sharing::Own).await {
             Ok(_) => true,
@@ -66,6 +58,18 @@ impl Checkout {
             .lineage
             .get_or_init(|| learned.filter(|_| described));
         Ok(())
+    }
+
+    /// Asks for the lineage of the server that answers now; `None` from a standby.
+    pub(crate) async fn ask_lineage(&self) -> Result<Option<Lineage>, Error> {
+        let asked = self.client().query(LINEAGE, &(), Sharing::Own).await;
+        let reply = asked.map_err(|error| Error::from_wire(error, false))?;
+        let told = reply.decode_first::<(i64, i64, Option<i64>)>()?;
+        Ok(told.map(|(system, timeline, crash_mark)| Lineage {
+            system,
+            timeline,
+            crash_mark,
+        }))
     }
 
     /// Closes the connection when it comes back, without touching what it may still carry out.

@@ -98,12 +98,6 @@ async fn ask(
 }
 
 async fn by_number(checkout: &Checkout, xid: u64, before: Lineage) -> Result<Resolved, Error> {
-    checkout.learn_lineage().await?;
-    let Some(now) = checkout.lineage() else {
-        return Ok(Resolved::Unresolvable(
-            "the server that answers is a standby, or does not tell its timeline",
-        ));
-    };
     let reply = checkout
         .client()
         .query(STATUS, &(xid.to_string(),), Sharing::Own)
@@ -119,7 +113,12 @@ async fn by_number(checkout: &Checkout, xid: u64, before: Lineage) -> Result<Res
         }
         Err(error) => return Err(Error::from_wire(error, false)),
     };
-    Ok(judge(before, now, status))
+    // After the status: where a failover comes between the two, it is seen here. And not what the
+    // session knows already: behind a pooler another server may answer by now.
+    Ok(match checkout.ask_lineage().await? {
+        Some(now) => judge(before, now, status),
+        None => Resolved::Unresolvable("the server that answers is a standby"),
+    })
 }
 
 /// What a server says about a number.

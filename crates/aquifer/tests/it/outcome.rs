@@ -61,10 +61,9 @@ async fn a_commit_that_falls_silent_is_unknown_and_resolved_when_the_network_is_
     }
 }
 
-/// How the rows come to be; each has to be seen as a write.
 #[tokio::test]
 async fn the_number_is_known_however_the_write_was_made() {
-    let (proxy, db) = table(impatient).await;
+    let (proxy, db) = table(|config| config).await;
     for round in 0..2 {
         for way in 0..5 {
             let tx = db.begin().await.unwrap();
