@@ -133,7 +133,7 @@ impl Transaction {
     /// While it is open, this handle can't be used; use the savepoint's.
     ///
     /// # Errors
-    /// As [`Session`]; [`ErrorKind::Transaction`] when a savepoint is open already or the
+    /// As [`Session`](crate::Session); [`ErrorKind::Transaction`] when a savepoint is open already or the
     /// transaction has ended.
     ///
     /// # Cancel safety

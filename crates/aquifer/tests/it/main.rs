@@ -14,6 +14,7 @@ mod ambient;
 mod ancestor;
 mod boundaries;
 mod cancel_safety;
+mod conflicts;
 mod events;
 mod faults;
 mod from_row;
