@@ -7,6 +7,7 @@ mod fuzz;
 mod postgres18;
 mod properties;
 mod shuttle;
+mod transfers;
 
 use crate::End;
 use crate::failure::Failure;
@@ -21,6 +22,10 @@ const PARTS: &[Step] = &[
     Step {
         name: "shuttle",
         run: shuttle::run,
+    },
+    Step {
+        name: "transfers",
+        run: transfers::run,
     },
     Step {
         name: "fuzz",

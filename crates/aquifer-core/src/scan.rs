@@ -135,6 +135,12 @@ pub fn copies(sql: &str) -> bool {
     first_words(sql).class() == Class::Copy
 }
 
+/// Whether a text begins with SET; costs as little as [`controls_transaction`].
+#[must_use]
+pub fn sets(sql: &str) -> bool {
+    first_words(sql).begins_with("set")
+}
+
 fn first_words(sql: &str) -> Statement<'_> {
     let mut statement = Statement::default();
     Lexer::new(sql)

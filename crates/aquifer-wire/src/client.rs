@@ -1,4 +1,5 @@
 mod execute;
+mod open;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -371,7 +372,8 @@ impl Client {
     }
 
     /// The description of a statement that this session may use, if it is known.
-    fn described(&self, sql: &str) -> Option<Arc<Statement>> {
+    #[must_use]
+    pub fn described(&self, sql: &str) -> Option<Arc<Statement>> {
         if self.apart.load(Ordering::Acquire) {
             self.descriptions().statement(sql)
         } else {

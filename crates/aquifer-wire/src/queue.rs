@@ -110,6 +110,8 @@ pub(crate) enum Form {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a Sync is shared or it is not")]
 pub enum Sharing {
+    /// It has a Sync of its own and begins a transaction: with it a new turn begins.
+    Opening,
     /// It has a Sync of its own: everything that may write.
     Own,
     /// It only reads: it is held until the lane is idle and then shares one Sync.
@@ -204,7 +206,8 @@ impl Queue {
             steps: request.steps(),
         });
         self.waiting += 1;
-        self.turn += u64::from(matches!(request, Request::Control { .. }));
+        let turns = matches!(request, Request::Control { .. }) || sharing == Sharing::Opening;
+        self.turn += u64::from(turns);
         if !shared || self.open.len() >= GROUP_MAX {
             self.finish_group(request);
         }

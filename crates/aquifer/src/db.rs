@@ -3,12 +3,12 @@ mod figures;
 
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aquifer_core::budget::Budget;
 use aquifer_wire::{FromRow, Reply};
 
-use crate::Error;
 use crate::bulk::{Need, Seat};
 use crate::coalesce::{Lookup, LookupKey};
 use crate::config::{self, Config};
@@ -22,7 +22,8 @@ use crate::session::{Session, sealed};
 use crate::settings::Settings;
 use crate::statement::{Batch, Call, SqlText};
 use crate::tasks::Tasks;
-use crate::transaction::{self, Transaction, TransactionOptions};
+use crate::transaction::{self, Idempotent, Resolved, Transaction, TransactionOptions};
+use crate::{Error, UnknownCommit, clock};
 
 /// The handle on one database: cheap to clone, safe to share, everything goes through it.
 ///
@@ -126,6 +127,7 @@ impl Db {
             attempts_max: settings.attempts_max,
             placement: Placement::default(),
             settings: None,
+            budget: Arc::new(Mutex::new(Budget::new(20, 10, clock::now().into_std()))),
         });
         Ok(Self {
             engine,
@@ -166,18 +168,19 @@ impl Db {
         let db = self.clone();
         async move {
             match db.ambient()? {
-                Some(ambient) => ambient.nested(options, location).await,
-                None => Transaction::start(&db.engine, options, location).await,
+                Some(ambient) => ambient.nested(&options.into(), location).await,
+                None => Transaction::start(&db.engine, &options.into(), location).await,
             }
         }
     }
 
     /// Runs `f` in a transaction: committed when it returns `Ok`, rolled back when it returns `Err`.
     ///
-    /// The whole closure is run again, at most `attempts_max` times in all, when the server asks for
-    /// it (40001, 40P01) or the connection is lost before COMMIT; so it must not do what can't be
-    /// done twice. Calls on the same `Db` inside join the transaction: those of `f` itself, not of
-    /// tasks it spawns. Several at once (`join!`) share the one connection and run one after another.
+    /// The whole closure is run again, at most `attempts_max` times in all and within the budget that
+    /// all calls share, when the server asks for it (40001, 40P01) or the connection is lost before
+    /// COMMIT took effect; so it must not do what can't be done twice. Calls on the same `Db` inside
+    /// join the transaction: those of `f` itself, not of tasks it spawns. Several at once (`join!`)
+    /// share the one connection and run one after another.
     /// Within a transaction of this `Db` it is a savepoint, and is not run again by itself.
     ///
     /// # Errors
@@ -236,7 +239,7 @@ impl Db {
         let db = self.clone();
         async move {
             let outer = db.ambient()?;
-            transaction::with_transaction(&db.engine, outer, options, location, f).await
+            transaction::with_transaction(&db.engine, outer, &options.into(), location, f).await
         }
     }
 
@@ -255,6 +258,64 @@ impl Db {
     ) -> Lookup<K, T> {
         let engine = Arc::clone(&self.engine);
         Lookup::new(engine, self.detached, sql.into_sql(), column)
+    }
+
+    /// Does one piece of work under a key at most once: a statement, a batch or a transaction.
+    ///
+    /// See [`Idempotent`]. A key has 1 to 512 bytes, and names the work: the number of a request,
+    /// for example.
+    pub fn idempotent(&self, key: impl Into<String>) -> Idempotent {
+        Idempotent::new(&self.engine, key.into(), self.detached)
+    }
+
+    /// Removes idempotency keys of work that was done longer ago than `older_than`; returns how many.
+    ///
+    /// Work under a removed key would be done again, so keep keys for longer than anybody may ask
+    /// for the same work: some days as a rule. Call it from time to time, for example once an hour.
+    ///
+    /// # Errors
+    /// As [`Session`]; [`Schema`](crate::ErrorKind::Schema) where the role may not delete. Without
+    /// the table there is nothing to remove.
+    ///
+    /// # Cancel safety
+    /// As [`Session`]; it may be called again.
+    #[track_caller]
+    pub fn forget_idempotency_keys(
+        &self,
+        older_than: Duration,
+    ) -> impl Future<Output = Result<u64, Error>> + Send + use<> {
+        let location = Location::caller();
+        let engine = Arc::clone(&self.engine);
+        async move { transaction::forget(&engine, older_than, location).await }
+    }
+
+    /// Finds out what became of a transaction whose COMMIT was not answered.
+    ///
+    /// The layer has tried within `commit_timeout` already; this tries for `query_timeout` more,
+    /// for example when the network is back. The transaction's number is valid on the same timeline
+    /// of the same server and, for a commit, unless that server has crashed since; a key of
+    /// [`idempotent`](Self::idempotent) always is. While the server still works on the
+    /// transaction it is asked again.
+    ///
+    /// # Errors
+    /// As [`Session`], when the server can't be asked. Nothing is changed, so a retry is safe.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    ///
+    /// ```no_run
+    /// # use aquifer::{Db, Error, Resolved};
+    /// # async fn example(db: &Db, error: Error) -> Result<(), Error> {
+    /// let Some(unknown) = error.unknown_commit() else { return Err(error) };
+    /// match db.resolve(unknown).await? {
+    ///     Resolved::Committed => Ok(()),
+    ///     _ => Err(error),
+    /// }
+    /// # }
+    /// ```
+    pub async fn resolve(&self, unknown: &UnknownCommit) -> Result<Resolved, Error> {
+        let deadline = Deadline::after(self.engine.query_timeout);
+        transaction::resolve(&self.engine, unknown, deadline).await
     }
 
     /// One connection for session state: settings, temporary tables, advisory locks.
@@ -527,8 +588,9 @@ impl sealed::Run for Db {
                 } else {
                     options
                 };
-                let transaction = Transaction::start(&self.engine, options, location).await?;
-                Ok(transaction.into_seat(true))
+                let options = options.into();
+                let transaction = Transaction::start(&self.engine, &options, location).await?;
+                transaction.into_seat(need, true).await
             }
         }
     }

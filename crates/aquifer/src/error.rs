@@ -1,3 +1,5 @@
+mod unknown;
+
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
@@ -5,6 +7,9 @@ use std::sync::Arc;
 
 use aquifer_wire as wire;
 use aquifer_wire::{DatabaseError, SqlState};
+
+pub(crate) use self::unknown::Lineage;
+pub use self::unknown::UnknownCommit;
 
 /// Why a call failed, what may be done about it, and what the server said.
 ///
@@ -32,6 +37,7 @@ struct Inner {
     retry: Retry,
     wire: Option<Arc<wire::Error>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+    unknown: Option<UnknownCommit>,
 }
 
 /// What kind of failure an [`Error`] is.
@@ -40,6 +46,8 @@ struct Inner {
 pub enum ErrorKind {
     /// No connection became free in time, or the queue for one is full.
     Acquire,
+    /// The work under this idempotency key was done already; it was not done again.
+    AlreadyDone,
     /// The server refused the login.
     Authentication,
     /// The handle, pool or manager was shut down, or is used before it was initialized or twice.
@@ -60,6 +68,8 @@ pub enum ErrorKind {
     NotFound,
     /// The peer broke the protocol; its connection is closed.
     Protocol,
+    /// A table of the layer's own is missing or may not be used; the text says what to run.
+    Schema,
     /// The deadline of the call passed.
     Timeout,
     /// TLS could not be agreed, or the certificate was refused.
@@ -101,6 +111,7 @@ impl Error {
             retry,
             wire: None,
             source: None,
+            unknown: None,
         }))
     }
 
@@ -114,6 +125,16 @@ impl Error {
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
         self.0.source = Some(Arc::from(source.into()));
+        self
+    }
+
+    pub(crate) fn with_message(mut self, message: String) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
+    pub(crate) fn with_unknown(mut self, unknown: UnknownCommit) -> Self {
+        self.0.unknown = Some(unknown);
         self
     }
 
@@ -173,6 +194,7 @@ impl Error {
             retry,
             wire: Some(Arc::new(error)),
             source: None,
+            unknown: None,
         }))
     }
 
@@ -216,6 +238,15 @@ impl Error {
     #[must_use]
     pub fn column(&self) -> Option<&str> {
         self.database().and_then(DatabaseError::column)
+    }
+
+    /// What is known about a transaction of which nobody knows whether it was committed; for
+    /// [`Db::resolve`](crate::Db::resolve).
+    ///
+    /// Of an [`ErrorKind::Unknown`] from COMMIT, and of statements under an idempotency key.
+    #[must_use]
+    pub fn unknown_commit(&self) -> Option<&UnknownCommit> {
+        self.0.unknown.as_ref()
     }
 
     /// The error of the one connection, for deciding what to do with it.

@@ -1,6 +1,6 @@
 //! The path of an autocommit statement, from the call to its result.
 //!
-//! deadline → loop { route → attempt → classify → record; the attempts decide on another lap } →
+//! deadline → loop { route → attempt → classify → record; attempts and budget decide on another lap } →
 //! event. The only retry loop, the only timer of a call.
 
 mod again;
@@ -9,10 +9,11 @@ mod read;
 mod route;
 
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aquifer_core::backoff;
+use aquifer_core::budget::Budget;
 use aquifer_core::retry::Intent;
 use aquifer_core::scan;
 use aquifer_wire::{Client, Reply, Sharing, Statement};
@@ -20,7 +21,8 @@ use aquifer_wire::{Client, Reply, Sharing, Statement};
 pub(crate) use self::again::{Attempts, may_help, may_help_transaction};
 use self::route::Route;
 pub(crate) use self::route::{
-    Placement, announce, announce_text, check, no_session, refuse_copy, refuse_session_state,
+    Placement, announce, announce_text, check, may_write, no_session, refuse_copy,
+    refuse_copy_in_script, refuse_session_state,
 };
 use crate::deadline::Deadline;
 use crate::observe::{Observers, QueryFinished};
@@ -46,6 +48,8 @@ pub(crate) struct Engine {
     pub(crate) placement: Placement,
     /// What each statement is run with.
     pub(crate) settings: Option<Settings>,
+    /// What all callers together can afford of further attempts.
+    pub(crate) budget: Arc<Mutex<Budget>>,
 }
 
 /// One attempt that failed, and what the statement was known to be.
@@ -72,6 +76,7 @@ where
 {
     let deadline = Deadline::after(engine.query_timeout);
     let mut attempts = Attempts::first(engine.attempts_max);
+    engine.first_attempt();
     let outcome = loop {
         let error = match deadline.run(attempt(deadline, attempts.made() > 1)).await {
             Ok(Ok(reply)) => break Ok(reply),
@@ -80,7 +85,7 @@ where
             Err(_) => break Err(engine.timed_out(deadline, sql)),
         };
         let delay = backoff::delay(attempts.made(), BACKOFF_BASE, BACKOFF_MAX, clock::random());
-        if delay >= deadline.left() {
+        if delay >= deadline.left() || !engine.can_afford_another() {
             break Err(error);
         }
         attempts.next();
@@ -213,10 +218,31 @@ pub(crate) async fn run_batch(
     batch: Batch<'_>,
     location: &'static Location<'static>,
 ) -> Result<Vec<Reply>, Error> {
-    let mut statements = batch.statements()?;
+    let statements = batch.statements()?;
     if statements.is_empty() {
         return Ok(Vec::new());
     }
+    let list = (&*statements, Intent::Write);
+    run_list(engine, list, &batch.text(), location).await
+}
+
+/// As [`run_batch`], of statements that can't take effect twice: also again when an answer was lost.
+pub(crate) async fn run_keyed(
+    engine: &Engine,
+    statements: &[Prepared<'_>],
+    text: &str,
+    location: &'static Location<'static>,
+) -> Result<Vec<Reply>, Error> {
+    let list = (statements, Intent::Idempotent);
+    run_list(engine, list, text, location).await
+}
+
+async fn run_list(
+    engine: &Engine,
+    (statements, intent): (&[Prepared<'_>], Intent),
+    text: &str,
+    location: &'static Location<'static>,
+) -> Result<Vec<Reply>, Error> {
     let scans: Vec<_> = statements
         .iter()
         .map(|(sql, _)| {
@@ -225,25 +251,25 @@ pub(crate) async fn run_batch(
         })
         .collect::<Result<_, _>>()?;
     let settings = engine.settings.as_ref().map(Settings::statement);
-    statements.splice(..0, settings);
+    let all: Vec<Prepared<'_>> = settings.iter().chain(statements).copied().collect();
     let attempt = async |deadline, again| {
         let checkout = checkout(engine, deadline, location, again).await?;
         let client = checkout.client();
-        for (sql, _) in &statements {
+        for (sql, _) in &all {
             let known = client.statement(sql, Sharing::Own).await;
             known.map_err(describe_failed)?;
         }
         for scan in &scans {
             announce_text(scan, &checkout);
         }
-        let outcome = Box::pin(client.batch(&statements, Sharing::Own)).await;
-        let outcome = outcome.map_err(|error| failed(error, Intent::Write));
+        let outcome = Box::pin(client.batch(&all, Sharing::Own)).await;
+        let outcome = outcome.map_err(|error| failed(error, intent));
         give_back(checkout, &outcome);
         let mut replies = outcome?;
         replies.drain(..usize::from(settings.is_some()));
         Ok(replies)
     };
-    laps(engine, &batch.text(), location, attempt).await
+    laps(engine, text, location, attempt).await
 }
 
 /// Runs a script by the simple protocol on an exclusive connection, once.
@@ -261,6 +287,7 @@ pub(crate) async fn run_script(
             ));
         }
         refuse_session_state(engine, sql)?;
+        refuse_copy_in_script(sql)?;
         let deadline = Deadline::after(engine.query_timeout);
         let checkout = engine.pool.checkout(deadline, location).await?;
         if !engine.pool.is_pooled() {
@@ -277,6 +304,20 @@ pub(crate) async fn run_script(
 }
 
 impl Engine {
+    /// Pays into the budget of further attempts.
+    pub(crate) fn first_attempt(&self) {
+        self.budget().deposit(clock::now().into_std());
+    }
+
+    /// Takes another attempt out of the budget, if it is in there.
+    pub(crate) fn can_afford_another(&self) -> bool {
+        self.budget().withdraw(clock::now().into_std())
+    }
+
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Runs a call that is never made again, and tells how it ended.
     pub(crate) async fn observed<T>(
         &self,

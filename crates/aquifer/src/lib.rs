@@ -31,6 +31,8 @@
 //! | a transaction that I end myself | [`Db::begin`] |
 //! | each statement to know whose it is, for row-level security | [`Db::with_settings`] |
 //! | another deadline, or a connection per statement, for some calls | [`Db::with_query_timeout`], [`Db::exclusive`] |
+//! | work that is done at most once, however often it is asked for | [`Db::idempotent`] |
+//! | to know what became of a lost COMMIT | [`Error::unknown_commit`] and [`Db::resolve`] |
 //! | notifications | [`Db::listen`] |
 //! | a connection to myself, for session state | [`Db::dedicated`] |
 //! | start-up, health and shutdown of a service | [`DatabaseManager`] |
@@ -84,7 +86,7 @@ pub use crate::coalesce::{Lookup, LookupKey};
 pub use crate::config::{Advanced, Config, Origin, Pooler};
 pub use crate::db::{Db, Shutdown};
 pub use crate::dedicated::Dedicated;
-pub use crate::error::{Error, ErrorKind, Retry};
+pub use crate::error::{Error, ErrorKind, Retry, UnknownCommit};
 pub use crate::listener::{Heard, Listener};
 pub use crate::manager::{DatabaseManager, Service, ServiceHealth, Status};
 pub use crate::observe::{
@@ -95,6 +97,6 @@ pub use crate::session::{InsertMany, Session, SessionFuture};
 #[doc(hidden)]
 pub use crate::statement::count_placeholders;
 pub use crate::statement::{AssertSafe, Batch, RawSql, Sql, SqlText, TableName};
-pub use crate::transaction::{Isolation, Transaction, TransactionOptions};
+pub use crate::transaction::{Idempotent, Isolation, Resolved, Transaction, TransactionOptions};
 pub use aquifer_macros::{Decode, Encode, FromRow};
 pub use aquifer_wire::FromRow;

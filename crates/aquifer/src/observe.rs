@@ -136,6 +136,10 @@ impl Observers {
         tracing::warn!(target: "aquifer::pool", process_id = event.process_id, held = ?event.held, at = %event.location, "a connection is held for long");
     }
 
+    pub(crate) fn hook_failed(&self, location: &'static Location<'static>, what: &str) {
+        tracing::error!(target: "aquifer::transaction", at = %location, "an on_commit hook {what}");
+    }
+
     pub(crate) fn transaction_finished(&self, event: &TransactionFinished) {
         self.tell(|observer| observer.transaction_finished(event));
         tracing::trace!(target: "aquifer::transaction", committed = ?event.committed, elapsed = ?event.elapsed, at = %event.location);

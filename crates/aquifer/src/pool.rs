@@ -12,6 +12,7 @@ mod holders;
 mod lane_care;
 mod lanes;
 mod limits;
+mod lineage;
 mod opener;
 mod pause;
 mod refusal;
@@ -19,7 +20,7 @@ mod upkeep;
 
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aquifer_core::slots::{Claimed, Counts, Opening, Permit, Slots};
@@ -37,8 +38,10 @@ use self::holders::Holders;
 use self::lane_care::LaneCare;
 use self::lanes::Lanes;
 pub(crate) use self::limits::Limits;
+pub(crate) use self::lineage::XID;
 use self::refusal::closed;
 use crate::deadline::Deadline;
+use crate::error::Lineage;
 use crate::observe::Observers;
 use crate::statement::Prepared;
 use crate::tasks::Tasks;
@@ -85,6 +88,8 @@ struct Connection {
     client: Arc<Client>,
     /// The session's settings may differ from their defaults.
     dirty: AtomicBool,
+    /// `None` within when the server does not tell.
+    lineage: OnceLock<Option<Lineage>>,
 }
 
 /// How many connections a pool has, and what they do.
@@ -306,6 +311,7 @@ impl Inner {
         let connection = Connection {
             client: Arc::new(client),
             dirty: AtomicBool::new(false),
+            lineage: OnceLock::new(),
         };
         let surplus = self.desk.opened(opening, connection, self.span(), now());
         close_all(surplus);

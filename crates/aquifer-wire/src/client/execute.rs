@@ -15,7 +15,7 @@ use crate::types::{Params, Type};
 use crate::{Error, Kind, lookup};
 
 /// A statement with its encoded parameters.
-type Encoded = (Arc<Statement>, BytesMut);
+pub(super) type Encoded = (Arc<Statement>, BytesMut);
 
 impl Client {
     /// Runs a statement whose description is known; otherwise as [`query`](Self::query).
@@ -174,7 +174,7 @@ impl Client {
         Ok(known)
     }
 
-    async fn refresh_all(
+    pub(super) async fn refresh_all(
         &self,
         mut replies: Vec<Reply>,
         known: &[Encoded],
@@ -266,7 +266,7 @@ impl Client {
         }
     }
 
-    fn drop_stale(&self, statement: &Statement, error: &Error) {
+    pub(super) fn drop_stale(&self, statement: &Statement, error: &Error) {
         self.catalog.forget(statement);
         self.descriptions().forget(statement);
         self.shared.queue().names.forget(statement.id);
@@ -278,7 +278,7 @@ impl Client {
 
 /// Whether the error is one that a description of other types causes: a value that does not fit a
 /// parameter, or a statement that the server takes no longer before it executes anything of it.
-fn is_doubtful(error: &Error) -> bool {
+pub(super) fn is_doubtful(error: &Error) -> bool {
     match error.sqlstate() {
         Some(state) => state.class() == "42" && !error.executed(),
         None => error.kind() == Kind::Encode,

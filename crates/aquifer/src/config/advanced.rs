@@ -214,7 +214,8 @@ impl Advanced {
         )
     }
 
-    /// How long a COMMIT may take before its outcome is reported as unknown.
+    /// How long a COMMIT may take before its outcome is reported as unknown, asking the server what
+    /// became of it included.
     ///
     /// Default: 30 s. Range: 1 ms to 1 h. Don't lower it to make things faster: a COMMIT that is
     /// given up may still take effect. Raise it for synchronous replicas that are far away.

@@ -1,7 +1,7 @@
 //! Where a statement belongs: on a shared lane, or on an exclusive connection.
 
 use aquifer_core::pace::Pace;
-use aquifer_core::scan::{self, Class, Scan};
+use aquifer_core::scan::{self, Class, Copy, Scan};
 use aquifer_wire::{Client, Sharing, Statement};
 
 use super::Engine;
@@ -143,9 +143,21 @@ pub(crate) fn announce(statement: &Statement, checkout: &Checkout) {
     route.announce(checkout);
 }
 
+/// Whether a statement that was announced may have written, as far as is known.
+///
+/// A function that it calls may, unless the catalog was asked. SET does not, and must stay the first
+/// of its transaction.
+pub(crate) fn may_write(statement: &Statement) -> bool {
+    Route::noted(statement) != Some(Route::Shared) && !scan::sets(statement.sql())
+}
+
 /// As [`announce`], for a batch or a script.
-pub(crate) fn announce_text(scan: &Scan<'_>, checkout: &Checkout) {
-    Route::of_text(scan).announce(checkout);
+///
+/// Says whether it may write, as far as is known.
+pub(crate) fn announce_text(scan: &Scan<'_>, checkout: &Checkout) -> bool {
+    let route = Route::of_text(scan);
+    route.announce(checkout);
+    route != Route::Shared
 }
 
 /// Behind a pooler, refuses what needs a session that lasts.
@@ -175,6 +187,18 @@ pub(crate) fn refuse_copy(sql: &str) -> Result<(), Error> {
         return Err(Error::new(ErrorKind::Usage, COPY));
     }
     Ok(())
+}
+
+/// Refuses a script that begins with a COPY between client and server.
+pub(crate) fn refuse_copy_in_script(sql: &str) -> Result<(), Error> {
+    match scan::copy(sql) {
+        Some(Copy::In | Copy::Out) => Err(Error::new(
+            ErrorKind::Usage,
+            "COPY from or to the client can't run in a script; use `copy_in` or `copy_into`, or \
+             `copy_out`",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses what can't run as a single autocommit statement.

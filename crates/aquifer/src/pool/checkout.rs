@@ -1,6 +1,6 @@
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aquifer_core::slots::{Claimed, Permit};
@@ -24,14 +24,14 @@ const RESET: &str = "close all; set session authorization default; reset role; r
 #[derive(Debug)]
 pub(crate) struct Checkout {
     pool: Arc<Inner>,
-    held: Option<(Permit, Connection)>,
+    pub(super) held: Option<(Permit, Connection)>,
     holder: u64,
     /// It must answer before it is used.
     doubtful: bool,
     /// All that is under way on it is the question whether it answers.
     asking: bool,
     /// Close instead of putting back.
-    discard: bool,
+    pub(super) discard: AtomicBool,
 }
 
 impl Checkout {
@@ -53,7 +53,7 @@ impl Checkout {
             holder,
             doubtful: claimed.doubtful,
             asking: false,
-            discard: false,
+            discard: AtomicBool::new(false),
         })
     }
 
@@ -76,7 +76,7 @@ impl Checkout {
             }
             return true;
         }
-        self.discard = true;
+        self.discard.store(true, Ordering::Release);
         // One that has ended was reported by who drives it.
         if answer.is_err() {
             self.pool.give_up(self.client());
@@ -131,14 +131,16 @@ impl Checkout {
         }
     }
 
-    /// Closes the connection instead of giving it back.
-    pub(crate) fn discard(mut self) {
-        self.discard = true;
+    /// Closes the connection, without touching what it may still carry out; its place is free once
+    /// this is dropped.
+    pub(crate) fn discard(&self) {
+        self.discard.store(true, Ordering::Release);
+        self.client().close();
     }
 
     /// For a checkout that would be discarded: its connection is in order again.
-    fn put_back(mut self) {
-        self.discard = false;
+    fn put_back(self) {
+        self.discard.store(false, Ordering::Release);
     }
 
     /// Ends what still runs, rolls back, resets; true when the session is as new.
@@ -192,7 +194,7 @@ impl Drop for Checkout {
         let Some((permit, connection)) = self.held.take() else {
             return;
         };
-        if self.discard || connection.client.ended().is_some() {
+        if *self.discard.get_mut() || connection.client.ended().is_some() {
             self.pool.holders.remove(self.holder);
             connection.client.close();
             self.pool.lost(permit);
@@ -210,7 +212,7 @@ impl Drop for Checkout {
                 holder: self.holder,
                 doubtful: false,
                 asking: self.asking,
-                discard: true,
+                discard: AtomicBool::new(true),
             };
             self.pool.tasks.spawn(async move {
                 let cleaned = Deadline::after(CLEANUP).run(checkout.clean()).await;

@@ -1,11 +1,7 @@
 //! The settings that a handle gives its transactions.
 
-use aquifer_wire::Sharing;
-
-use super::{Transaction, TransactionOptions};
+use super::Transaction;
 use crate::execute::Engine;
-use crate::pool::Checkout;
-use crate::settings::Settings;
 use crate::{Error, ErrorKind};
 
 impl Transaction {
@@ -15,7 +11,7 @@ impl Transaction {
     pub(crate) fn check_settings(&self, engine: &Engine) -> Result<(), Error> {
         match &engine.settings {
             None => Ok(()),
-            settings if *settings == self.0.engine.settings => Ok(()),
+            settings if *settings == self.0.root.engine.settings => Ok(()),
             Some(_) => Err(Error::new(
                 ErrorKind::Transaction,
                 "the transaction that this task is in was begun with other settings than this \
@@ -23,18 +19,4 @@ impl Transaction {
             )),
         }
     }
-}
-
-/// Sends BEGIN, and the settings of the handle behind it.
-pub(super) async fn begin(
-    engine: &Engine,
-    checkout: &Checkout,
-    options: TransactionOptions,
-) -> Result<(), aquifer_wire::Error> {
-    let client = checkout.client();
-    client.control(&options.begin()).await?;
-    if let Some((sql, values)) = engine.settings.as_ref().map(Settings::statement) {
-        Box::pin(client.query(sql, values, Sharing::Own)).await?;
-    }
-    Ok(())
 }

@@ -90,7 +90,11 @@ async fn a_batch_and_a_script() {
 async fn a_begin_leaves_no_open_transaction() {
     for connections in [1, 4] {
         let db = table(connections).await;
-        let aborted = abort_at_every_poll(&db, || db.begin()).await;
+        let aborted = abort_at_every_poll(&db, || async {
+            let tx = db.begin().await.unwrap();
+            tx.execute("select 1", ()).await.unwrap();
+        })
+        .await;
         assert!(aborted >= 1);
         let open: i64 = db
             .query_value(

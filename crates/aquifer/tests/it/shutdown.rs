@@ -85,11 +85,11 @@ async fn with_a_transaction_that_nobody_ends() {
     let done = shut_down(&db).await;
     assert_eq!(done.aborted, 1);
     let error = tx.execute("select 1", ()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Connection);
+    assert_eq!(error.kind(), ErrorKind::Closed);
     let error = tx.commit().await.unwrap_err();
     assert_eq!(
         error.kind(),
-        ErrorKind::Closed,
+        ErrorKind::Connection,
         "COMMIT was never sent: {error}"
     );
 }

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use aquifer::{Config, ConnectionLost, Db, Observer, QueryFinished, Session, TransactionFinished};
-use aquifer_testkit::Postgres;
+use aquifer_testkit::{Postgres, Proxy};
 
 /// A fresh database on the server that all tests of this process share.
 pub(crate) fn url() -> String {
@@ -27,6 +27,18 @@ pub(crate) async fn db_of(connections: u32) -> Db {
         .unwrap()
         .connections_max(connections);
     Db::connect_with(&config).await.unwrap()
+}
+
+/// A pool that reaches a database of its own by a proxy.
+pub(crate) async fn proxied(change: impl FnOnce(Config) -> Config) -> (Proxy, Db) {
+    let server = Postgres::shared();
+    let database = server.create_database();
+    let proxy = Proxy::to_postgres(server);
+    let through = proxy.through(server.tcp_url());
+    let (base, _) = through.rsplit_once('/').expect("a URL names a database");
+    let config = Config::from_url(format!("{base}/{}", database.name)).unwrap();
+    let db = Db::connect_with(&change(config)).await.unwrap();
+    (proxy, db)
 }
 
 /// Waits, bounded, until `condition` holds; the state it shows is asserted by the caller.
