@@ -7,7 +7,7 @@ use aquifer_wire::{Reply, Sharing};
 
 use crate::bulk::{Need, Seat};
 use crate::deadline::Deadline;
-use crate::execute::{Engine, no_session, refuse_copy};
+use crate::execute::{Engine, no_session, refuse_copy, refuse_copy_in_script};
 use crate::pool::Checkout;
 use crate::session::{Session, sealed};
 use crate::statement::{Batch, Call};
@@ -132,6 +132,7 @@ impl sealed::Run for Dedicated {
         sql: &str,
         location: &'static Location<'static>,
     ) -> Result<(), Error> {
+        refuse_copy_in_script(sql)?;
         let request = self.checkout.client().script(sql);
         self.bounded(sql, location, request).await.map(drop)
     }
