@@ -97,6 +97,7 @@ pub(super) fn run(workspace: &Workspace, arguments: &[String]) -> Result<(), Fai
             let release = build(workspace, candidate, &target, Some("--release"))?;
             measured.release.push(release);
             measured.bytes = size(&target.join("release").join(PROGRAM))?;
+            eprintln!("   {} bytes, {} crates", measured.bytes, measured.crates);
         }
     }
     remove(&target)?;
