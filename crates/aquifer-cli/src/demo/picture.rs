@@ -14,7 +14,10 @@ use super::stage::{Chapter, Failure, Step};
 const SOURCE: &str = include_str!("picture.rs");
 
 const WRITERS: usize = 5;
-const READS: usize = 1_000;
+/// Tasks that read, and what each of them reads one after another.
+const READERS: usize = 100;
+const READS_EACH: usize = 10;
+const READS: usize = READERS * READS_EACH;
 /// How many of those that hold a connection are named.
 const NAMED: usize = 3;
 
@@ -86,9 +89,14 @@ async fn read(db: &Db) -> Result<i64, Error> {
 /// Reads while all exclusive connections are held; how the pool stood when most were under way.
 async fn read_meanwhile(db: &Db) -> Result<PoolStatus, Failure> {
     let mut tasks = JoinSet::new();
-    for _ in 0..READS {
+    for _ in 0..READERS {
         let db = db.clone();
-        tasks.spawn(async move { read(&db).await });
+        tasks.spawn(async move {
+            for _ in 0..READS_EACH {
+                read(&db).await?;
+            }
+            Ok::<_, Error>(())
+        });
     }
     let mut busiest = db.pool_status();
     while let Some(done) = tasks.join_next().await {

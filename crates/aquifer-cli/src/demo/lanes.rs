@@ -1,0 +1,198 @@
+//! Many tasks on few connections, beside the same work on more connections of the usual kind.
+
+use std::time::{Duration, Instant};
+
+use aquifer::{Db, Error, Session};
+use tokio::task::JoinSet;
+
+use super::cpu;
+use super::excerpt::excerpt;
+use super::figures;
+use super::pools;
+use super::scene::Scene;
+use super::schema::ACCOUNTS;
+use super::server::Server;
+use super::stage::{Chapter, Failure, Step};
+
+const SOURCE: &str = include_str!("lanes.rs");
+
+pub(super) const TASKS: u32 = 64;
+/// Pairs of rounds, one on each pool, so that what else the machine does meets both.
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_millis(120);
+const WARM_UP: Duration = Duration::from_millis(60);
+
+pub(super) fn chapter() -> Chapter {
+    let mut code = pools::code();
+    code.push("");
+    code.extend(excerpt(SOURCE, "read"));
+    Chapter {
+        title: "64 tasks on 4 connections",
+        why: "Reads of several tasks travel together on shared connections, instead of each \
+              waiting until one is free. Beside it, in turns: 10 connections of the usual kind.",
+        code,
+    }
+}
+
+pub(super) async fn perform(
+    step: &mut Step,
+    scene: &Scene,
+    server: &Server,
+) -> Result<(), Failure> {
+    let mut shared = Side::new("shared", pools::four_shared(server).await?);
+    let mut exclusive = Side::new("exclusive", pools::ten_exclusive(server).await?);
+    for side in [&mut shared, &mut exclusive] {
+        side.warm_up(scene, server).await?;
+    }
+    let mut ratios = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        let others = exclusive.round().await?;
+        ratios.push(shared.round().await? / others);
+    }
+    draw(step, &exclusive, &shared);
+    compare(step, ratios);
+    let sessions = (exclusive.processes.len(), shared.processes.len());
+    step.check(
+        sessions.0 <= 10 && sessions.1 <= 4,
+        &format!(
+            "sessions that the server saw: {} and {}",
+            sessions.0, sessions.1
+        ),
+    );
+    exclusive.db.close().await?;
+    shared.db.close().await?;
+    Ok(())
+}
+
+/// One pool, and what it did.
+struct Side {
+    name: &'static str,
+    db: Db,
+    processes: Vec<i32>,
+    /// Whether the processes are on this machine.
+    is_here: bool,
+    reads: u32,
+    elapsed: Duration,
+    client: Option<Duration>,
+    server: Option<Duration>,
+}
+
+impl Side {
+    fn new(name: &'static str, db: Db) -> Self {
+        Self {
+            name,
+            db,
+            processes: Vec::new(),
+            is_here: false,
+            reads: 0,
+            elapsed: Duration::ZERO,
+            client: Some(Duration::ZERO),
+            server: Some(Duration::ZERO),
+        }
+    }
+
+    /// Opens all connections.
+    async fn warm_up(&mut self, scene: &Scene, server: &Server) -> Result<(), Failure> {
+        all(&self.db, WARM_UP).await?;
+        self.processes = scene.processes(self.name).await?;
+        self.is_here = server.is_ours();
+        Ok(())
+    }
+
+    /// Reads per second.
+    async fn round(&mut self) -> Result<f64, Failure> {
+        let before = self.used();
+        let begun = Instant::now();
+        let reads = all(&self.db, ROUND).await?;
+        let elapsed = begun.elapsed();
+        let after = self.used();
+        self.client = add(self.client, before.0, after.0);
+        self.server = add(self.server, before.1, after.1);
+        self.reads += reads;
+        self.elapsed += elapsed;
+        Ok(f64::from(reads) / elapsed.as_secs_f64())
+    }
+
+    /// What this program and the server's processes have used of the processors so far.
+    fn used(&self) -> (Option<Duration>, Option<Duration>) {
+        let server = self.is_here.then(|| cpu::of_all(&self.processes));
+        (cpu::own(), server.flatten())
+    }
+}
+
+fn add(
+    sum: Option<Duration>,
+    before: Option<Duration>,
+    after: Option<Duration>,
+) -> Option<Duration> {
+    Some(sum? + after?.saturating_sub(before?))
+}
+
+/// Reads from all tasks for so long; how many.
+async fn all(db: &Db, time: Duration) -> Result<u32, Failure> {
+    let end = Instant::now() + time;
+    let mut tasks = JoinSet::new();
+    for task in 0..TASKS {
+        let db = db.clone();
+        tasks.spawn(async move {
+            let (mut reads, id) = (0, task % ACCOUNTS + 1);
+            while Instant::now() < end {
+                balance(&db, id).await?;
+                reads += 1;
+            }
+            Ok::<_, Error>(reads)
+        });
+    }
+    let mut reads = 0;
+    while let Some(done) = tasks.join_next().await {
+        reads += done??;
+    }
+    Ok(reads)
+}
+
+#[rustfmt::skip] // Laid out for the width of a terminal.
+async fn balance(db: &Db, id: u32) -> Result<i64, Error> {
+    // ANCHOR: read
+    db.query_value("select balance from accounts where id = $1", (id,)).await
+    // ANCHOR_END: read
+}
+
+fn draw(step: &Step, exclusive: &Side, shared: &Side) {
+    let line = |name, rate: &str, client: &str, server: &str| {
+        step.draw(&format!("{name:<26}{rate:>9}{client:>17}{server:>17}"));
+    };
+    line("", "reads/s", "CPU/read: client", "server");
+    for (name, side) in [
+        ("10 exclusive connections", exclusive),
+        ("4 connections, 3 shared", shared),
+    ] {
+        let rate = f64::from(side.reads) / side.elapsed.as_secs_f64();
+        let rate = figures::count(Duration::from_secs_f64(rate).as_secs());
+        let each = |used: Option<Duration>| match used {
+            Some(used) => format!("{} µs", (used / side.reads.max(1)).as_micros()),
+            None => "not known".to_owned(),
+        };
+        line(name, &rate, &each(side.client), &each(side.server));
+    }
+}
+
+fn compare(step: &mut Step, mut ratios: Vec<f64>) {
+    ratios.sort_by(f64::total_cmp);
+    let at = |place: usize| ratios.get(place).copied().unwrap_or_default();
+    let median = at(ROUNDS / 2);
+    step.check(
+        median > 1.0,
+        &format!(
+            "{median:.1} times the reads, on 4 connections instead of 10 (the median of {ROUNDS} \
+             pairs of rounds, which gave {:.1} to {:.1})",
+            at(0),
+            at(ROUNDS - 1)
+        ),
+    );
+    if cfg!(debug_assertions) {
+        step.note(
+            "this is a debug build, where all work of the client takes several times as long; \
+             `cargo xtask demo --release` shows the real figures",
+        );
+    }
+}
