@@ -106,10 +106,7 @@ async fn stream(db: &Db) -> Result<(u64, i64), Error> {
     // ANCHOR: bulk
     let mut rows = db.stream_as::<(i64,)>("select value from readings", ()).await?;
     while let Some((value,)) = rows.next().await? {
-        sum += value;
-        // ANCHOR_END: bulk
-        count += 1;
-    // ANCHOR: bulk
+        (count, sum) = (count + 1, sum + value);
     }
     // ANCHOR_END: bulk
     Ok((count, sum))

@@ -96,11 +96,16 @@ async fn report(
     let payments = i64::try_from(PAYMENTS)?;
     step.check(
         told_paid == PAYMENTS && rows == payments && reasons == payments,
-        &format!("told to be paid: {told_paid}, paid: {reasons}, rows: {rows}"),
+        &format!(
+            "calls that returned Ok: {told_paid}; payments made: {reasons}, rows for them: {rows}"
+        ),
     );
     step.check(
         runs == PAYMENTS + half,
-        &format!("run once more were only the {half} that had not taken effect: {runs} runs"),
+        &format!(
+            "run again: {}, those that had not taken effect; the others were looked up",
+            runs - PAYMENTS
+        ),
     );
     Ok(())
 }
@@ -130,7 +135,7 @@ async fn orders(step: &mut Step, scene: &Scene) -> Result<(), Failure> {
     step.check(
         done == 1 && refused == ORDERS - 1 && rows == 1,
         &format!(
-            "one order came in {ORDERS} times at once: done {done} time, told that it is done \
+            "one order came in {ORDERS} times at once: done: {done}, told that it is done \
              already: {refused}, rows: {}",
             figures::count(rows)
         ),

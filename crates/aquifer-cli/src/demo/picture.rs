@@ -32,8 +32,15 @@ pub(super) fn chapter() -> Chapter {
 
 pub(super) async fn perform(step: &mut Step, scene: &Scene) -> Result<(), Failure> {
     let db = &scene.db;
-    // The first read of a text takes an exclusive connection, to find out that it may share one.
-    read(db).await?;
+    // The first read of a text takes an exclusive connection, to find out that it may share one. On
+    // this handle none of those that follow is timed again on one, where it would have to wait.
+    let shared = db.shared();
+    read(&shared).await?;
+    let lanes = patience::until("the lanes are open", async || {
+        let status = db.pool_status();
+        Ok(status.lanes == status.lanes_max)
+    });
+    lanes.await?;
     let open = hold_all(db).await?;
     let mut writers = JoinSet::new();
     for _ in 0..WRITERS {
@@ -42,7 +49,7 @@ pub(super) async fn perform(step: &mut Step, scene: &Scene) -> Result<(), Failur
     }
     let queued = async || Ok(db.pool_status().waiting == WRITERS);
     patience::until("the writers wait", queued).await?;
-    let busiest = read_meanwhile(db).await?;
+    let busiest = read_meanwhile(&shared).await?;
     // ANCHOR: ask
     let status = db.pool_status();
     let holders = db.holders();
