@@ -33,7 +33,8 @@ pub(super) fn chapter() -> Chapter {
 pub(super) async fn perform(step: &mut Step, scene: &Scene) -> Result<(), Failure> {
     let db = &scene.db;
     // The first read of a text takes an exclusive connection, to find out that it may share one. On
-    // this handle none of those that follow is timed again on one, where it would have to wait.
+    // this handle none of those that follow is timed again on one, where it would have to wait; so
+    // would what comes before the lanes are open.
     let shared = db.shared();
     read(&shared).await?;
     let lanes = patience::until("the lanes are open", async || {
