@@ -2,20 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use aquifer::{Db, Error, Session};
 use tokio::task::JoinSet;
 
 use super::cpu;
-use super::excerpt::excerpt;
 use super::figures;
 use super::patience;
-use super::pools;
+use super::pools::{self, FOUR, Pool, TEN};
 use super::scene::Scene;
 use super::schema::ACCOUNTS;
 use super::server::Server;
 use super::stage::{Chapter, Failure, Step};
-
-const SOURCE: &str = include_str!("lanes.rs");
 
 pub(super) const TASKS: u32 = 64;
 /// Pairs of rounds, one on each pool, so that what else the machine does meets both.
@@ -24,14 +20,12 @@ const ROUND: Duration = Duration::from_millis(120);
 const WARM_UP: Duration = Duration::from_millis(30);
 
 pub(super) fn chapter() -> Chapter {
-    let mut code = pools::code();
-    code.push("");
-    code.extend(excerpt(SOURCE, "read"));
     Chapter {
         title: "64 tasks on 4 connections",
         why: "Reads of several tasks travel together on shared connections, instead of each \
-              waiting until one is free. Beside it, in turns: 10 connections of the usual kind.",
-        code,
+              waiting until one is free. Beside it, in turns: an ideal pool of 10 connections, each \
+              used by one task at a time, that costs nothing itself.",
+        code: pools::code(&["shared", "fast"]),
     }
 }
 
@@ -40,8 +34,8 @@ pub(super) async fn perform(
     scene: &Scene,
     server: &Server,
 ) -> Result<(), Failure> {
-    let mut shared = Side::new("shared", pools::four_shared(server).await?);
-    let mut exclusive = Side::new("exclusive", pools::ten_exclusive(server).await?);
+    let mut shared = Side::new(FOUR, Pool::four_shared(server).await?);
+    let mut exclusive = Side::new(TEN, Pool::ten_exclusive(server).await?);
     for side in [&mut shared, &mut exclusive] {
         side.warm_up(scene, server).await?;
     }
@@ -51,7 +45,7 @@ pub(super) async fn perform(
         ratios.push(shared.round().await? / others);
     }
     draw(step, &exclusive, &shared);
-    compare(step, ratios);
+    compare(step, &exclusive, &shared, ratios);
     let sessions = (exclusive.processes.len(), shared.processes.len());
     step.check(
         sessions == (10, 4),
@@ -60,15 +54,15 @@ pub(super) async fn perform(
             sessions.0, sessions.1
         ),
     );
-    exclusive.db.close().await?;
-    shared.db.close().await?;
+    exclusive.pool.close().await?;
+    shared.pool.close().await?;
     Ok(())
 }
 
 /// One pool, and what it did.
 struct Side {
-    name: &'static str,
-    db: Db,
+    connections: u32,
+    pool: Pool,
     processes: Vec<i32>,
     /// Whether the processes are on this machine.
     is_here: bool,
@@ -79,10 +73,10 @@ struct Side {
 }
 
 impl Side {
-    fn new(name: &'static str, db: Db) -> Self {
+    fn new(connections: u32, pool: Pool) -> Self {
         Self {
-            name,
-            db,
+            connections,
+            pool,
             processes: Vec::new(),
             is_here: false,
             reads: 0,
@@ -95,12 +89,11 @@ impl Side {
     /// Opens all connections.
     async fn warm_up(&mut self, scene: &Scene, server: &Server) -> Result<(), Failure> {
         let open = patience::until("all connections are open", async || {
-            all(&self.db, WARM_UP).await?;
-            let status = self.db.pool_status();
-            Ok(status.lanes + status.idle + status.in_use == status.connections_max)
+            all(&self.pool, WARM_UP).await?;
+            Ok(self.pool.is_open())
         });
         open.await?;
-        self.processes = scene.processes(self.name).await?;
+        self.processes = scene.processes(self.connections).await?;
         self.is_here = server.is_ours();
         Ok(())
     }
@@ -109,7 +102,7 @@ impl Side {
     async fn round(&mut self) -> Result<f64, Failure> {
         let before = self.used();
         let begun = Instant::now();
-        let reads = all(&self.db, ROUND).await?;
+        let reads = all(&self.pool, ROUND).await?;
         let elapsed = begun.elapsed();
         let after = self.used();
         self.client = add(self.client, before.0, after.0);
@@ -117,6 +110,11 @@ impl Side {
         self.reads += reads;
         self.elapsed += elapsed;
         Ok(f64::from(reads) / elapsed.as_secs_f64())
+    }
+
+    /// By the client and the server together.
+    fn used_by_a_read(&self) -> Option<Duration> {
+        Some((self.client? + self.server?) / self.reads.max(1))
     }
 
     /// What this program and the server's processes have used of the processors so far.
@@ -135,18 +133,18 @@ fn add(
 }
 
 /// Reads from all tasks for so long; how many.
-async fn all(db: &Db, time: Duration) -> Result<u32, Failure> {
+async fn all(pool: &Pool, time: Duration) -> Result<u32, Failure> {
     let end = Instant::now() + time;
     let mut tasks = JoinSet::new();
     for task in 0..TASKS {
-        let db = db.clone();
+        let pool = pool.clone();
         tasks.spawn(async move {
             let (mut reads, id) = (0, task % ACCOUNTS + 1);
             while Instant::now() < end {
-                balance(&db, id).await?;
+                pool.balance(id).await?;
                 reads += 1;
             }
-            Ok::<_, Error>(reads)
+            Ok::<_, Failure>(reads)
         });
     }
     let mut reads = 0;
@@ -156,21 +154,14 @@ async fn all(db: &Db, time: Duration) -> Result<u32, Failure> {
     Ok(reads)
 }
 
-#[rustfmt::skip] // Laid out for the width of a terminal.
-async fn balance(db: &Db, id: u32) -> Result<i64, Error> {
-    // ANCHOR: read
-    db.query_value("select balance from accounts where id = $1", (id,)).await
-    // ANCHOR_END: read
-}
-
 fn draw(step: &Step, exclusive: &Side, shared: &Side) {
     let line = |name, rate: &str, client: &str, server: &str| {
         step.draw(&format!("{name:<26}{rate:>10}{client:>23}{server:>11}"));
     };
-    line("", "reads/s", "CPU per read: client", "server");
+    line("connections", "reads/s", "CPU per read: client", "server");
     for (name, side) in [
-        ("10 exclusive connections", exclusive),
-        ("4 connections, 3 shared", shared),
+        ("10 exclusive, ideal", exclusive),
+        ("4, of them 3 shared", shared),
     ] {
         let rate = f64::from(side.reads) / side.elapsed.as_secs_f64();
         let rate = figures::count(Duration::from_secs_f64(rate).as_secs());
@@ -182,7 +173,7 @@ fn draw(step: &Step, exclusive: &Side, shared: &Side) {
     }
 }
 
-fn compare(step: &mut Step, mut ratios: Vec<f64>) {
+fn compare(step: &mut Step, exclusive: &Side, shared: &Side, mut ratios: Vec<f64>) {
     ratios.sort_by(f64::total_cmp);
     let at = |place: usize| ratios.get(place).copied().unwrap_or_default();
     let median = at(ROUNDS / 2);
@@ -195,6 +186,12 @@ fn compare(step: &mut Step, mut ratios: Vec<f64>) {
             at(ROUNDS - 1)
         ),
     );
+    if let (Some(ours), Some(theirs)) = (shared.used_by_a_read(), exclusive.used_by_a_read()) {
+        let share = ours.as_secs_f64() / theirs.as_secs_f64();
+        step.note(&format!(
+            "and {share:.2} of the CPU time for each, client and server together"
+        ));
+    }
     if cfg!(debug_assertions) {
         step.note(
             "a debug build, in which the client's part is several times that of a release build: \

@@ -2,20 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use aquifer::{Db, Error, Session};
 use tokio::task::JoinSet;
 
 use super::chance::Chance;
-use super::excerpt::excerpt;
 use super::figures;
 use super::lanes::TASKS;
-use super::pools;
+use super::pools::{self, Pool};
 use super::scene::Scene;
 use super::schema::ACCOUNTS;
 use super::server::Server;
 use super::stage::{Chapter, Failure, Step};
-
-const SOURCE: &str = include_str!("slow.rs");
 
 /// Calls of each task.
 const EACH: u32 = 50;
@@ -26,7 +22,7 @@ pub(super) fn chapter() -> Chapter {
         title: "1 % of the statements are slow",
         why: "On shared connections answers come in order, so what is slow must not be there: \
               it gets a connection of its own, and the fast ones go past it.",
-        code: excerpt(SOURCE, "call"),
+        code: pools::code(&["fast", "slow"]),
     }
 }
 
@@ -35,9 +31,9 @@ pub(super) async fn perform(
     scene: &Scene,
     server: &Server,
 ) -> Result<(), Failure> {
-    let exclusive = pools::ten_exclusive(server).await?;
+    let exclusive = Pool::ten_exclusive(server).await?;
     let others = all(&exclusive).await?;
-    let ours = all(&scene.db).await?;
+    let ours = all(&Pool::Shared(scene.db.clone())).await?;
     exclusive.close().await?;
     step.note(&format!(
         "{} tasks send {} fast statements, and {} that take {} each",
@@ -51,7 +47,7 @@ pub(super) async fn perform(
         "time of the fast ones", "p50", "p99"
     ));
     for (name, times) in [
-        ("10 exclusive connections", &others),
+        ("10 exclusive connections, ideal", &others),
         ("10 connections, 2 of them shared", &ours),
     ] {
         step.draw(&format!(
@@ -84,13 +80,13 @@ impl Times {
     }
 }
 
-async fn all(db: &Db) -> Result<Times, Failure> {
+async fn all(pool: &Pool) -> Result<Times, Failure> {
     // Known statements: what follows is the same for both pools.
-    fast(db, 1).await?;
+    pool.balance(1).await?;
     let mut tasks = JoinSet::new();
     for task in 0..TASKS {
-        let db = db.clone();
-        tasks.spawn(async move { some(&db, task).await });
+        let pool = pool.clone();
+        tasks.spawn(async move { some(&pool, task).await });
     }
     let mut all = Times::default();
     while let Some(done) = tasks.join_next().await {
@@ -102,35 +98,19 @@ async fn all(db: &Db) -> Result<Times, Failure> {
     Ok(all)
 }
 
-async fn some(db: &Db, task: u32) -> Result<Times, Error> {
+async fn some(pool: &Pool, task: u32) -> Result<Times, Failure> {
     let mut chance = Chance::new(task.into());
     let mut times = Times::default();
     for _ in 0..EACH {
         let id = task % ACCOUNTS + 1;
         let begun = Instant::now();
         if chance.below(100) == 0 {
-            pause(db).await?;
+            pool.sleep(PAUSE).await?;
             times.slow += 1;
         } else {
-            fast(db, id).await?;
+            pool.balance(id).await?;
             times.fast.push(begun.elapsed());
         }
     }
     Ok(times)
-}
-
-#[rustfmt::skip] // Laid out for the width of a terminal.
-async fn fast(db: &Db, id: u32) -> Result<i64, Error> {
-    // ANCHOR: call
-    db.query_value("select balance from accounts where id = $1", (id,)).await // 99 %
-    // ANCHOR_END: call
-}
-
-#[rustfmt::skip]
-async fn pause(db: &Db) -> Result<(), Error> {
-    let seconds = PAUSE.as_secs_f64();
-    // ANCHOR: call
-    db.query("select pg_sleep($1)", (seconds,)).await // 1 %
-    // ANCHOR_END: call
-        .map(drop)
 }
