@@ -2,30 +2,40 @@
 //!
 //! Every step is a file below; [`stage`] tells them and remembers how they ended.
 
+mod bulk;
 mod chance;
+mod cpu;
 mod crashed;
 mod dropped;
 mod ending;
 mod excerpt;
 mod figures;
 mod killed;
+mod lanes;
+mod lookups;
+mod lost_commit;
 mod page;
 mod palette;
 mod patience;
 mod picture;
+mod pools;
 mod readers;
+mod relay;
 mod scene;
 mod schema;
 mod seed_block;
 mod server;
 mod shutdown;
+mod slow;
 mod stage;
 mod tally;
+mod tenants;
 mod transfers;
 
 use std::process::ExitCode;
 
 use self::page::Page;
+use self::scene::Scene;
 use self::server::Server;
 use self::stage::{Stage, Step};
 
@@ -45,7 +55,7 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn run(args: DemoArgs) -> ExitCode {
     let mut server = server::given();
     let given = server.is_some();
-    let mut stage = Stage::new(Page::stdout(), if given { 9 } else { 10 });
+    let mut stage = Stage::new(Page::stdout(), if given { 14 } else { 16 });
     stage.open(
         "Aquifer: the data layer between a Rust service and PostgreSQL",
         "Every number below is measured in this run, every ✓ was checked, and the code is that of \
@@ -86,20 +96,49 @@ async fn play(stage: &mut Stage, server: &mut Option<Server>, given: bool) {
     if stage.play(schema::chapter(), create).await.is_none() {
         return;
     }
+    let server = &*server;
+    read(stage, scene, server).await;
+    write(stage, scene).await;
+    fail(stage, scene, server).await;
+    let picture = async |step: &mut Step| picture::perform(step, scene).await;
+    stage.play(picture::chapter(), picture).await;
+    let shutdown = async |step: &mut Step| shutdown::perform(step, scene).await;
+    stage.play(shutdown::chapter(), shutdown).await;
+}
+
+/// What a service does all day, and how fast.
+async fn read(stage: &mut Stage, scene: &Scene, server: &Server) {
     let seed = async |step: &mut Step| seed_block::perform(step, scene).await;
     stage.play(seed_block::chapter(), seed).await;
+    let lanes = async |step: &mut Step| lanes::perform(step, scene, server).await;
+    stage.play(lanes::chapter(), lanes).await;
+    let lookups = async |step: &mut Step| lookups::perform(step, scene).await;
+    stage.play(lookups::chapter(), lookups).await;
+    let slow = async |step: &mut Step| slow::perform(step, scene, server).await;
+    stage.play(slow::chapter(), slow).await;
+    let tenants = async |step: &mut Step| tenants::perform(step, scene).await;
+    stage.play(tenants::chapter(), tenants).await;
+}
+
+async fn write(stage: &mut Stage, scene: &Scene) {
+    let bulk = async |step: &mut Step| bulk::perform(step, scene).await;
+    stage.play(bulk::chapter(), bulk).await;
     let transfers = async |step: &mut Step| transfers::perform(step, scene).await;
     stage.play(transfers::chapter(), transfers).await;
+}
+
+/// What else happens to a service.
+async fn fail(stage: &mut Stage, scene: &Scene, server: &Server) {
     let dropped = async |step: &mut Step| dropped::perform(step, scene).await;
     stage.play(dropped::chapter(), dropped).await;
+    if server.is_ours() {
+        let lost_commit = async |step: &mut Step| lost_commit::perform(step, scene, server).await;
+        stage.play(lost_commit::chapter(), lost_commit).await;
+    }
     let killed = async |step: &mut Step| killed::perform(step, scene).await;
     stage.play(killed::chapter(), killed).await;
     if server.is_ours() {
         let crashed = async |step: &mut Step| crashed::perform(step, scene, server).await;
         stage.play(crashed::chapter(), crashed).await;
     }
-    let picture = async |step: &mut Step| picture::perform(step, scene).await;
-    stage.play(picture::chapter(), picture).await;
-    let shutdown = async |step: &mut Step| shutdown::perform(step, scene).await;
-    stage.play(shutdown::chapter(), shutdown).await;
 }

@@ -1,8 +1,7 @@
 //! Calls whose futures are dropped wherever they happen to wait.
 
+mod capacity;
 mod cut;
-
-use std::time::Instant;
 
 use aquifer::{Db, Error, Session};
 use tokio::task::JoinSet;
@@ -11,7 +10,6 @@ use self::cut::{Cut, cut};
 use super::chance::Chance;
 use super::excerpt::excerpt;
 use super::figures;
-use super::patience;
 use super::scene::Scene;
 use super::stage::{Chapter, Failure, Step};
 
@@ -48,7 +46,7 @@ pub(super) async fn perform(step: &mut Step, scene: &Scene) -> Result<(), Failur
             described(&seen.failed)
         ),
     );
-    quiet(step, db).await?;
+    capacity::check(step, db).await?;
     answers(step, &seen.finished);
     halves(step, scene, &seen.finished).await?;
     next_callers(step, db).await
@@ -169,36 +167,7 @@ fn described(errors: &[Error]) -> String {
     }
 }
 
-/// Clean-up goes on in the background for a moment; then everything must be free.
-async fn quiet(step: &mut Step, db: &Db) -> Result<(), Failure> {
-    let begun = Instant::now();
-    let idle = patience::until("all connections free", async || {
-        let status = db.pool_status();
-        Ok(status.in_use == 0 && status.waiting == 0 && status.lane_requests == 0)
-    });
-    idle.await?;
-    let tasks = patience::until(
-        "a task for each connection, one that opens them, one that keeps them in order",
-        async || {
-            let status = db.pool_status();
-            Ok(db.tasks_running() == status.lanes + status.idle + status.connecting + 2)
-        },
-    );
-    tasks.await?;
-    let status = db.pool_status();
-    step.check(
-        status.in_use == 0,
-        &format!(
-            "{} later: {} in use, {} waiting, {} on the lanes; no task is left over",
-            figures::time(begun.elapsed()),
-            status.in_use,
-            status.waiting,
-            status.lane_requests
-        ),
-    );
-    Ok(())
-}
-
+/// Whoever got an answer got their own.
 fn answers(step: &mut Step, finished: &[(Kind, i64, i64)]) {
     let foreign = finished
         .iter()

@@ -32,7 +32,9 @@ const TABLES: &str = "
         creditor bigint not null references accounts,
         amount bigint not null check (amount > 0)
     );
-    create table halves (call bigint, half int, primary key (call, half))";
+    create table halves (call bigint, half int, primary key (call, half));
+    create table payments (reason text not null, amount bigint not null);
+    create table readings (sensor int not null, value bigint not null)";
 
 pub(super) fn chapter() -> Chapter {
     Chapter {
@@ -54,8 +56,8 @@ pub(super) async fn perform(step: &mut Step, scene: &Scene) -> Result<(), Failur
         .await?;
     let names = tables.join(", ");
     step.check(
-        tables.len() == 5,
-        &format!("five tables are there: {names}"),
+        tables.len() == 7,
+        &format!("seven tables are there: {names}"),
     );
     step.check(
         accounts == u64::from(ACCOUNTS),

@@ -1,6 +1,7 @@
 //! Where the demo runs: a server of its own, or the one that `DATABASE_URL` names.
 
 use std::env;
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aquifer::{AssertSafe, Config, Db, Embedded, ErrorKind, Session};
@@ -141,6 +142,17 @@ impl Given {
 impl Server {
     pub(super) fn is_ours(&self) -> bool {
         matches!(self, Self::Ours(_))
+    }
+
+    /// The socket of a server of our own.
+    pub(super) fn socket(&self) -> Option<PathBuf> {
+        match self {
+            Self::Ours(embedded) => {
+                let name = format!(".s.PGSQL.{}", embedded.port());
+                Some(embedded.socket_dir().join(name))
+            }
+            Self::Given(_) => None,
+        }
     }
 
     /// What every `Db` of the demo starts from.

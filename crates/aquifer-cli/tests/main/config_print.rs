@@ -77,7 +77,7 @@ fn json_holds_the_same_and_null_for_what_is_not_set() {
         object("connections_max", Some("10"), "default"),
     ];
     assert_eq!(printed.get(..3), Some(&expected[..]));
-    assert_eq!(printed.len(), 16);
+    assert_eq!(printed.len(), 27);
 }
 
 #[test]
