@@ -80,8 +80,13 @@ pub struct Entry {
 pub trait Race: Send + Sync {
     /// Lets so many tasks do that work for some time, each with a pause of random length before each
     /// piece; returns each counted piece's latency in nanoseconds.
-    fn run_for(&self, workload: Workload, tasks: usize, time: Duration, pause: Duration)
-    -> Boxed<Vec<u32>>;
+    fn run_for(
+        &self,
+        workload: Workload,
+        tasks: usize,
+        time: Duration,
+        pause: Duration,
+    ) -> Boxed<Vec<u32>>;
 
     /// Lets so many tasks share that number of pieces of work, without measuring anything.
     fn run_count(&self, workload: Workload, tasks: usize, pieces: usize) -> Boxed<()>;

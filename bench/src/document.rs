@@ -44,7 +44,10 @@ fn replaced(text: &str, tables: &str) -> Result<String, Error> {
     let missing = || format!("BENCHMARKS.md lacks a line {}or {}", BEGIN, END.trim());
     let (before, rest) = text.split_once(BEGIN).ok_or_else(missing)?;
     let (_, after) = rest.split_once(END).ok_or_else(missing)?;
-    Ok(format!("{before}{BEGIN}\n{}\n{END}{after}", tables.trim_end().to_owned() + "\n"))
+    Ok(format!(
+        "{before}{BEGIN}\n{}\n{END}{after}",
+        tables.trim_end().to_owned() + "\n"
+    ))
 }
 
 type Plot = (String, String, Vec<Bar>);

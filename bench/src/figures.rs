@@ -26,7 +26,10 @@ pub fn of(measured: &[Measured], counts: &[Counts]) -> Map<String, Value> {
             put(&format!("{work}_{tasks}_vs_exclusive"), ratio);
         }
     }
-    put("select_1_vs_bare", results.ratio(("select", 1), AQUIFER, BARE));
+    put(
+        "select_1_vs_bare",
+        results.ratio(("select", 1), AQUIFER, BARE),
+    );
     put("cpu_per_query_vs_deadpool", results.processor_ratio());
     let own = |of: fn(&Counts) -> Option<f64>| results.count(AQUIFER, of);
     let layer = |of: fn(&Counts) -> Option<f64>| Some(own(of)? - results.count(WIRE, of)?);
@@ -47,7 +50,11 @@ pub fn of(measured: &[Measured], counts: &[Counts]) -> Map<String, Value> {
         ("update_vs_exclusive", "update", AQUIFER),
         ("durable_insert_vs_exclusive", "insert_durable", AQUIFER),
         ("durable_update_vs_exclusive", "update_durable", AQUIFER),
-        ("durable_transaction_vs_exclusive", "transaction_durable", AQUIFER),
+        (
+            "durable_transaction_vs_exclusive",
+            "transaction_durable",
+            AQUIFER,
+        ),
         ("durable_batch_vs_exclusive", "transaction_durable", BATCH),
         ("select_64_500us_vs_exclusive", "select_500us", AQUIFER),
         ("select_64_2ms_vs_exclusive", "select_2ms", AQUIFER),

@@ -59,15 +59,18 @@ impl Place {
         )
     }
 
-    /// A URL whose host is the socket's directory, percent-encoded.
+    /// A URL whose host may be the socket itself, percent-encoded, as xitca-postgres takes it.
     #[must_use]
-    pub fn encoded_url(&self) -> String {
+    pub fn socket_url(&self) -> String {
         let Self {
             host,
             port,
             application,
         } = self;
-        let host = host.replace('/', "%2F");
+        let host = match host.strip_prefix('/') {
+            Some(path) => format!("%2F{}%2F.s.PGSQL.{port}", path.replace('/', "%2F")),
+            None => host.clone(),
+        };
         format!(
             "postgres://postgres@{host}:{port}/postgres?sslmode=disable\
              &application_name={application}"

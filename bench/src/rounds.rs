@@ -210,7 +210,12 @@ impl Outcome {
 }
 
 fn ratio(own: &[f64], others: &[f64]) -> f64 {
-    median(own.iter().zip(others).map(|(own, other)| own / other).collect())
+    median(
+        own.iter()
+            .zip(others)
+            .map(|(own, other)| own / other)
+            .collect(),
+    )
 }
 
 /// The latency in microseconds that so many of 1,000 stay below.

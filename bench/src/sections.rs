@@ -97,6 +97,7 @@ fn selects() -> Vec<Section> {
         milliseconds: 250,
     };
     vec![
+        select.clone(),
         Section {
             key: "select_tcp",
             title: "One row by its key, TCP on loopback",
@@ -127,9 +128,8 @@ fn selects() -> Vec<Section> {
             workload: Workload::Slow,
             tasks: vec![16, 64, 256],
             milliseconds: 500,
-            ..select.clone()
+            ..select
         },
-        select,
     ]
 }
 
@@ -150,14 +150,9 @@ fn writes() -> Vec<Section> {
         durability: Durability::On,
         ..insert.clone()
     };
-    let delayed = Section {
-        key: "transaction_500us",
-        title: "Update and insert in one transaction, fsync off, TCP, round trip 0.5 ms longer",
-        workload: Workload::Transaction,
-        way: Way::Delayed(500),
-        ..insert.clone()
-    };
     vec![
+        insert.clone(),
+        durable.clone(),
         Section {
             key: "update",
             title: "Update of one row, fsync off",
@@ -180,11 +175,15 @@ fn writes() -> Vec<Section> {
             key: "transaction_durable",
             title: "Update and insert in one transaction, fsync on",
             workload: Workload::Transaction,
-            ..durable.clone()
+            ..durable
         },
-        insert,
-        durable,
-        delayed,
+        Section {
+            key: "transaction_500us",
+            title: "Update and insert in one transaction, fsync off, TCP, round trip 0.5 ms longer",
+            workload: Workload::Transaction,
+            way: Way::Delayed(500),
+            ..insert
+        },
     ]
 }
 
@@ -200,6 +199,7 @@ fn others() -> Vec<Section> {
         milliseconds: 250,
     };
     vec![
+        bulk.clone(),
         Section {
             key: "acquire",
             title: "A connection taken and given back",
@@ -214,9 +214,8 @@ fn others() -> Vec<Section> {
             workload: Workload::Storm,
             tasks: vec![storm::CALLERS],
             rounds: 7,
-            ..bulk.clone()
+            ..bulk
         },
-        bulk,
     ]
 }
 

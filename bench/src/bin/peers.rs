@@ -158,8 +158,14 @@ fn measure(arguments: &Measure) -> Result<(), Error> {
     let setting = format!("{setting}; {} min {} s in all", seconds / 60, seconds % 60);
     if arguments.is_full() {
         let sections: String = measured.iter().map(|one| one.markdown() + "\n").collect();
-        let not_run: String = missing.iter().map(|one| format!("- Not run: {one}\n")).collect();
-        let tables = format!("{setting}.\n{not_run}\n{sections}{}", counts_markdown(&counts));
+        let not_run: String = missing
+            .iter()
+            .map(|one| format!("- Not run: {one}\n"))
+            .collect();
+        let tables = format!(
+            "{setting}.\n{not_run}\n{sections}{}",
+            counts_markdown(&counts)
+        );
         for path in document::write(&tables, &measured)? {
             eprintln!("== wrote {}", path.display());
         }
@@ -297,7 +303,11 @@ fn count(arguments: &Measure, place: &Place) -> Result<Vec<Counts>, Error> {
     let mut counts = Vec::new();
     for entry in peers::all() {
         let asked = arguments.contenders.is_empty();
-        let asked = asked || arguments.contenders.iter().any(|name| entry.name.contains(name));
+        let asked = asked
+            || arguments
+                .contenders
+                .iter()
+                .any(|name| entry.name.contains(name));
         let in_quick = [AQUIFER, WIRE, BARE].contains(&entry.name);
         let selects = entry.offers.contains(&Workload::Select) && entry.name != node::NODE;
         if selects && asked && (in_quick || !arguments.quick) {

@@ -66,7 +66,13 @@ pub fn install() -> Result<Installed, Error> {
     let installed = Installed(directory.clone());
     fs::write(directory.join("contender.js"), SCRIPT)?;
     let mut npm = Command::new("npm");
-    npm.args(["install", "--no-save", "--no-audit", "--no-fund", "--prefix"]);
+    npm.args([
+        "install",
+        "--no-save",
+        "--no-audit",
+        "--no-fund",
+        "--prefix",
+    ]);
     let output = npm.arg(&directory).arg(PACKAGE).output()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

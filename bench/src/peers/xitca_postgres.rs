@@ -27,7 +27,7 @@ pub(super) const ENTRIES: &[Entry] = &[Entry {
         Box::pin(async move {
             let mut connections = Vec::new();
             for _ in 0..4 {
-                connections.push(Connection::open(place.encoded_url()).await?);
+                connections.push(Connection::open(place.socket_url()).await?);
             }
             Ok(race(Shared(connections)))
         })
@@ -121,13 +121,16 @@ impl Contender for Shared {
     async fn insert(&self, user: i64) -> Result<u64, Error> {
         let taken = self.least_busy()?;
         let Connection { client, insert, .. } = taken.0;
-        Ok(insert.bind((user, BODY, 5)).execute(client).await?)
+        Ok(insert
+            .bind_dyn(&[&user, &BODY, &5_i32])
+            .execute(client)
+            .await?)
     }
 
     async fn update(&self, account: i64) -> Result<u64, Error> {
         let taken = self.least_busy()?;
         let Connection { client, update, .. } = taken.0;
-        Ok(update.bind((account, NAME)).execute(client).await?)
+        Ok(update.bind_dyn(&[&account, &NAME]).execute(client).await?)
     }
 
     async fn slow(&self, seconds: f64) -> Result<(), Error> {

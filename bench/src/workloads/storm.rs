@@ -46,7 +46,9 @@ async fn wait_until_gone(server: &Server, application: &str) -> Result<(), Error
     let deadline = Instant::now() + END;
     while server.sessions(application).await? > 0 {
         if Instant::now() > deadline {
-            return Err(format!("sessions stay after their pool was dropped: {application}").into());
+            return Err(
+                format!("sessions stay after their pool was dropped: {application}").into(),
+            );
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
