@@ -1,3 +1,5 @@
+mod ten_lines;
+
 use crate::End;
 use crate::failure::Failure;
 use crate::process;
@@ -6,9 +8,18 @@ use crate::workspace::Workspace;
 
 /// The benchmark of the wire alone, when it is the first argument.
 const WIRE: &str = "wire";
+/// The benchmark that compiles instead of running, and needs no server.
+const TEN_LINES: &str = "ten-lines";
 
 /// Runs the benchmarks, a workspace of their own with the peers as dependencies.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<End, Failure> {
+    if let Some((TEN_LINES, rest)) = arguments
+        .split_first()
+        .map(|(first, rest)| (first.as_str(), rest))
+    {
+        ten_lines::run(workspace, rest)?;
+        return Ok(End::Done);
+    }
     if !workspace.has("bench/Cargo.toml") {
         eprintln!("== bench: NOT RUN, there is no bench/ yet");
         return Ok(End::Incomplete);

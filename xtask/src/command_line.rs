@@ -7,7 +7,8 @@ Usage: cargo xtask COMMAND
   ci [STEP…]                the one gate: everything that must hold before a merge
   tidy                      check layering, sizes, docs and text
   bench [ARGS…]             run the benchmarks beside the peers; ARGS go to them
-  deep [PART…]              long checks: properties, fuzzing, counts, PostgreSQL 18
+  bench ten-lines           build the README's program and its peers: time, crates, size
+  deep [PART…]              long checks: properties, interleavings, transfers, fuzzing, figures, counts, PostgreSQL 18
   help                      print this
 
 PostgreSQL and Redis are installed with apt-get or Homebrew if they are missing and it can be

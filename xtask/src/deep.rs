@@ -2,9 +2,12 @@
 //! could not be run is named at the end.
 
 mod counts;
+mod figures;
 mod fuzz;
 mod postgres18;
 mod properties;
+mod shuttle;
+mod transfers;
 
 use crate::End;
 use crate::failure::Failure;
@@ -17,8 +20,20 @@ const PARTS: &[Step] = &[
         run: properties::run,
     },
     Step {
+        name: "shuttle",
+        run: shuttle::run,
+    },
+    Step {
+        name: "transfers",
+        run: transfers::run,
+    },
+    Step {
         name: "fuzz",
         run: fuzz::run,
+    },
+    Step {
+        name: "figures",
+        run: figures::run,
     },
     Step {
         name: "counts",

@@ -40,6 +40,17 @@ pub(crate) const REDIS: Program = Program {
     find: || on_path("redis-server"),
 };
 
+pub(crate) const PGBOUNCER: Program = Program {
+    name: "PgBouncer",
+    apt: "pgbouncer",
+    brew: "pgbouncer",
+    // Debian keeps it where only root looks.
+    find: || {
+        let usual = PathBuf::from("/usr/sbin/pgbouncer");
+        on_path("pgbouncer").or_else(|| Some(usual).filter(|at| at.is_file()))
+    },
+};
+
 pub(crate) const STRACE: Program = Program {
     name: "strace",
     apt: "strace",
@@ -207,6 +218,12 @@ fn in_package(parent: &Path, prefix: &str) -> Option<PathBuf> {
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
         .map(|entry| entry.path().join("bin"))
         .find(|directory| has_server(directory))
+}
+
+/// A client program that belongs to the host's PostgreSQL.
+pub(crate) fn client(name: &str) -> Option<PathBuf> {
+    let beside = postgres().map(|directory| directory.join(name));
+    beside.filter(|at| at.is_file()).or_else(|| on_path(name))
 }
 
 pub(crate) fn has_server(directory: &Path) -> bool {

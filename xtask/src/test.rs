@@ -1,7 +1,7 @@
 use crate::End;
 use crate::failure::Failure;
 use crate::process;
-use crate::programs::{self, POSTGRES, REDIS};
+use crate::programs::{self, PGBOUNCER, POSTGRES, REDIS};
 use crate::workspace::Workspace;
 
 /// Which packages and features the tests are run with. All features: they are additive, and the
@@ -34,7 +34,7 @@ pub(crate) fn all(
     arguments: &[String],
     lock: Lock,
 ) -> Result<bool, Failure> {
-    programs::ensure(&[POSTGRES, REDIS])?;
+    programs::ensure(&[PGBOUNCER, POSTGRES, REDIS])?;
     if arguments.is_empty() {
         eprintln!("== doc tests");
         let mut cargo = workspace.cargo();

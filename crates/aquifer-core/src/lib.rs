@@ -12,10 +12,12 @@
 //! | [`retry`] | An attempt failed: is there another one, and what becomes of the connection? |
 //! | [`backoff`] | How long to wait before it? |
 //! | [`budget`] | May callers together afford it? |
+//! | [`pace`] | May others wait behind this statement? |
 //! | [`slots`] | Who owns which connection, and who waits for one? |
 
 pub mod backoff;
 pub mod budget;
+pub mod pace;
 pub mod retry;
 pub mod scan;
 pub mod slots;

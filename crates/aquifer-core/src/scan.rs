@@ -15,6 +15,7 @@
 //! as `json_array(…)`; it is reported as a function, which the catalog does not know.
 
 mod calls;
+mod copy;
 mod keyword;
 mod lexer;
 mod statement;
@@ -25,6 +26,7 @@ use std::borrow::Cow;
 use std::mem;
 
 use self::calls::Calls;
+pub use self::copy::{Copy, copy};
 use self::lexer::{Lexer, Token};
 use self::statement::Statement;
 
@@ -131,6 +133,12 @@ pub fn controls_transaction(sql: &str) -> bool {
 #[must_use]
 pub fn copies(sql: &str) -> bool {
     first_words(sql).class() == Class::Copy
+}
+
+/// Whether a text begins with SET; costs as little as [`controls_transaction`].
+#[must_use]
+pub fn sets(sql: &str) -> bool {
+    first_words(sql).begins_with("set")
 }
 
 fn first_words(sql: &str) -> Statement<'_> {

@@ -1,44 +1,132 @@
-//! Who owns which exclusive connection: pure accounting, changed only by consuming a token.
+//! Who owns which exclusive connection, and who waits for one: pure accounting, changed only by
+//! consuming a token.
 //!
 //! Invariants, asserted by [`Slots::check`]:
-//! - `idle + opening + in_use ≤ capacity`, unless the capacity was lowered meanwhile;
-//! - nobody waits while a connection is idle.
+//! - `idle + opening + in_use ≤ capacity`, unless the capacity was lowered meanwhile, and then
+//!   nothing is idle;
+//! - nobody waits while a connection is idle;
+//! - nothing is idle while the pool is paused or closed, and nobody waits on a closed one.
 
-use std::collections::VecDeque;
+mod age;
+mod codel;
+mod pace;
+mod queue;
+#[cfg(test)]
+mod tests;
+mod upkeep;
 
-/// The right to use one connection. Not `Clone`: it is given back or lost exactly once.
+use std::time::{Duration, Instant};
+
+use self::age::Age;
+pub use self::age::{Span, is_of_host};
+use self::codel::CoDel;
+use self::pace::Pace;
+use self::queue::Queue;
+pub use self::queue::Ticket;
+
+/// How many connections and callers there may be, and how they are treated.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Most connections at once.
+    pub capacity: usize,
+    /// So many are kept though idle.
+    pub minimum: usize,
+    /// Most callers in the queue.
+    pub waiters_max: usize,
+    /// A connection that nobody used for so long is closed, down to `minimum`.
+    pub idle_timeout: Duration,
+    /// A connection that nobody used for longer must answer before it is used again.
+    pub check_after: Duration,
+    /// A shortest wait above this, over `queue_interval`, means that there is too much load.
+    pub queue_target: Duration,
+    /// See `queue_target`.
+    pub queue_interval: Duration,
+}
+
+impl Limits {
+    /// So many connections and waiters, none kept; ten minutes, half a second, 50 ms and 2 s.
+    #[must_use]
+    pub fn new(capacity: usize, waiters_max: usize) -> Self {
+        Self {
+            capacity,
+            minimum: 0,
+            waiters_max,
+            idle_timeout: Duration::from_secs(600),
+            check_after: Duration::from_millis(500),
+            queue_target: Duration::from_millis(50),
+            queue_interval: Duration::from_secs(2),
+        }
+    }
+}
+
+/// The right to use one connection. Not `Clone` (except where tests try all that can follow from one
+/// state): it is given back or lost exactly once.
 #[must_use]
 #[derive(Debug)]
-pub struct Permit(());
+#[cfg_attr(test, derive(Clone))]
+pub struct Permit(Age);
+
+impl Permit {
+    /// The connection answered; `generation` is the pool's from before it was asked.
+    pub fn answered(&mut self, generation: u64) {
+        self.0.generation = self.0.generation.max(generation);
+    }
+}
 
 /// The right to open one connection.
 #[must_use]
 #[derive(Debug)]
-pub struct Opening(());
+#[cfg_attr(test, derive(Clone))]
+pub struct Opening {
+    generation: u64,
+}
 
-/// A connection on its way to a waiter, who may have gone away meanwhile.
+/// A connection for one caller.
 #[must_use]
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Handover<C, W> {
-    /// Who waited longest.
-    pub waiter: W,
-    /// The right to use the connection.
+pub struct Claimed<C> {
+    /// The right to use it.
     pub permit: Permit,
     /// The connection.
     pub connection: C,
+    /// It must answer before it is used: nobody has used it for a while, or another connection to
+    /// the host failed since.
+    pub doubtful: bool,
 }
 
-/// The exclusive connections of one host and those who wait for one.
+/// Where a connection went that nobody uses any more.
+#[must_use]
 #[derive(Debug)]
-pub struct Slots<C, W> {
-    capacity: usize,
-    idle: Vec<C>,
-    waiters: VecDeque<W>,
-    waiters_max: usize,
-    opening: usize,
-    in_use: usize,
-    closed: bool,
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "whoever places one must look at each"
+)]
+pub enum Placed<C, W> {
+    /// To the caller who waited longest, and may have gone away meanwhile.
+    HandedOver(W, Claimed<C>),
+    /// Nobody waits: it is idle.
+    Idle,
+    /// Nowhere: it is too old, or the pool has enough, or is paused or closed. It is to be closed.
+    Surplus(C),
+}
+
+/// Waiters who are told that they waited in vain.
+pub type Shed<W> = Vec<W>;
+
+/// Why a caller can't wait, or waits no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "each has a text of its own")]
+pub enum Refusal {
+    /// The pool is shut down.
+    Closed,
+    /// The queue is full.
+    Full,
+    /// The wait, as predicted, exceeds what the caller can wait.
+    Late(Duration),
+    /// The queue did not empty for an interval, and the caller waited longer than most would.
+    Shed,
 }
 
 /// How many connections there are in each state, and how many callers wait.
@@ -55,301 +143,249 @@ pub struct Counts {
     pub in_use: usize,
     /// Callers in the queue.
     pub waiting: usize,
+    /// Whether it gives out nothing at present.
+    pub paused: bool,
 }
 
-/// Why a caller can't wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The pool is shut down.
+/// Open → Paused → Open, and from both to Closed, where it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    Open,
+    Paused,
     Closed,
-    /// The queue is full.
-    Full,
+}
+
+/// The exclusive connections of one host and those who wait for one.
+#[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
+pub struct Slots<C, W> {
+    limits: Limits,
+    state: State,
+    /// The one used last stands last, and is used next.
+    idle: Vec<(Age, C)>,
+    queue: Queue<W>,
+    codel: CoDel,
+    pace: Pace,
+    opening: usize,
+    in_use: usize,
+    /// Raised by each failure that casts doubt on all connections there are.
+    generation: u64,
 }
 
 impl<C, W> Slots<C, W> {
-    /// No connections yet, at most `capacity`, at most `waiters_max` in the queue.
+    /// No connections yet.
     #[must_use]
-    pub fn new(capacity: usize, waiters_max: usize) -> Self {
+    pub fn new(limits: Limits, now: Instant) -> Self {
         Self {
-            capacity,
+            limits,
+            state: State::Open,
             idle: Vec::new(),
-            waiters: VecDeque::new(),
-            waiters_max,
+            queue: Queue::new(),
+            codel: CoDel::new(limits.queue_target, limits.queue_interval, now),
+            pace: Pace::new(now),
             opening: 0,
             in_use: 0,
-            closed: false,
+            generation: 0,
         }
     }
 
     /// The connection that was used last, if one is idle.
-    pub fn claim(&mut self) -> Option<(Permit, C)> {
-        if self.closed {
-            return None;
-        }
-        let connection = self.idle.pop()?;
-        self.in_use += 1;
-        Some((Permit(()), connection))
+    pub fn claim(&mut self, now: Instant) -> Option<Claimed<C>> {
+        let (age, connection) = self.idle.pop()?;
+        self.codel.idle();
+        Some(self.give(age, connection, now))
     }
 
-    /// Lines up behind those who wait already.
+    /// Lines up behind those who wait already, for at most `left`.
     ///
     /// # Errors
-    /// When the queue is full or the pool is closed.
-    pub fn wait(&mut self, waiter: W) -> Result<(), Refusal> {
-        if self.closed {
+    /// When that is less than the predicted wait, the queue is full or the pool is closed.
+    pub fn wait(&mut self, waiter: W, left: Duration, now: Instant) -> Result<Ticket, Refusal> {
+        if self.state == State::Closed {
             return Err(Refusal::Closed);
         }
-        if self.waiters.len() >= self.waiters_max {
+        if self.queue.len() >= self.limits.waiters_max {
             return Err(Refusal::Full);
         }
-        self.waiters.push_back(waiter);
-        Ok(())
+        if self.queue.is_empty() {
+            self.pace.start(now);
+        }
+        // While nobody has a connection the queue waits for the server, not for its turn; and while
+        // one is being opened it is about to move faster.
+        if self.state == State::Open
+            && self.in_use > 0
+            && self.opening == 0
+            && let Some(predicted) = self.pace.predicted(self.queue.len(), now)
+            && predicted > left
+        {
+            return Err(Refusal::Late(predicted));
+        }
+        Ok(self.queue.push(waiter, now))
     }
 
-    /// Removes waiters that have gone away.
-    pub fn retain_waiters(&mut self, waits: impl FnMut(&W) -> bool) {
-        self.waiters.retain(waits);
+    /// Gives up waiting; the waiter, unless it was served or refused before.
+    pub fn leave(&mut self, ticket: Ticket, now: Instant) -> Option<W> {
+        let waiter = self.queue.leave(ticket)?;
+        self.pace.left(now);
+        Some(waiter)
     }
 
     /// The right to open a connection, if more callers wait than connections are being opened, and
     /// there is room for one.
     pub fn open(&mut self) -> Option<Opening> {
-        let total = self.idle.len() + self.opening + self.in_use;
-        let wanted = self.waiters.len() > self.opening;
-        if self.closed || !wanted || total >= self.capacity {
-            return None;
-        }
-        self.opening += 1;
-        Some(Opening(()))
+        self.begin_opening(self.queue.len() > self.opening)
     }
 
-    /// The right to open a connection that nobody waits for yet, for warming up.
+    /// The right to open a connection that nobody waits for yet, if there are fewer than are kept.
     pub fn open_ahead(&mut self) -> Option<Opening> {
-        let total = self.idle.len() + self.opening + self.in_use;
-        if self.closed || total >= self.capacity {
+        self.begin_opening(self.total() < self.limits.minimum)
+    }
+
+    fn begin_opening(&mut self, wanted: bool) -> Option<Opening> {
+        if self.state != State::Open || !wanted || self.total() >= self.limits.capacity {
             return None;
         }
         self.opening += 1;
-        Some(Opening(()))
+        Some(Opening {
+            generation: self.generation,
+        })
     }
 
     /// A connection was opened: it goes to the first waiter, else it is idle.
-    pub fn opened(&mut self, opening: Opening, connection: C) -> Option<Handover<C, W>> {
-        let Opening(()) = opening;
-        self.opening -= 1;
-        self.place(connection)
+    pub fn opened(
+        &mut self,
+        opening: Opening,
+        connection: C,
+        span: Span,
+        now: Instant,
+    ) -> (Placed<C, W>, Shed<W>) {
+        let age = Age::new(span, opening.generation, now);
+        self.open_failed(opening);
+        // From now on the queue moves faster.
+        self.pace.start(now);
+        self.place(age, connection, now)
     }
 
     /// A connection could not be opened.
     pub fn open_failed(&mut self, opening: Opening) {
-        let Opening(()) = opening;
+        let Opening { generation: _ } = opening;
         self.opening -= 1;
     }
 
     /// A connection is free again: it goes to the first waiter, else it is idle.
-    ///
-    /// When the pool is closed or has shrunk, the connection is dropped here.
-    pub fn release(&mut self, permit: Permit, connection: C) -> Option<Handover<C, W>> {
-        self.lost(permit);
-        self.place(connection)
+    pub fn release(
+        &mut self,
+        permit: Permit,
+        connection: C,
+        now: Instant,
+    ) -> (Placed<C, W>, Shed<W>) {
+        let Permit(mut age) = permit;
+        age.used(now);
+        self.in_use -= 1;
+        self.place(age, connection, now)
+    }
+
+    /// A connection that was given to a waiter who had gone goes to the next.
+    pub fn pass_on(&mut self, claimed: Claimed<C>, now: Instant) -> (Placed<C, W>, Shed<W>) {
+        let Permit(age) = claimed.permit;
+        self.in_use -= 1;
+        self.place(age, claimed.connection, now)
     }
 
     /// A connection in use is gone.
     pub fn lost(&mut self, permit: Permit) {
-        let Permit(()) = permit;
+        let Permit(_) = permit;
         self.in_use -= 1;
     }
 
-    fn place(&mut self, connection: C) -> Option<Handover<C, W>> {
-        let total = self.idle.len() + self.opening + self.in_use;
-        if self.closed || total >= self.capacity {
-            return None;
+    fn place(&mut self, age: Age, connection: C, now: Instant) -> (Placed<C, W>, Shed<W>) {
+        let full = self.total() >= self.limits.capacity;
+        if self.state != State::Open || full || age.is_expired(now) {
+            return (Placed::Surplus(connection), Vec::new());
         }
-        let Some(waiter) = self.waiters.pop_front() else {
-            self.idle.push(connection);
-            return None;
+        let shed = self.shed(now);
+        let Some((waiter, since)) = self.queue.pop() else {
+            self.codel.idle();
+            self.idle.push((age, connection));
+            return (Placed::Idle, shed);
         };
+        self.codel.served(now.saturating_duration_since(since));
+        self.pace.left(now);
+        let claimed = self.give(age, connection, now);
+        (Placed::HandedOver(waiter, claimed), shed)
+    }
+
+    fn give(&mut self, age: Age, connection: C, now: Instant) -> Claimed<C> {
         self.in_use += 1;
-        Some(Handover {
-            waiter,
-            permit: Permit(()),
+        Claimed {
+            doubtful: age.is_doubtful(&self.limits, self.generation, now),
+            permit: Permit(age),
             connection,
-        })
+        }
     }
 
-    /// No connection is given out any more; hands back the idle ones and those who wait.
-    pub fn close(&mut self) -> (Vec<C>, Vec<W>) {
-        self.closed = true;
-        (
-            std::mem::take(&mut self.idle),
-            self.waiters.drain(..).collect(),
-        )
+    /// Takes out who has waited for longer than a standing queue allows.
+    fn shed(&mut self, now: Instant) -> Shed<W> {
+        let mut shed = Vec::new();
+        // While nobody waits there is no interval to judge, and its end may be long past.
+        if self.queue.is_empty() {
+            return shed;
+        }
+        self.codel.advance(now);
+        let Some(wait_max) = self.codel.wait_max() else {
+            return shed;
+        };
+        let waited = |since| now.saturating_duration_since(since);
+        while self
+            .queue
+            .oldest()
+            .is_some_and(|since| waited(since) > wait_max)
+        {
+            shed.extend(self.queue.pop().map(|(waiter, _since)| waiter));
+            self.pace.left(now);
+        }
+        shed
     }
 
-    /// Takes out idle connections that are no longer wanted, for example since they ended.
-    pub fn take_idle(&mut self, mut unwanted: impl FnMut(&C) -> bool) -> Vec<C> {
-        self.idle
-            .extract_if(.., |connection| unwanted(connection))
-            .collect()
+    /// The number of failures so far that cast doubt on all connections there were.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// A connection ended, or could not be opened, in a way that casts doubt on all there are: each
+    /// must answer before it is used again.
+    pub fn doubt(&mut self) {
+        self.generation += 1;
     }
 
     /// How many there are of each.
     #[must_use]
     pub fn counts(&self) -> Counts {
         Counts {
-            capacity: self.capacity,
+            capacity: self.limits.capacity,
             idle: self.idle.len(),
             opening: self.opening,
             in_use: self.in_use,
-            waiting: self.waiters.len(),
+            waiting: self.queue.len(),
+            paused: self.state == State::Paused,
         }
     }
 
     /// Whether the invariants hold.
     #[must_use]
     pub fn check(&self) -> bool {
-        let total = self.idle.len() + self.opening + self.in_use;
-        total <= self.capacity && (self.idle.is_empty() || self.waiters.is_empty())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Every step that a caller can take, from every state reachable in so many steps.
-    #[derive(Clone, Copy, Debug)]
-    enum Step {
-        Checkout,
-        Release,
-        Lose,
-        Open,
-        Opened,
-        OpenFailed,
-        WaiterGone,
+        let fits = self.total() <= self.limits.capacity || self.idle.is_empty();
+        let served = self.idle.is_empty() || self.queue.is_empty();
+        let ended = match self.state {
+            State::Open => true,
+            State::Paused => self.idle.is_empty(),
+            State::Closed => self.idle.is_empty() && self.queue.is_empty(),
+        };
+        fits && served && ended
     }
 
-    const STEPS: [Step; 7] = [
-        Step::Checkout,
-        Step::Release,
-        Step::Lose,
-        Step::Open,
-        Step::Opened,
-        Step::OpenFailed,
-        Step::WaiterGone,
-    ];
-
-    struct World {
-        slots: Slots<u32, u32>,
-        permits: Vec<(Permit, u32)>,
-        openings: Vec<Opening>,
-        next: u32,
-        served: Vec<u32>,
-    }
-
-    impl World {
-        fn new(capacity: usize) -> Self {
-            let slots = Slots::new(capacity, 2);
-            Self {
-                slots,
-                permits: Vec::new(),
-                openings: Vec::new(),
-                next: 0,
-                served: Vec::new(),
-            }
-        }
-
-        fn take(&mut self, handover: Option<Handover<u32, u32>>) {
-            if let Some(Handover {
-                waiter,
-                permit,
-                connection,
-            }) = handover
-            {
-                self.served.push(waiter);
-                self.permits.push((permit, connection));
-            }
-        }
-
-        fn step(&mut self, step: Step) {
-            self.next += 1;
-            match step {
-                Step::Checkout => match self.slots.claim() {
-                    Some(claimed) => self.permits.push(claimed),
-                    None => drop(self.slots.wait(self.next)),
-                },
-                Step::Release => {
-                    if let Some((permit, connection)) = self.permits.pop() {
-                        let handover = self.slots.release(permit, connection);
-                        self.take(handover);
-                    }
-                }
-                Step::Lose => {
-                    if let Some((permit, _)) = self.permits.pop() {
-                        self.slots.lost(permit);
-                    }
-                }
-                Step::Open => self.openings.extend(self.slots.open()),
-                Step::Opened => {
-                    if let Some(opening) = self.openings.pop() {
-                        let handover = self.slots.opened(opening, self.next);
-                        self.take(handover);
-                    }
-                }
-                Step::OpenFailed => {
-                    if let Some(opening) = self.openings.pop() {
-                        self.slots.open_failed(opening);
-                    }
-                }
-                Step::WaiterGone => {
-                    let mut first = true;
-                    self.slots.retain_waiters(|_| !std::mem::take(&mut first));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn no_sequence_of_seven_steps_breaks_the_accounting() {
-        for capacity in 1..=2 {
-            let length = 7;
-            for code in 0..STEPS.len().pow(length) {
-                let mut world = World::new(capacity);
-                let mut code = code;
-                for _ in 0..length {
-                    world.step(STEPS[code % STEPS.len()]);
-                    code /= STEPS.len();
-                    let counts = world.slots.counts();
-                    assert!(world.slots.check(), "{counts:?}");
-                    assert_eq!(counts.in_use, world.permits.len());
-                    assert_eq!(counts.opening, world.openings.len());
-                }
-                assert!(
-                    world.served.is_sorted(),
-                    "waiters are served in the order they came"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn a_connection_released_after_close_is_dropped_and_counted_out() {
-        let mut slots: Slots<u32, u32> = Slots::new(1, 1);
-        let opening = slots.open_ahead().expect("room for one");
-        assert!(slots.opened(opening, 7).is_none());
-        let (permit, connection) = slots.claim().expect("one is idle");
-        assert_eq!(slots.wait(1), Ok(()));
-        assert_eq!(slots.wait(2), Err(Refusal::Full));
-        assert_eq!(slots.close(), (vec![], vec![1]));
-        assert!(slots.release(permit, connection).is_none());
-        assert_eq!(
-            slots.counts(),
-            Counts {
-                capacity: 1,
-                ..Counts::default()
-            }
-        );
-        assert_eq!(slots.wait(3), Err(Refusal::Closed));
+    fn total(&self) -> usize {
+        self.idle.len() + self.opening + self.in_use
     }
 }

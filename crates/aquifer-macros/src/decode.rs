@@ -1,6 +1,8 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{DeriveInput, Generics, Lifetime, LifetimeParam, Path, Result, parse_quote};
+use syn::{
+    DeriveInput, GenericParam, Generics, Lifetime, LifetimeParam, Path, Result, parse_quote,
+};
 
 use crate::attributes::Container;
 use crate::shape::{CompositeField, Label, Shape, span_of};
@@ -82,6 +84,6 @@ fn with_row(generics: &Generics, root: &Path, row: &Lifetime) -> Generics {
             .bounds
             .push(parse_quote!(#root::types::Decode<#row>));
     }
-    generics.params.insert(0, parameter.into());
+    generics.params.insert(0, GenericParam::Lifetime(parameter));
     generics
 }

@@ -7,6 +7,7 @@
 //! | a login by a certain method | [`Login`] |
 //! | certificates, good and bad | [`Tls`] |
 //! | a Redis to stop, pause and kill | [`Redis`] |
+//! | a PgBouncer before a PostgreSQL | [`PgBouncer`] |
 //! | a network that delays, stalls and breaks | [`Proxy`] |
 //! | a connection that breaks at one message | [`Cut`] |
 //! | a PostgreSQL server that lies | [`ScriptedServer`] |
@@ -22,6 +23,7 @@
 )]
 
 mod background;
+mod pgbouncer;
 mod postgres;
 mod proxy;
 mod redis;
@@ -30,6 +32,7 @@ mod scripted;
 mod tls;
 
 pub use aquifer_embedded::{Builder, Embedded, Shutdown};
+pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Login, Postgres};
 pub use proxy::{Cut, Direction, Ending, Mode, Proxy, Traffic, Upstream, tag};
 pub use redis::Redis;

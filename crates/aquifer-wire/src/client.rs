@@ -1,4 +1,5 @@
 mod execute;
+mod open;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,7 @@ use crate::ended::{Ended, Reason};
 use crate::event::{self, Events};
 use crate::names::Names;
 use crate::parameters::check_count;
+use crate::pulse::Pulse;
 use crate::queue::{Queue, Sharing};
 use crate::reply::{self, Reply};
 use crate::request::Request;
@@ -33,7 +35,8 @@ pub struct Limits {
     pub message_max: usize,
     /// Most requests that wait for their answers. Default: 4,096.
     pub requests_max: usize,
-    /// Most prepared statements kept on the server. Default: 256.
+    /// Most prepared statements kept on the server; with 0 none is kept, and each is parsed anew
+    /// with each run, as behind a pooler that does not track them. Default: 256.
     pub statements_max: usize,
 }
 
@@ -295,6 +298,12 @@ impl Client {
         self.shared.in_flight()
     }
 
+    /// How this connection gets on, for whoever looks after it.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        Pulse::new(&self.shared)
+    }
+
     /// What the server reported last for a parameter such as `server_version`.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<String> {
@@ -323,7 +332,7 @@ impl Client {
 
     /// An answer that can't be read leaves no trust in those that would follow.
     #[inline]
-    fn judge<T>(&self, read: Result<T, Error>) -> Result<T, Error> {
+    pub(crate) fn judge<T>(&self, read: Result<T, Error>) -> Result<T, Error> {
         read.inspect_err(|error| {
             if error.kind() == Kind::Protocol {
                 let reason = Reason::Protocol("an answer that can't be read");
@@ -363,7 +372,8 @@ impl Client {
     }
 
     /// The description of a statement that this session may use, if it is known.
-    fn described(&self, sql: &str) -> Option<Arc<Statement>> {
+    #[must_use]
+    pub fn described(&self, sql: &str) -> Option<Arc<Statement>> {
         if self.apart.load(Ordering::Acquire) {
             self.descriptions().statement(sql)
         } else {
@@ -375,6 +385,10 @@ impl Client {
     fn descriptions(&self) -> Arc<Catalog> {
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(own.as_ref().unwrap_or(&self.catalog))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {

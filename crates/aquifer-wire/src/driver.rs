@@ -1,3 +1,4 @@
+mod copy;
 mod dispatch;
 #[cfg(test)]
 mod tests;
@@ -47,6 +48,8 @@ pub struct Driver {
     flushing: bool,
     /// It yields, so that the callers it has woken run before it writes for them.
     yielding: bool,
+    /// The answer being read may be that of a COPY.
+    copying: bool,
 }
 
 impl Driver {
@@ -64,6 +67,7 @@ impl Driver {
             outgoing: BytesMut::new(),
             flushing: false,
             yielding: false,
+            copying: false,
         }
     }
 
@@ -105,6 +109,9 @@ impl Driver {
             self.shared.queue().stop_gathering();
         }
         loop {
+            if self.copying && self.poll_copy().is_pending() {
+                return Poll::Pending;
+            }
             match self.socket.poll_ready(context) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Reason::Io(error.kind())),
@@ -136,6 +143,9 @@ impl Driver {
             }
             if let Err(error) = queue.flush_if_idle() {
                 return Poll::Ready(Reason::Io(error.kind()));
+            }
+            if queue.is_copying() {
+                queue.wake_sender();
             }
             // Registered under the lock, before parking: a request that comes now wakes this task.
             if !queue

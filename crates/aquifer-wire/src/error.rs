@@ -25,6 +25,8 @@ struct Inner {
 pub enum Kind {
     /// The server refused the login, or asked for a method that the configuration forbids.
     Authentication,
+    /// A COPY has the connection to itself; nothing was sent.
+    Busy,
     /// The connection ended before the answer was complete; [`Error::database`] carries the
     /// server's last words if it said any.
     Closed,
@@ -95,8 +97,10 @@ impl Error {
         self
     }
 
-    /// Whether a part of the statement was executed before it failed.
-    pub(crate) fn executed(&self) -> bool {
+    /// Whether a part of the statement was executed before it failed, so that a code which speaks of
+    /// its preparation comes from within.
+    #[must_use]
+    pub fn executed(&self) -> bool {
         self.0.executed
     }
 

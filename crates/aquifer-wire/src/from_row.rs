@@ -214,6 +214,21 @@ impl Reply {
         Ok(values)
     }
 
+    /// As [`decode`](Self::decode), as far as it goes: the rows before the first one that can't be
+    /// read, and why it can't.
+    #[must_use]
+    pub fn decode_until_error<T: FromRow>(&self) -> (Vec<T>, Option<Error>) {
+        let mut values = Vec::with_capacity(self.len());
+        let outcome = self.mapping::<T>().and_then(|mapping| {
+            let mut fields = Vec::new();
+            self.bodies().try_for_each(|body| {
+                values.push(self.read(body, mapping, &mut fields)?);
+                Ok(())
+            })
+        });
+        (values, outcome.err())
+    }
+
     /// The first row as a value; `None` when there is no row.
     ///
     /// # Errors

@@ -4,7 +4,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// The prepared statements of one connection, by the id of their description.
 ///
 /// Bounded: the least recently used makes room. Names are counted up and never reused, so that a
-/// name can't come to mean another statement.
+/// name can't come to mean another statement. With room for none, each statement is parsed anew as
+/// the unnamed one.
 #[derive(Debug)]
 pub(crate) struct Names {
     known: HashMap<u64, Entry, BuildHasherDefault<IdHasher>>,
@@ -14,6 +15,9 @@ pub(crate) struct Names {
     /// Names that the server should forget; sent in front of the next request.
     pub(crate) to_close: Vec<u32>,
 }
+
+/// The statement that the next Parse without a name replaces.
+pub(crate) const UNNAMED: u32 = 0;
 
 /// The ids are counted up here, so one multiplication spreads them; nobody outside chooses them.
 #[derive(Debug, Default)]
@@ -55,7 +59,7 @@ impl Names {
     pub(crate) fn new(names_max: usize) -> Self {
         Self {
             known: HashMap::default(),
-            names_max: names_max.max(1),
+            names_max,
             next: 0,
             clock: 0,
             to_close: Vec::new(),
@@ -64,6 +68,9 @@ impl Names {
 
     /// The name for the statement `id`; a new one may push the least used out.
     pub(crate) fn name(&mut self, id: u64) -> Name {
+        if self.names_max == 0 {
+            return Name::New(UNNAMED);
+        }
         self.clock += 1;
         if let Some(entry) = self.known.get_mut(&id) {
             entry.used = self.clock;
@@ -75,7 +82,7 @@ impl Names {
                 self.forget(id);
             }
         }
-        self.next = self.next.wrapping_add(1);
+        self.next = self.next.wrapping_add(1).max(UNNAMED + 1);
         self.known.insert(
             id,
             Entry {
@@ -124,6 +131,16 @@ mod tests {
         assert_eq!(names.to_close, [2]);
         assert_eq!(names.name(10), Name::Known(1));
         assert_eq!(names.name(20), Name::New(4));
+    }
+
+    #[test]
+    fn without_room_each_statement_is_parsed_anew_and_nothing_is_closed() {
+        let mut names = Names::new(0);
+        assert_eq!(names.name(10), Name::New(UNNAMED));
+        assert_eq!(names.name(10), Name::New(UNNAMED));
+        names.take_back(&[(10, UNNAMED)], &[]);
+        names.forget(10);
+        assert!(names.to_close.is_empty());
     }
 
     #[test]

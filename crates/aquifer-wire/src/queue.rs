@@ -1,3 +1,5 @@
+mod copying;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -5,6 +7,8 @@ use std::task::Waker;
 
 use bytes::{Buf, BufMut, BytesMut};
 
+use self::copying::Copying;
+use crate::copy::CopyLink;
 use crate::ended::{Ended, Reason};
 use crate::names::Names;
 use crate::request::{Request, SYNC, Written};
@@ -55,6 +59,8 @@ pub(crate) struct Queue {
     returning: usize,
     /// How many requests are waited for before any goes; see [`gather`](Self::gather).
     gathering: usize,
+    /// The COPY that has the connection to itself; `waiting_max` is 0 as long as there is one.
+    copying: Option<Copying>,
 }
 
 /// The requests under one Sync, in order.
@@ -83,6 +89,11 @@ impl Member {
             .as_ref()
             .map_or(0, |written| written.closes.len())
     }
+
+    /// The COPY that it is.
+    pub(crate) fn copy(&self) -> Option<&Arc<CopyLink>> {
+        self.written.as_ref()?.copy.as_ref()
+    }
 }
 
 /// By which protocol a request runs, which decides what may answer it.
@@ -91,12 +102,16 @@ pub(crate) enum Form {
     Extended,
     Describe,
     Simple,
+    /// More rows of a portal, which was bound by a request before.
+    Fetch,
 }
 
 /// Whether a request may stand under one Sync with requests of other callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a Sync is shared or it is not")]
 pub enum Sharing {
+    /// It has a Sync of its own and begins a transaction: with it a new turn begins.
+    Opening,
     /// It has a Sync of its own: everything that may write.
     Own,
     /// It only reads: it is held until the lane is idle and then shares one Sync.
@@ -106,6 +121,16 @@ pub enum Sharing {
     ///
     /// [`Client::turn`]: crate::Client::turn
     Within(u64),
+}
+
+impl Sharing {
+    /// The same with a Sync of its own.
+    pub(crate) fn alone(self) -> Self {
+        match self {
+            Self::Shared => Self::Own,
+            own => own,
+        }
+    }
 }
 
 impl Queue {
@@ -129,6 +154,7 @@ impl Queue {
             turn: 0,
             returning: 0,
             gathering: 0,
+            copying: None,
         }
     }
 
@@ -154,13 +180,8 @@ impl Queue {
             let text = "the transaction went on before the request was sent";
             return Err(Error::new(Kind::Overtaken, text));
         }
-        // What divides or ends a transaction, or waits for all before it, must not be lost, and
-        // there is little of it.
-        let may_exceed = matches!(request, Request::Control { .. } | Request::Sync);
-        if self.waiting >= self.waiting_max && !may_exceed {
-            let waiting = self.waiting;
-            let text = format!("{waiting} requests wait on this connection already (requests_max)");
-            return Err(Error::new(Kind::Limit, text));
+        if self.waiting >= self.waiting_max {
+            self.refuse(request)?;
         }
         let shared = sharing == Sharing::Shared;
         if !shared {
@@ -185,7 +206,8 @@ impl Queue {
             steps: request.steps(),
         });
         self.waiting += 1;
-        self.turn += u64::from(matches!(request, Request::Control { .. }));
+        let turns = matches!(request, Request::Control { .. }) || sharing == Sharing::Opening;
+        self.turn += u64::from(turns);
         if !shared || self.open.len() >= GROUP_MAX {
             self.finish_group(request);
         }
@@ -202,9 +224,12 @@ impl Queue {
     }
 
     fn finish_group(&mut self, request: &Request<'_>) {
-        if matches!(request, Request::Simple { .. } | Request::Control { .. }) {
-            // Query is answered by ReadyForQuery of its own.
+        if let Request::Simple { .. } | Request::Control { .. } | Request::Copy { .. } = request {
+            // Query is answered by ReadyForQuery of its own; the Sync of a COPY stands at its end.
             self.mark_group();
+            if let Request::Copy { link, .. } = request {
+                self.begin_copy(link);
+            }
         } else {
             self.close_group();
         }
@@ -355,7 +380,7 @@ impl Queue {
         self.wake_driver();
     }
 
-    fn wake_driver(&mut self) {
+    pub(crate) fn wake_driver(&mut self) {
         if let Some(driver) = self.driver.take() {
             driver.wake();
         }
@@ -365,7 +390,12 @@ impl Queue {
 impl Form {
     fn of(request: &Request<'_>) -> Self {
         match request {
-            Request::Execute(_) | Request::Sync => Self::Extended,
+            Request::Execute(_)
+            | Request::Sync
+            | Request::Copy { .. }
+            | Request::Portal { bound: Some(_), .. }
+            | Request::ClosePortal { .. } => Self::Extended,
+            Request::Portal { bound: None, .. } => Self::Fetch,
             Request::Describe { .. } => Self::Describe,
             Request::Simple { .. } | Request::Control { .. } => Self::Simple,
         }

@@ -1,7 +1,10 @@
+mod fetch;
+
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
+pub(crate) use self::fetch::{End, read_fetch};
 use crate::frame::{self, Body, Frames, tag};
 use crate::row::Row;
 use crate::statement::{Columns, Statement};
@@ -96,6 +99,12 @@ impl Reply {
     pub fn affected(&self) -> u64 {
         let count = self.tag().rsplit(' ').next();
         count.and_then(|count| count.parse().ok()).unwrap_or(0)
+    }
+
+    /// How many bytes it takes as it came.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.frames.len()
     }
 
     /// The server's tag, for example `INSERT 0 1`.
@@ -337,5 +346,9 @@ pub(crate) fn missing() -> Error {
 }
 
 fn copy() -> Error {
-    Error::new(Kind::Limit, "COPY TO STDOUT can't run as a query").with_sent(true)
+    Error::new(
+        Kind::Limit,
+        "COPY TO STDOUT can't run as a query; use `copy_out`",
+    )
+    .with_sent(true)
 }

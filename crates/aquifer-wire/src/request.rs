@@ -2,16 +2,22 @@
 
 use std::cell::Cell;
 use std::io;
+use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 use postgres_protocol::message::frontend;
 
-use crate::names::{Name, Names};
+use crate::copy::CopyLink;
+use crate::names::{Name, Names, UNNAMED};
 use crate::statement::Statement;
 use crate::types::Type;
 
 /// Execute with no portal name and no row limit.
 const EXECUTE: &[u8] = b"E\0\0\0\x09\0\0\0\0\0";
+/// Bind of the unnamed statement to the unnamed portal, without parameters.
+const BIND_NOTHING: &[u8] = b"B\0\0\0\x0c\0\0\0\0\0\0\0\0";
+/// Has the server answer although no Sync follows yet.
+const FLUSH: &[u8] = b"H\0\0\0\x04";
 /// The end of a request: the server answers ReadyForQuery.
 pub(crate) const SYNC: &[u8] = b"S\0\0\0\x04";
 /// The polite end of a session.
@@ -65,6 +71,19 @@ pub(crate) enum Request<'a> {
     Simple { sql: &'a str },
     /// Begin, divide or end a transaction, by the simple protocol.
     Control { sql: &'a str },
+    /// Run a COPY with the client; the Sync follows when this side has sent all.
+    Copy {
+        sql: &'a str,
+        link: &'a Arc<CopyLink>,
+    },
+    /// Bind to a portal of that number, unless it is bound, and execute at most so many rows.
+    Portal {
+        number: u64,
+        bound: Option<Bound<'a>>,
+        rows_max: u32,
+    },
+    /// Close the portal.
+    ClosePortal { number: u64 },
     /// Do nothing but answer.
     Sync,
 }
@@ -75,6 +94,8 @@ pub(crate) enum Request<'a> {
 pub(crate) struct Written {
     pub(crate) parses: Vec<(u64, u32)>,
     pub(crate) closes: Vec<u32>,
+    /// The COPY that the request is.
+    pub(crate) copy: Option<Arc<CopyLink>>,
 }
 
 impl Request<'_> {
@@ -82,8 +103,8 @@ impl Request<'_> {
     pub(crate) fn steps(&self) -> usize {
         match self {
             Self::Execute(bound) => bound.len(),
-            Self::Describe { .. } => 1,
-            Self::Simple { .. } | Self::Control { .. } | Self::Sync => 0,
+            Self::Describe { .. } | Self::Copy { .. } | Self::Portal { .. } => 1,
+            Self::Simple { .. } | Self::Control { .. } | Self::ClosePortal { .. } | Self::Sync => 0,
         }
     }
 
@@ -127,6 +148,33 @@ impl Request<'_> {
                 check_length("the script", 4 + sql.len() + 1)?;
                 frontend::query(sql, out)?;
             }
+            Self::Copy { sql, link } => {
+                let written = written.get_or_insert_default();
+                // No description has the number 0.
+                written.parses.push((0, 0));
+                written.copy = Some(Arc::clone(link));
+                write_parse("", sql, &[], out)?;
+                out.put_slice(BIND_NOTHING);
+                out.put_slice(EXECUTE);
+                out.put_slice(FLUSH);
+            }
+            Self::Portal {
+                number,
+                bound,
+                rows_max,
+            } => {
+                let portal = portal_text(*number);
+                if let Some(bound) = bound {
+                    let name = prepare(bound.statement, names, written, out)?;
+                    write_portal(&portal, name, bound.parameters, out)?;
+                }
+                let rows_max = i32::try_from(*rows_max).unwrap_or(i32::MAX);
+                frontend::execute(&portal, rows_max, out)?;
+            }
+            Self::ClosePortal { number } => {
+                written.get_or_insert_default().closes.push(0);
+                frontend::close(b'P', &portal_text(*number), out)?;
+            }
             Self::Sync => {}
         }
         Ok(())
@@ -139,23 +187,7 @@ fn write_bound(
     written: &mut Option<Box<Written>>,
     out: &mut BytesMut,
 ) -> io::Result<()> {
-    let name = match names.name(bound.statement.id) {
-        Name::Known(name) => name,
-        Name::New(name) => {
-            let written = written.get_or_insert_default();
-            written.parses.push((bound.statement.id, name));
-            let text = name_text(name);
-            write_parse(
-                &text,
-                &bound.statement.sql,
-                &bound.statement.parameters,
-                out,
-            )?;
-            // The description may be older than this session: the answer tells.
-            frontend::describe(b'S', &text, out)?;
-            name
-        }
-    };
+    let name = prepare(bound.statement, names, written, out)?;
     write_bind(name, bound.parameters, out)?;
     out.put_slice(EXECUTE);
     Ok(())
@@ -180,22 +212,66 @@ fn check_length(what: &str, length: usize) -> io::Result<()> {
     Err(io::Error::other(text))
 }
 
+/// The name of the statement on this connection, which prepares it first if it is new there.
+#[inline]
+fn prepare(
+    statement: &Statement,
+    names: &mut Names,
+    written: &mut Option<Box<Written>>,
+    out: &mut BytesMut,
+) -> io::Result<u32> {
+    match names.name(statement.id) {
+        Name::Known(name) => Ok(name),
+        Name::New(name) => {
+            let written = written.get_or_insert_default();
+            written.parses.push((statement.id, name));
+            let text = name_text(name);
+            write_parse(&text, &statement.sql, &statement.parameters, out)?;
+            // The description may be older than this session: the answer tells.
+            frontend::describe(b'S', &text, out)?;
+            Ok(name)
+        }
+    }
+}
+
 fn write_bind(name: u32, parameters: &[u8], out: &mut BytesMut) -> io::Result<()> {
     let mut text = [0; 12];
     let text = name_cstr(name, &mut text);
     // The length itself, no portal name, the statement's.
     let length = 4 + 1 + text.len() + parameters.len();
-    check_length("what the parameters hold", length)?;
-    let [a, b, c, d] = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+    let [a, b, c, d] = message_length(length)?;
     out.put_slice(&[b'B', a, b, c, d, 0]);
     out.put_slice(text);
     out.put_slice(parameters);
     Ok(())
 }
 
+/// As [`write_bind`], to a portal that has a name.
+fn write_portal(portal: &str, name: u32, parameters: &[u8], out: &mut BytesMut) -> io::Result<()> {
+    let name = name_text(name);
+    let length = 4 + portal.len() + 1 + name.len() + 1 + parameters.len();
+    let [a, b, c, d] = message_length(length)?;
+    out.put_slice(&[b'B', a, b, c, d]);
+    for text in [portal, &name] {
+        out.put_slice(text.as_bytes());
+        out.put_u8(0);
+    }
+    out.put_slice(parameters);
+    Ok(())
+}
+
+/// The length of a Bind message.
+fn message_length(length: usize) -> io::Result<[u8; 4]> {
+    check_length("what the parameters hold", length)?;
+    Ok(u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes())
+}
+
 /// As [`name_text`], with the NUL behind it; `fmt` takes ten times as long, and this is done for
 /// every query.
 fn name_cstr(name: u32, text: &mut [u8; 12]) -> &[u8] {
+    if name == UNNAMED {
+        return &[0];
+    }
     let mut rest = name;
     // The last byte stays 0.
     let mut start = text.len() - 1;
@@ -212,7 +288,14 @@ fn name_cstr(name: u32, text: &mut [u8; 12]) -> &[u8] {
 }
 
 fn name_text(name: u32) -> String {
-    format!("s{name}")
+    match name {
+        UNNAMED => String::new(),
+        name => format!("s{name}"),
+    }
+}
+
+fn portal_text(number: u64) -> String {
+    format!("p{number}")
 }
 
 #[cfg(test)]
@@ -241,7 +324,7 @@ mod tests {
 
     #[test]
     fn parameters_that_the_server_would_not_take_are_not_written() {
-        let statement = Statement::new(1, "s", vec![Type::BYTEA], std::sync::Arc::default());
+        let statement = Statement::new(1, "s", vec![Type::BYTEA], Arc::default());
         let parameters = vec![0; MESSAGE_MAX - 7];
         let bound = [Bound {
             statement: &statement,

@@ -25,6 +25,8 @@ states! {
     FEATURE_NOT_SUPPORTED = b"0A000";
     /// `22021`: text that is no text in the database's encoding.
     CHARACTER_NOT_IN_REPERTOIRE = b"22021";
+    /// `22023`: a function was given a value that it can't take.
+    INVALID_PARAMETER_VALUE = b"22023";
     /// `23502`: NULL where none may be.
     NOT_NULL_VIOLATION = b"23502";
     /// `23503`: a foreign key points nowhere, or is still pointed at.
@@ -55,6 +57,8 @@ states! {
     STATEMENT_COMPLETION_UNKNOWN = b"40003";
     /// `40P01`: a deadlock was broken; run the transaction again.
     DEADLOCK_DETECTED = b"40P01";
+    /// `42501`: the role lacks a right.
+    INSUFFICIENT_PRIVILEGE = b"42501";
     /// `42601`: the statement is no SQL.
     SYNTAX_ERROR = b"42601";
     /// `42P01`: no such table.

@@ -2,7 +2,7 @@ use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -173,7 +173,7 @@ pub struct Statement {
     pub(crate) sql: Box<str>,
     pub(crate) parameters: Vec<Type>,
     pub(crate) columns: Arc<Columns>,
-    note: AtomicU8,
+    note: AtomicU64,
 }
 
 impl Statement {
@@ -189,19 +189,22 @@ impl Statement {
             sql: sql.into(),
             parameters,
             columns,
-            note: AtomicU8::new(0),
+            note: AtomicU64::new(0),
         }
     }
 
     /// A mark that the owner of the catalog keeps with the statement, 0 at first.
     #[must_use]
-    pub fn note(&self) -> u8 {
+    pub fn note(&self) -> u64 {
         self.note.load(Ordering::Relaxed)
     }
 
-    /// Sets the mark of [`note`](Self::note).
-    pub fn set_note(&self, note: u8) {
-        self.note.store(note, Ordering::Relaxed);
+    /// Changes the mark of [`note`](Self::note), unless `change` gives `None`; says whether it did.
+    ///
+    /// `change` is asked again when somebody else changes the mark at the same time.
+    pub fn update_note(&self, change: impl FnMut(u64) -> Option<u64>) -> bool {
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.note.fetch_update(set, fetch, change).is_ok()
     }
 
     /// The text.
@@ -343,6 +346,11 @@ impl Catalog {
         if entry.is_some_and(|entry| entry.statement.id == stale.id) {
             kept.remove(&stale.sql);
         }
+    }
+
+    /// Drops the description of a statement, so that it is asked for anew.
+    pub fn forget_text(&self, sql: &str) {
+        self.kept().remove(sql);
     }
 
     /// The ids of all descriptions.

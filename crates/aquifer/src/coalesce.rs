@@ -113,7 +113,7 @@ impl<K: LookupKey> Shared<K> {
         location: &'static Location<'static>,
     ) -> Result<Found, Error> {
         if !self.detached
-            && let Some(transaction) = transaction::current(&self.engine)
+            && let Some(transaction) = transaction::current(&self.engine)?
         {
             return self.find_alone(key, Some(transaction), location).await;
         }

@@ -9,6 +9,7 @@ mod file;
 mod knob;
 mod listing;
 mod origin;
+mod pooler;
 mod quantity;
 mod redis;
 mod text;
@@ -24,9 +25,11 @@ use std::time::Duration;
 use aquifer_wire::Secret;
 
 pub use self::advanced::Advanced;
+pub(crate) use self::check::{Settings, check_resize};
 use self::environment::Environment;
 pub use self::origin::Origin;
 use self::origin::Sourced;
+pub use self::pooler::Pooler;
 use crate::Error;
 use crate::observe::Observer;
 
@@ -68,6 +71,17 @@ pub(crate) type PasswordFuture =
 /// | [`application_name`](Self::application_name) | `aquifer` | 1 to 63 ASCII characters | `AQUIFER_APPLICATION_NAME` |
 /// | [`sslrootcert`](Self::sslrootcert) | the system's | path or `system` | `AQUIFER_SSLROOTCERT` |
 /// | [`advanced.lanes`](Advanced::lanes) | 2 | 0 to 4 | `AQUIFER_ADVANCED_LANES` |
+/// | [`advanced.lane_requests_max`](Advanced::lane_requests_max) | 128 | 1 to 4096 | `AQUIFER_ADVANCED_LANE_REQUESTS_MAX` |
+/// | [`advanced.lane_timeout`](Advanced::lane_timeout) | 250ms | 10ms to 1h | `AQUIFER_ADVANCED_LANE_TIMEOUT` |
+/// | [`advanced.pooler`](Advanced::pooler) | `auto` | `auto`, `none` or `transaction` | `AQUIFER_ADVANCED_POOLER` |
+/// | [`advanced.connections_min`](Advanced::connections_min) | 1 | 1 to 10000 | `AQUIFER_ADVANCED_CONNECTIONS_MIN` |
+/// | [`advanced.lifetime_max`](Advanced::lifetime_max) | 30m | 1s to 8760h | `AQUIFER_ADVANCED_LIFETIME_MAX` |
+/// | [`advanced.idle_timeout`](Advanced::idle_timeout) | 10m | 1s to 8760h | `AQUIFER_ADVANCED_IDLE_TIMEOUT` |
+/// | [`advanced.keepalive_interval`](Advanced::keepalive_interval) | 30s | 100ms to 1h | `AQUIFER_ADVANCED_KEEPALIVE_INTERVAL` |
+/// | [`advanced.check_timeout`](Advanced::check_timeout) | 250ms | 1ms to 1m | `AQUIFER_ADVANCED_CHECK_TIMEOUT` |
+/// | [`advanced.leak_warning_after`](Advanced::leak_warning_after) | 1m | 1ms to 24h | `AQUIFER_ADVANCED_LEAK_WARNING_AFTER` |
+/// | [`advanced.queue_target`](Advanced::queue_target) | 500ms | 1ms to 1h | `AQUIFER_ADVANCED_QUEUE_TARGET` |
+/// | [`advanced.queue_interval`](Advanced::queue_interval) | 2s | 1ms to 1h | `AQUIFER_ADVANCED_QUEUE_INTERVAL` |
 /// | [`advanced.waiters_max`](Advanced::waiters_max) | 1000 | 1 to 1000000 | `AQUIFER_ADVANCED_WAITERS_MAX` |
 /// | [`advanced.attempts_max`](Advanced::attempts_max) | 3 | 1 to 100 | `AQUIFER_ADVANCED_ATTEMPTS_MAX` |
 /// | [`advanced.commit_timeout`](Advanced::commit_timeout) | 30s | 1ms to 1h | `AQUIFER_ADVANCED_COMMIT_TIMEOUT` |

@@ -1,23 +1,29 @@
+#[cfg(test)]
+mod figures;
+
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aquifer_core::budget::Budget;
 use aquifer_wire::{FromRow, Reply};
 
-use crate::Error;
+use crate::bulk::{Need, Seat};
 use crate::coalesce::{Lookup, LookupKey};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::deadline::Deadline;
 use crate::dedicated::Dedicated;
-use crate::execute::{self, Engine};
+use crate::execute::{self, Engine, Placement};
 use crate::listener::Listener;
 use crate::observe::Observers;
-use crate::pool::{Connector, Holder, Limits, Pool, PoolStatus};
+use crate::pool::{Connector, Holder, Limits, Pool, PoolStatus, Tuning};
 use crate::session::{Session, sealed};
+use crate::settings::Settings;
 use crate::statement::{Batch, Call, SqlText};
 use crate::tasks::Tasks;
-use crate::transaction::{self, Transaction, TransactionOptions};
+use crate::transaction::{self, Idempotent, Resolved, Transaction, TransactionOptions};
+use crate::{Error, UnknownCommit, clock};
 
 /// The handle on one database: cheap to clone, safe to share, everything goes through it.
 ///
@@ -99,22 +105,18 @@ impl Db {
         let settings = config.check()?;
         let tasks = Arc::new(Tasks::default());
         let observers = Observers::new(&settings.observers);
-        let limits = Limits {
-            lanes: settings.lanes,
-            connections_max: settings.connections_max,
-            acquire_timeout: settings.acquire_timeout,
-            waiters_max: settings.waiters_max,
-        };
+        let limits = Limits::from(&settings);
         let mut wire = aquifer_wire::Limits::default();
         wire.message_max = settings.message_max;
         wire.requests_max = settings.requests_max;
         wire.statements_max = settings.statements_max;
-        let connector = Connector::new(
-            settings.wire,
-            wire,
-            settings.password,
-            settings.connect_timeout,
-        );
+        let tuning = Tuning {
+            limits: wire,
+            connect_timeout: settings.connect_timeout,
+            lane_timeout: settings.lane_timeout,
+            pooler: settings.pooler,
+        };
+        let connector = Connector::new(settings.wire, settings.password, tuning);
         let pool = Pool::start(connector, limits, &tasks, observers.clone()).await?;
         let engine = Arc::new(Engine {
             pool,
@@ -123,6 +125,9 @@ impl Db {
             query_timeout: settings.query_timeout,
             commit_timeout: settings.commit_timeout,
             attempts_max: settings.attempts_max,
+            placement: Placement::default(),
+            settings: None,
+            budget: Arc::new(Mutex::new(Budget::new(20, 10, clock::now().into_std()))),
         });
         Ok(Self {
             engine,
@@ -162,19 +167,20 @@ impl Db {
         let location = Location::caller();
         let db = self.clone();
         async move {
-            match db.ambient() {
-                Some(ambient) => ambient.nested(options, location).await,
-                None => Transaction::start(&db.engine, options, location).await,
+            match db.ambient()? {
+                Some(ambient) => ambient.nested(&options.into(), location).await,
+                None => Transaction::start(&db.engine, &options.into(), location).await,
             }
         }
     }
 
     /// Runs `f` in a transaction: committed when it returns `Ok`, rolled back when it returns `Err`.
     ///
-    /// The whole closure is run again, at most `attempts_max` times in all, when the server asks for
-    /// it (40001, 40P01) or the connection is lost before COMMIT; so it must not do what can't be
-    /// done twice. Calls on the same `Db` inside join the transaction: those of `f` itself, not of
-    /// tasks it spawns. Several at once (`join!`) share the one connection and run one after another.
+    /// The whole closure is run again, at most `attempts_max` times in all and within the budget that
+    /// all calls share, when the server asks for it (40001, 40P01) or the connection is lost before
+    /// COMMIT took effect; so it must not do what can't be done twice. Calls on the same `Db` inside
+    /// join the transaction: those of `f` itself, not of tasks it spawns. Several at once (`join!`)
+    /// share the one connection and run one after another.
     /// Within a transaction of this `Db` it is a savepoint, and is not run again by itself.
     ///
     /// # Errors
@@ -232,8 +238,8 @@ impl Db {
         let location = Location::caller();
         let db = self.clone();
         async move {
-            let outer = db.ambient();
-            transaction::with_transaction(&db.engine, outer, options, location, f).await
+            let outer = db.ambient()?;
+            transaction::with_transaction(&db.engine, outer, &options.into(), location, f).await
         }
     }
 
@@ -252,6 +258,64 @@ impl Db {
     ) -> Lookup<K, T> {
         let engine = Arc::clone(&self.engine);
         Lookup::new(engine, self.detached, sql.into_sql(), column)
+    }
+
+    /// Does one piece of work under a key at most once: a statement, a batch or a transaction.
+    ///
+    /// See [`Idempotent`]. A key has 1 to 512 bytes, and names the work: the number of a request,
+    /// for example.
+    pub fn idempotent(&self, key: impl Into<String>) -> Idempotent {
+        Idempotent::new(&self.engine, key.into(), self.detached)
+    }
+
+    /// Removes idempotency keys of work that was done longer ago than `older_than`; returns how many.
+    ///
+    /// Work under a removed key would be done again, so keep keys for longer than anybody may ask
+    /// for the same work: some days as a rule. Call it from time to time, for example once an hour.
+    ///
+    /// # Errors
+    /// As [`Session`]; [`Schema`](crate::ErrorKind::Schema) where the role may not delete. Without
+    /// the table there is nothing to remove.
+    ///
+    /// # Cancel safety
+    /// As [`Session`]; it may be called again.
+    #[track_caller]
+    pub fn forget_idempotency_keys(
+        &self,
+        older_than: Duration,
+    ) -> impl Future<Output = Result<u64, Error>> + Send + use<> {
+        let location = Location::caller();
+        let engine = Arc::clone(&self.engine);
+        async move { transaction::forget(&engine, older_than, location).await }
+    }
+
+    /// Finds out what became of a transaction whose COMMIT was not answered.
+    ///
+    /// The layer has tried within `commit_timeout` already; this tries for `query_timeout` more,
+    /// for example when the network is back. The transaction's number is valid on the same timeline
+    /// of the same server and, for a commit, unless that server has crashed since; a key of
+    /// [`idempotent`](Self::idempotent) always is. While the server still works on the
+    /// transaction it is asked again.
+    ///
+    /// # Errors
+    /// As [`Session`], when the server can't be asked. Nothing is changed, so a retry is safe.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    ///
+    /// ```no_run
+    /// # use aquifer::{Db, Error, Resolved};
+    /// # async fn example(db: &Db, error: Error) -> Result<(), Error> {
+    /// let Some(unknown) = error.unknown_commit() else { return Err(error) };
+    /// match db.resolve(unknown).await? {
+    ///     Resolved::Committed => Ok(()),
+    ///     _ => Err(error),
+    /// }
+    /// # }
+    /// ```
+    pub async fn resolve(&self, unknown: &UnknownCommit) -> Result<Resolved, Error> {
+        let deadline = Deadline::after(self.engine.query_timeout);
+        transaction::resolve(&self.engine, unknown, deadline).await
     }
 
     /// One connection for session state: settings, temporary tables, advisory locks.
@@ -303,6 +367,81 @@ impl Db {
         }
     }
 
+    /// The same database with another deadline for each call, instead of `query_timeout`.
+    ///
+    /// It holds for calls outside of transactions, and for each statement of transactions that are
+    /// begun with this handle; a transaction that is joined keeps its own. At the deadline the
+    /// statement is cancelled on the server, unless it travels on a shared lane, where others wait
+    /// too and `lane_timeout` ends it. Zero ends each call at once.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use aquifer::{Db, Error, Session};
+    /// # async fn example(db: &Db) -> Result<(), Error> {
+    /// let patient = db.with_query_timeout(Duration::from_secs(300));
+    /// patient.execute("refresh materialized view sales_by_month", ()).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_query_timeout(&self, limit: Duration) -> Self {
+        self.changed(|engine| engine.query_timeout = limit)
+    }
+
+    /// The same database, where each statement runs with these settings, for policies of row-level
+    /// security and the like: `current_setting('app.tenant')`.
+    ///
+    /// They are set under the same Sync as the statement, or behind BEGIN, and end with it: they cost
+    /// no round trip, and no other caller sees them. They add to those that the handle has; a name
+    /// that it has is replaced. Names are `prefix.name`, or `role`. Joining a transaction of this
+    /// task that has other settings is an error; a handle without settings joins any.
+    ///
+    /// ```no_run
+    /// # use aquifer::{Db, Error, Session};
+    /// # async fn example(db: &Db, tenant: i64) -> Result<(), Error> {
+    /// let db = db.with_settings([("app.tenant", tenant.to_string())])?;
+    /// let own: Vec<String> = db.query_column("select name from invoices", ()).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Usage`](crate::ErrorKind::Usage) for another name, one that is given twice, and a value with
+    /// a NUL.
+    pub fn with_settings<N, V>(
+        &self,
+        settings: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, Error>
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        let owned = settings
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        let settings = Settings::over(self.engine.settings.as_ref(), owned)?;
+        Ok(self.changed(|engine| engine.settings = settings))
+    }
+
+    /// The same database, where each statement gets a connection of its own.
+    ///
+    /// For reads that are fast by their average and slow now and then, by their parameters: on a
+    /// shared lane others would wait behind those.
+    #[must_use]
+    pub fn exclusive(&self) -> Self {
+        self.changed(|engine| engine.placement = Placement::Exclusive)
+    }
+
+    /// The same database, where all reads travel on shared lanes: also slow ones, and those that
+    /// call a function which the catalog knows as volatile.
+    ///
+    /// For functions that only read and were not declared `stable`. The server still refuses writes
+    /// there, and ends what exceeds `lane_timeout`; both are run on a connection of their own then.
+    /// What such a function leaves in the session stays there: no `set_config` for the session, no
+    /// session locks.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        self.changed(|engine| engine.placement = Placement::Shared)
+    }
+
     /// How many connections there are, and what they do.
     #[must_use]
     pub fn pool_status(&self) -> PoolStatus {
@@ -341,6 +480,45 @@ impl Db {
         }
     }
 
+    /// Changes `connections_max` while the pool is in use; the number of lanes stays.
+    ///
+    /// Of too many, the idle ones are closed at once, the others when they come back.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) as when the knob is set: 1 to 10,000, and more than the
+    /// lanes. Nothing has changed then.
+    pub fn resize(&self, connections_max: u32) -> Result<(), Error> {
+        let lanes = self.engine.pool.status().lanes_max;
+        self.engine
+            .pool
+            .resize(config::check_resize(connections_max, lanes)?);
+        Ok(())
+    }
+
+    /// Holds all new calls back until [`resume`](Self::resume), for a planned switch of the server.
+    ///
+    /// Returns when nothing is under way any more: then every connection is closed, except those of
+    /// listeners, and after `resume` all are new. `hold_max` from the call on the pool resumes by
+    /// itself. Calls wait meanwhile, within their `acquire_timeout`, which should be longer than the
+    /// switch takes. Transactions that have begun are let finish. In one, don't await this: it
+    /// would wait for itself.
+    ///
+    /// # Errors
+    /// [`Timeout`](crate::ErrorKind::Timeout) when calls were under way for longer than `hold_max`;
+    /// the pool goes on then. [`Closed`](crate::ErrorKind::Closed) after a shutdown.
+    ///
+    /// # Cancel safety
+    /// Dropping the future resumes.
+    #[doc(alias("suspend", "switchover"))]
+    pub async fn pause(&self, hold_max: Duration) -> Result<(), Error> {
+        self.engine.pool.pause(hold_max).await
+    }
+
+    /// Ends a [`pause`](Self::pause); without one it does nothing.
+    pub fn resume(&self) {
+        self.engine.pool.resume();
+    }
+
     /// Who holds exclusive connections now, the longest first: for finding leaks.
     #[must_use]
     pub fn holders(&self) -> Vec<Holder> {
@@ -353,11 +531,21 @@ impl Db {
         self.engine.tasks.running()
     }
 
-    fn ambient(&self) -> Option<Transaction> {
+    /// The transaction to join; an error when it has other settings than this handle.
+    fn ambient(&self) -> Result<Option<Transaction>, Error> {
         if self.detached {
-            None
-        } else {
-            transaction::current(&self.engine)
+            return Ok(None);
+        }
+        transaction::current(&self.engine)
+    }
+
+    /// The same database with something else about how calls are run.
+    fn changed(&self, change: impl FnOnce(&mut Engine)) -> Self {
+        let mut engine = Engine::clone(&self.engine);
+        change(&mut engine);
+        Self {
+            engine: Arc::new(engine),
+            ..self.clone()
         }
     }
 }
@@ -366,7 +554,7 @@ impl Session for Db {}
 
 impl sealed::Run for Db {
     async fn run(&self, call: Call<'_>) -> Result<Reply, Error> {
-        match self.ambient() {
+        match self.ambient()? {
             Some(ambient) => ambient.run(call).await,
             None => execute::run(&self.engine, call).await,
         }
@@ -377,9 +565,33 @@ impl sealed::Run for Db {
         batch: Batch<'_>,
         location: &'static Location<'static>,
     ) -> Result<Vec<Reply>, Error> {
-        match self.ambient() {
+        match self.ambient()? {
             Some(ambient) => ambient.run_batch(batch, location).await,
             None => execute::run_batch(&self.engine, batch, location).await,
+        }
+    }
+
+    async fn seat(&self, need: Need, location: &'static Location<'static>) -> Result<Seat, Error> {
+        if let Some(ambient) = self.ambient()? {
+            return ambient.seat(need, location).await;
+        }
+        match need {
+            // With settings there is a transaction around it, in which they hold.
+            Need::Connection { again } if self.engine.settings.is_none() => {
+                Seat::alone(&self.engine, again, location).await
+            }
+            need => {
+                let read_only = matches!(need, Need::Transaction { read_only: true });
+                let options = TransactionOptions::new();
+                let options = if read_only {
+                    options.read_only()
+                } else {
+                    options
+                };
+                let options = options.into();
+                let transaction = Transaction::start(&self.engine, &options, location).await?;
+                transaction.into_seat(need, true).await
+            }
         }
     }
 
@@ -388,7 +600,7 @@ impl sealed::Run for Db {
         sql: &str,
         location: &'static Location<'static>,
     ) -> Result<(), Error> {
-        match self.ambient() {
+        match self.ambient()? {
             Some(ambient) => ambient.run_script(sql, location).await,
             None => execute::run_script(&self.engine, sql, location).await,
         }

@@ -61,7 +61,11 @@ impl Deadline {
     }
 
     pub(crate) fn left(self) -> Duration {
-        self.at.saturating_duration_since(clock::now())
+        self.left_at(clock::now())
+    }
+
+    pub(crate) fn left_at(self, now: Instant) -> Duration {
+        self.at.saturating_duration_since(now)
     }
 
     /// Runs `future` until it is done or the deadline passes, which drops it.

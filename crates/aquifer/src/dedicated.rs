@@ -1,14 +1,17 @@
+mod seat;
+
 use std::panic::Location;
 use std::sync::Arc;
 
 use aquifer_wire::{Reply, Sharing};
 
-use crate::Error;
+use crate::bulk::{Need, Seat};
 use crate::deadline::Deadline;
-use crate::execute::{Engine, refuse_copy};
+use crate::execute::{Engine, no_session, refuse_copy};
 use crate::pool::Checkout;
 use crate::session::{Session, sealed};
 use crate::statement::{Batch, Call};
+use crate::{Error, ErrorKind};
 
 /// One connection for session state: settings, temporary tables, advisory locks.
 ///
@@ -26,7 +29,7 @@ use crate::statement::{Batch, Call};
 #[derive(Debug)]
 pub struct Dedicated {
     engine: Arc<Engine>,
-    checkout: Checkout,
+    checkout: Arc<Checkout>,
 }
 
 impl Dedicated {
@@ -34,12 +37,22 @@ impl Dedicated {
         engine: &Arc<Engine>,
         location: &'static Location<'static>,
     ) -> Result<Self, Error> {
+        if engine.pool.is_pooled() {
+            return Err(no_session("a dedicated session or a listener"));
+        }
+        if engine.settings.is_some() {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "the settings of `with_settings` end with each transaction, and a dedicated session \
+                 has none of its own; begin a transaction with this handle, or SET them yourself",
+            ));
+        }
         let deadline = Deadline::after(engine.query_timeout);
         let checkout = engine.pool.checkout(deadline, location).await?;
         checkout.mark_dirty();
         Ok(Self {
             engine: Arc::clone(engine),
-            checkout,
+            checkout: Arc::new(checkout),
         })
     }
 
@@ -108,6 +121,10 @@ impl sealed::Run for Dedicated {
         }
         let request = Box::pin(self.checkout.client().batch(&statements, Sharing::Own));
         self.bounded(&batch.text(), location, request).await
+    }
+
+    async fn seat(&self, need: Need, _location: &'static Location<'static>) -> Result<Seat, Error> {
+        self.take_seat(need).await
     }
 
     async fn run_script(

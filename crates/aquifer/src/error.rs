@@ -1,3 +1,5 @@
+mod unknown;
+
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
@@ -5,6 +7,9 @@ use std::sync::Arc;
 
 use aquifer_wire as wire;
 use aquifer_wire::{DatabaseError, SqlState};
+
+pub(crate) use self::unknown::Lineage;
+pub use self::unknown::UnknownCommit;
 
 /// Why a call failed, what may be done about it, and what the server said.
 ///
@@ -32,6 +37,7 @@ struct Inner {
     retry: Retry,
     wire: Option<Arc<wire::Error>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+    unknown: Option<UnknownCommit>,
 }
 
 /// What kind of failure an [`Error`] is.
@@ -40,6 +46,8 @@ struct Inner {
 pub enum ErrorKind {
     /// No connection became free in time, or the queue for one is full.
     Acquire,
+    /// The work under this idempotency key was done already; it was not done again.
+    AlreadyDone,
     /// The server refused the login.
     Authentication,
     /// The handle, pool or manager was shut down, or is used before it was initialized or twice.
@@ -60,6 +68,8 @@ pub enum ErrorKind {
     NotFound,
     /// The peer broke the protocol; its connection is closed.
     Protocol,
+    /// A table of the layer's own is missing or may not be used; the text says what to run.
+    Schema,
     /// The deadline of the call passed.
     Timeout,
     /// TLS could not be agreed, or the certificate was refused.
@@ -68,7 +78,8 @@ pub enum ErrorKind {
     TooManyRows,
     /// The transaction can't do that: it has ended, failed before, or is held by a savepoint.
     Transaction,
-    /// The outcome is unknown: the connection ended between a write and its answer.
+    /// The outcome is unknown: the connection ended between a write and its answer, or the answer is
+    /// that the server does not know.
     Unknown,
     /// The call does not fit: a statement that needs another method, values given twice.
     Usage,
@@ -100,6 +111,7 @@ impl Error {
             retry,
             wire: None,
             source: None,
+            unknown: None,
         }))
     }
 
@@ -116,6 +128,16 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_message(mut self, message: String) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
+    pub(crate) fn with_unknown(mut self, unknown: UnknownCommit) -> Self {
+        self.0.unknown = Some(unknown);
+        self
+    }
+
     /// A call failed on one connection; `writes` says whether it may have changed something.
     pub(crate) fn from_wire(error: wire::Error, writes: bool) -> Self {
         let unanswered = error.sent()
@@ -125,7 +147,11 @@ impl Error {
             );
         let kind = match error.kind() {
             wire::Kind::Closed | wire::Kind::Protocol if unanswered && writes => ErrorKind::Unknown,
+            wire::Kind::Database if writes && error.sqlstate().is_some_and(is_ambiguous) => {
+                ErrorKind::Unknown
+            }
             wire::Kind::Authentication => ErrorKind::Authentication,
+            wire::Kind::Busy => ErrorKind::Usage,
             wire::Kind::Closed | wire::Kind::Connect => ErrorKind::Connection,
             wire::Kind::Config => ErrorKind::Config,
             wire::Kind::Database => ErrorKind::Database,
@@ -156,7 +182,7 @@ impl Error {
             _ => Retry::Never,
         };
         let message = match kind {
-            ErrorKind::Unknown => Cow::Borrowed(
+            ErrorKind::Unknown if unanswered => Cow::Borrowed(
                 "the connection ended before the server answered; whether the statement took \
                  effect is unknown",
             ),
@@ -168,6 +194,7 @@ impl Error {
             retry,
             wire: Some(Arc::new(error)),
             source: None,
+            unknown: None,
         }))
     }
 
@@ -213,6 +240,15 @@ impl Error {
         self.database().and_then(DatabaseError::column)
     }
 
+    /// What is known about a transaction of which nobody knows whether it was committed; for
+    /// [`Db::resolve`](crate::Db::resolve).
+    ///
+    /// Of an [`ErrorKind::Unknown`] from COMMIT, and of statements under an idempotency key.
+    #[must_use]
+    pub fn unknown_commit(&self) -> Option<&UnknownCommit> {
+        self.0.unknown.as_ref()
+    }
+
     /// The error of the one connection, for deciding what to do with it.
     pub(crate) fn wire(&self) -> Option<&wire::Error> {
         self.0.wire.as_deref()
@@ -225,6 +261,14 @@ fn is_refusal(error: &wire::Error) -> bool {
         .is_some_and(|state| matches!(state.class(), "28" | "3D" | "42"))
 }
 
+/// Codes by which a server or pooler says that it does not know itself.
+fn is_ambiguous(state: &SqlState) -> bool {
+    matches!(
+        *state,
+        SqlState::TRANSACTION_RESOLUTION_UNKNOWN | SqlState::STATEMENT_COMPLETION_UNKNOWN
+    )
+}
+
 /// Codes by which the server says that it did nothing and may do it later.
 fn retry_of(state: &SqlState) -> Retry {
     match *state {
@@ -232,9 +276,7 @@ fn retry_of(state: &SqlState) -> Retry {
         | SqlState::DEADLOCK_DETECTED
         | SqlState::TOO_MANY_CONNECTIONS
         | SqlState::CANNOT_CONNECT_NOW => Retry::Safe,
-        SqlState::TRANSACTION_RESOLUTION_UNKNOWN | SqlState::STATEMENT_COMPLETION_UNKNOWN => {
-            Retry::IfIdempotent
-        }
+        state if is_ambiguous(&state) => Retry::IfIdempotent,
         _ => Retry::Never,
     }
 }
@@ -305,7 +347,7 @@ impl StdError for Error {
         // The text of a wire error stands in `message` already; go on with its cause, unless
         // another text took its place.
         source.or_else(|| match (self.wire(), self.0.kind) {
-            (Some(wire), ErrorKind::Unknown) => Some(wire),
+            (Some(wire), ErrorKind::Unknown) if wire.kind() != wire::Kind::Database => Some(wire),
             (Some(wire), _) => wire.source(),
             (None, _) => None,
         })

@@ -1,26 +1,33 @@
 //! The path of an autocommit statement, from the call to its result.
 //!
-//! deadline → loop { route → attempt → classify → record; the attempts decide on another lap } →
+//! deadline → loop { route → attempt → classify → record; attempts and budget decide on another lap } →
 //! event. The only retry loop, the only timer of a call.
 
 mod again;
+mod lane;
+mod read;
 mod route;
 
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aquifer_core::backoff;
+use aquifer_core::budget::Budget;
 use aquifer_core::retry::Intent;
 use aquifer_core::scan;
-use aquifer_wire::{Reply, Sharing, SqlState, Statement};
+use aquifer_wire::{Client, Reply, Sharing, Statement};
 
 pub(crate) use self::again::{Attempts, may_help, may_help_transaction};
 use self::route::Route;
-pub(crate) use self::route::{announce, announce_text, refuse_copy};
+pub(crate) use self::route::{
+    Placement, announce, announce_text, check, may_write, no_session, refuse_copy,
+    refuse_copy_in_script, refuse_session_state,
+};
 use crate::deadline::Deadline;
 use crate::observe::{Observers, QueryFinished};
 use crate::pool::{Checkout, Pool};
+use crate::settings::Settings;
 use crate::statement::{Batch, Call, Prepared};
 use crate::tasks::Tasks;
 use crate::{Error, ErrorKind, Retry, clock};
@@ -29,11 +36,8 @@ use crate::{Error, ErrorKind, Retry, clock};
 const BACKOFF_BASE: Duration = Duration::from_millis(10);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
-/// Holds for the statements that stand under one Sync with it.
-const READ_ONLY: &str = "select pg_catalog.set_config('transaction_read_only', 'on', true)";
-
-/// What runs statements: the pool and the limits of one call.
-#[derive(Debug)]
+/// What runs statements: the pool, and what holds for each call of one handle.
+#[derive(Clone, Debug)]
 pub(crate) struct Engine {
     pub(crate) pool: Pool,
     pub(crate) tasks: Arc<Tasks>,
@@ -41,6 +45,11 @@ pub(crate) struct Engine {
     pub(crate) query_timeout: Duration,
     pub(crate) commit_timeout: Duration,
     pub(crate) attempts_max: u32,
+    pub(crate) placement: Placement,
+    /// What each statement is run with.
+    pub(crate) settings: Option<Settings>,
+    /// What all callers together can afford of further attempts.
+    pub(crate) budget: Arc<Mutex<Budget>>,
 }
 
 /// One attempt that failed, and what the statement was known to be.
@@ -67,6 +76,7 @@ where
 {
     let deadline = Deadline::after(engine.query_timeout);
     let mut attempts = Attempts::first(engine.attempts_max);
+    engine.first_attempt();
     let outcome = loop {
         let error = match deadline.run(attempt(deadline, attempts.made() > 1)).await {
             Ok(Ok(reply)) => break Ok(reply),
@@ -75,7 +85,7 @@ where
             Err(_) => break Err(engine.timed_out(deadline, sql)),
         };
         let delay = backoff::delay(attempts.made(), BACKOFF_BASE, BACKOFF_MAX, clock::random());
-        if delay >= deadline.left() {
+        if delay >= deadline.left() || !engine.can_afford_another() {
             break Err(error);
         }
         attempts.next();
@@ -106,52 +116,69 @@ async fn attempt(
     let known = engine.pool.catalog().statement(call.sql);
     let known = known.filter(|statement| Route::of(statement).is_some());
     if let Some(statement) = &known
-        && Route::of(statement) == Some(Route::Shared)
+        && Route::of(statement).is_some_and(|route| route.may_share(engine.placement, statement))
         && let Some(lane) = engine.pool.lane()
         && (!again || lane.barrier().await.is_ok())
+        && let Some(outcome) = lane::run(engine, &lane, statement, call, deadline).await
     {
-        match lane.run(statement, call.params, Sharing::Shared).await {
-            // A write that the router did not see: the server refused it, and it moves for good.
-            Err(error) if error.sqlstate() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
-                Route::Exclusive.keep(statement);
-            }
-            // The lane is full: a caller waits in the pool's queue, not behind a lane's.
-            Err(error) if error.kind() == aquifer_wire::Kind::Limit => {}
-            // It had ended unnoticed, so nothing was sent.
-            Err(error) if lane.ended().is_some() && !error.sent() => engine.pool.lane_ended(),
-            other => return other.map_err(|error| failed(error, Intent::Read)),
-        }
+        return outcome;
     }
     let checkout = checkout(engine, deadline, call.location, again).await?;
+    let outcome = on_checkout(engine, &checkout, known, call).await;
+    give_back(checkout, &outcome);
+    outcome
+}
+
+/// Runs the statement once, on a connection of its own.
+async fn on_checkout(
+    engine: &Engine,
+    checkout: &Checkout,
+    known: Option<Arc<Statement>>,
+    call: Call<'_>,
+) -> Result<Reply, Failed> {
     let statement = match known {
         Some(statement) => statement,
         // Boxed: it happens once per statement, and would be most of each call's future.
-        None => Box::pin(learn(&checkout, call.sql)).await?,
+        None => Box::pin(learn(checkout, call.sql)).await?,
     };
     let route = Route::of(&statement).unwrap_or(Route::Exclusive);
-    route.announce(&checkout);
-    if route == Route::Shared {
-        match read(&checkout, call).await {
-            Ok(Some(reply)) => return Ok(reply),
-            Err(error) if error.sqlstate() != Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
-                return Err(failed(error, Intent::Read));
-            }
-            Ok(None) | Err(_) => Route::Exclusive.keep(&statement),
-        }
+    if route == Route::Session && engine.pool.is_pooled() {
+        return Err(refused(no_session("this statement"), Intent::Write));
     }
-    let outcome = checkout
-        .client()
-        .run(&statement, call.params, Sharing::Own)
-        .await;
+    route.announce(checkout);
+    if route == Route::Shared
+        && let Some(outcome) = read::run(engine, checkout, &statement, call).await
+    {
+        return outcome;
+    }
+    let client = checkout.client();
+    let outcome = match &engine.settings {
+        None => client.run(&statement, call.params, Sharing::Own).await,
+        Some(settings) => {
+            let statements = [settings.statement(), (call.sql, call.params)];
+            together(client, &statements).await
+        }
+    };
     outcome.map_err(|error| failed(error, Intent::Write))
 }
 
-/// Runs on an exclusive connection what looks like a read, under the guard that a lane has: a view
-/// may hide a write, and only what the server has kept from writing may be sent again.
-async fn read(checkout: &Checkout, call: Call<'_>) -> Result<Option<Reply>, aquifer_wire::Error> {
-    let guarded: [Prepared<'_>; 2] = [(READ_ONLY, &()), (call.sql, call.params)];
-    let mut replies = Box::pin(checkout.client().batch(&guarded, Sharing::Own)).await?;
-    Ok(replies.pop())
+/// Gives the connection back, or up where the failure says that it can't be trusted any more.
+fn give_back<T>(checkout: Checkout, outcome: &Result<T, Failed>) {
+    let error = outcome.as_ref().err();
+    let error = error.and_then(|failed| failed.error.wire());
+    if error.is_some_and(again::must_close) {
+        checkout.discard();
+    }
+}
+
+/// Runs statements under one Sync, where nobody else's stand, and returns the last one's reply.
+async fn together(
+    client: &Client,
+    statements: &[Prepared<'_>],
+) -> Result<Reply, aquifer_wire::Error> {
+    // Boxed: it holds the way of new statements, and would be most of each call's future.
+    let mut replies = Box::pin(client.batch(statements, Sharing::Own)).await?;
+    Ok(replies.swap_remove(statements.len() - 1))
 }
 
 async fn checkout(
@@ -165,18 +192,12 @@ async fn checkout(
     } else {
         engine.pool.checkout(deadline, location).await
     };
-    checkout.map_err(|error| Failed {
-        error,
-        intent: Intent::Write,
-    })
+    checkout.map_err(|error| refused(error, Intent::Write))
 }
 
 /// Asks the server about a statement and decides where it belongs, once.
 async fn learn(checkout: &Checkout, sql: &str) -> Result<Arc<Statement>, Failed> {
-    let scan = route::check(sql).map_err(|error| Failed {
-        error,
-        intent: Intent::Write,
-    })?;
+    let scan = check(sql).map_err(|error| refused(error, Intent::Write))?;
     let statement = checkout
         .client()
         .statement(sql, Sharing::Own)
@@ -201,24 +222,54 @@ pub(crate) async fn run_batch(
     if statements.is_empty() {
         return Ok(Vec::new());
     }
+    let list = (&*statements, Intent::Write);
+    run_list(engine, list, &batch.text(), location).await
+}
+
+/// As [`run_batch`], of statements that can't take effect twice: also again when an answer was lost.
+pub(crate) async fn run_keyed(
+    engine: &Engine,
+    statements: &[Prepared<'_>],
+    text: &str,
+    location: &'static Location<'static>,
+) -> Result<Vec<Reply>, Error> {
+    let list = (statements, Intent::Idempotent);
+    run_list(engine, list, text, location).await
+}
+
+async fn run_list(
+    engine: &Engine,
+    (statements, intent): (&[Prepared<'_>], Intent),
+    text: &str,
+    location: &'static Location<'static>,
+) -> Result<Vec<Reply>, Error> {
     let scans: Vec<_> = statements
         .iter()
-        .map(|(sql, _)| route::check(sql))
+        .map(|(sql, _)| {
+            refuse_session_state(engine, sql)?;
+            check(sql)
+        })
         .collect::<Result<_, _>>()?;
+    let settings = engine.settings.as_ref().map(Settings::statement);
+    let all: Vec<Prepared<'_>> = settings.iter().chain(statements).copied().collect();
     let attempt = async |deadline, again| {
         let checkout = checkout(engine, deadline, location, again).await?;
         let client = checkout.client();
-        for (sql, _) in &statements {
+        for (sql, _) in &all {
             let known = client.statement(sql, Sharing::Own).await;
             known.map_err(describe_failed)?;
         }
         for scan in &scans {
             announce_text(scan, &checkout);
         }
-        let outcome = Box::pin(client.batch(&statements, Sharing::Own)).await;
-        outcome.map_err(|error| failed(error, Intent::Write))
+        let outcome = Box::pin(client.batch(&all, Sharing::Own)).await;
+        let outcome = outcome.map_err(|error| failed(error, intent));
+        give_back(checkout, &outcome);
+        let mut replies = outcome?;
+        replies.drain(..usize::from(settings.is_some()));
+        Ok(replies)
     };
-    laps(engine, &batch.text(), location, attempt).await
+    laps(engine, text, location, attempt).await
 }
 
 /// Runs a script by the simple protocol on an exclusive connection, once.
@@ -228,10 +279,21 @@ pub(crate) async fn run_script(
     location: &'static Location<'static>,
 ) -> Result<(), Error> {
     let script = async {
+        if engine.settings.is_some() {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "a script takes no settings along, for it may end its transaction; use `batch` or \
+                 a transaction of this handle",
+            ));
+        }
+        refuse_session_state(engine, sql)?;
+        refuse_copy_in_script(sql)?;
         let deadline = Deadline::after(engine.query_timeout);
         let checkout = engine.pool.checkout(deadline, location).await?;
-        // A script may do anything, so its session starts anew afterwards.
-        checkout.mark_dirty();
+        if !engine.pool.is_pooled() {
+            // A script may do anything, so its session starts anew afterwards.
+            checkout.mark_dirty();
+        }
         match deadline.run(checkout.client().script(sql)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(say_midway(Error::from_wire(error, true), sql)),
@@ -242,6 +304,20 @@ pub(crate) async fn run_script(
 }
 
 impl Engine {
+    /// Pays into the budget of further attempts.
+    pub(crate) fn first_attempt(&self) {
+        self.budget().deposit(clock::now().into_std());
+    }
+
+    /// Takes another attempt out of the budget, if it is in there.
+    pub(crate) fn can_afford_another(&self) -> bool {
+        self.budget().withdraw(clock::now().into_std())
+    }
+
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Runs a call that is never made again, and tells how it ended.
     pub(crate) async fn observed<T>(
         &self,
@@ -270,6 +346,11 @@ impl Engine {
         );
         Error::new(ErrorKind::Timeout, text).with_retry(Retry::IfIdempotent)
     }
+}
+
+/// The layer's own refusal.
+fn refused(error: Error, intent: Intent) -> Failed {
+    Failed { error, intent }
 }
 
 fn failed(error: aquifer_wire::Error, intent: Intent) -> Failed {

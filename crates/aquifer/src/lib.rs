@@ -24,8 +24,15 @@
 //! | one row, perhaps one row, one value, one column | [`Session::query_one`], [`query_opt`](Session::query_opt), [`query_value`](Session::query_value), [`query_column`](Session::query_column) |
 //! | one row per call, many callers at once | [`Db::lookup`]: their look-ups travel together |
 //! | to change rows | [`Session::execute`]; several statements in one go: [`Session::batch`] |
+//! | many rows in | [`Session::insert_many`]; the most, the fastest: [`Session::copy_into`] |
+//! | many rows out, without holding them all | [`Session::stream`], [`Session::stream_as`] |
+//! | text, CSV or binary dumps in and out | [`Session::copy_in`], [`Session::copy_out`] |
 //! | all or nothing, run again after a serialization failure | [`Db::with_transaction`] |
 //! | a transaction that I end myself | [`Db::begin`] |
+//! | each statement to know whose it is, for row-level security | [`Db::with_settings`] |
+//! | another deadline, or a connection per statement, for some calls | [`Db::with_query_timeout`], [`Db::exclusive`] |
+//! | work that is done at most once, however often it is asked for | [`Db::idempotent`] |
+//! | to know what became of a lost COMMIT | [`Error::unknown_commit`] and [`Db::resolve`] |
 //! | notifications | [`Db::listen`] |
 //! | a connection to myself, for session state | [`Db::dedicated`] |
 //! | start-up, health and shutdown of a service | [`DatabaseManager`] |
@@ -44,6 +51,7 @@
 //!   cancelled; COMMIT has `commit_timeout`.
 //! - Parameter values and passwords are in no error, event or log line.
 
+mod bulk;
 mod clock;
 mod coalesce;
 mod config;
@@ -57,6 +65,7 @@ mod manager;
 mod observe;
 mod pool;
 mod session;
+mod settings;
 mod statement;
 mod tasks;
 mod transaction;
@@ -72,21 +81,22 @@ pub mod row {
     pub use aquifer_wire::{Column, Columns, Error, FromRow, Mapping, RowReader};
 }
 
+pub use crate::bulk::{CopyIn, CopyOut, CopyWriter, Progress, RowStream};
 pub use crate::coalesce::{Lookup, LookupKey};
-pub use crate::config::{Advanced, Config, Origin};
+pub use crate::config::{Advanced, Config, Origin, Pooler};
 pub use crate::db::{Db, Shutdown};
 pub use crate::dedicated::Dedicated;
-pub use crate::error::{Error, ErrorKind, Retry};
+pub use crate::error::{Error, ErrorKind, Retry, UnknownCommit};
 pub use crate::listener::{Heard, Listener};
 pub use crate::manager::{DatabaseManager, Service, ServiceHealth, Status};
 pub use crate::observe::{
-    ConnectionLost, ConnectionOpened, Observer, QueryFinished, TransactionFinished,
+    ConnectionLost, ConnectionOpened, LeakSuspected, Observer, QueryFinished, TransactionFinished,
 };
 pub use crate::pool::{Holder, PoolStatus};
-pub use crate::session::{Session, SessionFuture};
+pub use crate::session::{InsertMany, Session, SessionFuture};
 #[doc(hidden)]
 pub use crate::statement::count_placeholders;
-pub use crate::statement::{AssertSafe, Batch, RawSql, Sql, SqlText};
-pub use crate::transaction::{Isolation, Transaction, TransactionOptions};
+pub use crate::statement::{AssertSafe, Batch, RawSql, Sql, SqlText, TableName};
+pub use crate::transaction::{Idempotent, Isolation, Resolved, Transaction, TransactionOptions};
 pub use aquifer_macros::{Decode, Encode, FromRow};
 pub use aquifer_wire::FromRow;

@@ -5,6 +5,7 @@ use aquifer_wire::{Event, Events, Notification};
 
 use crate::dedicated::Dedicated;
 use crate::execute::Engine;
+use crate::statement::Name;
 use crate::{Error, ErrorKind};
 
 /// Most notifications that wait to be received.
@@ -17,7 +18,7 @@ const EVENTS_MAX: usize = 1024;
 #[derive(Debug)]
 pub struct Listener {
     engine: Arc<Engine>,
-    channels: Vec<String>,
+    channels: Vec<Name>,
     session: Option<(Dedicated, Events)>,
     location: &'static Location<'static>,
 }
@@ -43,9 +44,10 @@ impl Listener {
             let text = "there is no channel to listen to; name at least one";
             return Err(Error::new(ErrorKind::Usage, text));
         }
-        for channel in &channels {
-            check(channel)?;
-        }
+        let channels = channels
+            .iter()
+            .map(|channel| Name::new("channel", channel))
+            .collect::<Result<_, _>>()?;
         let mut listener = Self {
             engine: Arc::clone(engine),
             channels,
@@ -89,27 +91,9 @@ impl Listener {
         let listen: Vec<_> = self
             .channels
             .iter()
-            .map(|channel| format!("listen {}", quote(channel)))
+            .map(|channel| format!("listen {channel}"))
             .collect();
         session.listen(&listen.join("; "), self.location).await?;
         Ok((session, events))
     }
-}
-
-/// A name that PostgreSQL takes as a channel, unshortened.
-fn check(channel: &str) -> Result<(), Error> {
-    let problem = match channel {
-        "" => "is empty",
-        name if name.len() > 63 => "is longer than the 63 bytes that PostgreSQL keeps of it",
-        name if name.contains('\0') => "contains a NUL",
-        _ => return Ok(()),
-    };
-    Err(Error::new(
-        ErrorKind::Usage,
-        format!("the channel's name {problem}"),
-    ))
-}
-
-fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -21,6 +21,9 @@ pub trait Observer: Send + Sync + 'static {
     /// A connection ended, or could not be opened.
     fn connection_lost(&self, _event: &ConnectionLost<'_>) {}
 
+    /// A connection has been held for longer than `leak_warning_after`; told once for each checkout.
+    fn leak_suspected(&self, _event: &LeakSuspected) {}
+
     /// A transaction ended.
     fn transaction_finished(&self, _event: &TransactionFinished) {}
 }
@@ -61,6 +64,18 @@ pub struct ConnectionLost<'a> {
     pub process_id: Option<i32>,
     /// Why, in words.
     pub cause: &'a str,
+}
+
+/// A connection that is held for long, perhaps by mistake.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct LeakSuspected {
+    /// Where it was asked for.
+    pub location: &'static Location<'static>,
+    /// For how long it has been held.
+    pub held: Duration,
+    /// The server process behind it, as in `pg_stat_activity`.
+    pub process_id: i32,
 }
 
 /// A transaction that ended.
@@ -114,6 +129,15 @@ impl Observers {
     pub(crate) fn connection_lost(&self, event: &ConnectionLost<'_>) {
         self.tell(|observer| observer.connection_lost(event));
         tracing::warn!(target: "aquifer::pool", process_id = event.process_id, cause = event.cause, "connection lost");
+    }
+
+    pub(crate) fn leak_suspected(&self, event: &LeakSuspected) {
+        self.tell(|observer| observer.leak_suspected(event));
+        tracing::warn!(target: "aquifer::pool", process_id = event.process_id, held = ?event.held, at = %event.location, "a connection is held for long");
+    }
+
+    pub(crate) fn hook_failed(&self, location: &'static Location<'static>, what: &str) {
+        tracing::error!(target: "aquifer::transaction", at = %location, "an on_commit hook {what}");
     }
 
     pub(crate) fn transaction_finished(&self, event: &TransactionFinished) {

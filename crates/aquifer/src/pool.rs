@@ -1,45 +1,51 @@
 //! Connections of one database: shared read lanes, and exclusive connections that are checked out.
 //!
 //! Who owns what is decided by [`Slots`]; here it is carried out. Callers wait only for a
-//! connection, never for their own connect: a background task ([`opener`]) opens them.
+//! connection, never for their own connect: a background task ([`opener`]) opens them, and another
+//! one ([`upkeep`]) keeps them in good order.
 
 mod checkout;
 mod connector;
+mod desk;
 mod drain;
 mod holders;
+mod lane_care;
 mod lanes;
+mod limits;
+mod lineage;
 mod opener;
+mod pause;
+mod refusal;
+mod upkeep;
 
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use aquifer_core::slots::{Counts, Handover, Permit, Refusal, Slots};
+use aquifer_core::slots::{Claimed, Counts, Opening, Permit, Slots};
 use aquifer_wire::Catalog;
 use aquifer_wire::Client;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 pub(crate) use self::checkout::Checkout;
-pub(crate) use self::connector::Connector;
+pub(crate) use self::connector::{Connector, Tuning};
+use self::desk::{Claim, Desk};
 pub use self::holders::Holder;
 use self::holders::Holders;
+use self::lane_care::LaneCare;
 use self::lanes::Lanes;
+pub(crate) use self::limits::Limits;
+pub(crate) use self::lineage::XID;
+use self::refusal::closed;
 use crate::deadline::Deadline;
+use crate::error::Lineage;
 use crate::observe::Observers;
+use crate::statement::Prepared;
 use crate::tasks::Tasks;
-use crate::{Error, ErrorKind};
-
-/// Checked limits of one pool.
-#[derive(Clone, Debug)]
-pub(crate) struct Limits {
-    /// Shared lanes, within `connections_max`.
-    pub(crate) lanes: usize,
-    pub(crate) connections_max: usize,
-    pub(crate) acquire_timeout: Duration,
-    pub(crate) waiters_max: usize,
-}
+use crate::{Error, clock};
 
 /// A handle on the connections of one database; cheap to clone.
 #[derive(Clone, Debug)]
@@ -47,23 +53,33 @@ pub(crate) struct Pool(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    slots: Mutex<Slots<Connection, oneshot::Sender<Checkout>>>,
+    desk: Desk<Connection>,
     lanes: Lanes,
+    lane_care: LaneCare,
     connector: Connector,
     limits: Limits,
     tasks: Arc<Tasks>,
     observers: Observers,
-    /// Told when connections are wanted.
-    wanted: Arc<Notify>,
-    /// The task that opens them.
-    opener: Mutex<Option<AbortHandle>>,
+    opener: Background,
+    upkeep: Background,
     last_failure: Mutex<Option<String>>,
     holders: Holders,
+    /// An idle connection did not answer, so the others are asked.
+    doubts: AtomicBool,
+    /// When the pause ends by itself, if there is one.
+    paused_until: Mutex<Option<Instant>>,
     closed: AtomicBool,
-    /// Told when a connection comes back after the pool was closed.
+    /// Told when a connection comes back, or is lost, after the pool was closed or paused.
     came_back: Notify,
-    /// How many came back since.
+    /// How many came back since it was closed.
     closed_late: AtomicUsize,
+}
+
+/// A task that sleeps until it is told to look, or until something is due.
+#[derive(Debug, Default)]
+struct Background {
+    told: Arc<Notify>,
+    task: Mutex<Option<AbortHandle>>,
 }
 
 /// One exclusive connection.
@@ -72,6 +88,8 @@ struct Connection {
     client: Arc<Client>,
     /// The session's settings may differ from their defaults.
     dirty: AtomicBool,
+    /// `None` within when the server does not tell.
+    lineage: OnceLock<Option<Lineage>>,
 }
 
 /// How many connections a pool has, and what they do.
@@ -94,34 +112,38 @@ pub struct PoolStatus {
     pub in_use: usize,
     /// Callers that wait for an exclusive connection.
     pub waiting: usize,
+    /// Nothing is given out at present: see [`Db::pause`](crate::Db::pause).
+    pub paused: bool,
 }
 
 impl Pool {
     /// Opens the first connection, so that a wrong address or password shows at once, and starts
-    /// the task that opens the others when they are wanted.
+    /// the tasks that open the others when they are wanted and keep all in order.
     pub(crate) async fn start(
         connector: Connector,
         limits: Limits,
         tasks: &Arc<Tasks>,
         observers: Observers,
     ) -> Result<Self, Error> {
-        let exclusive = limits.connections_max - limits.lanes;
         let inner = Arc::new(Inner {
-            slots: Mutex::new(Slots::new(exclusive, limits.waiters_max)),
-            lanes: Lanes::new(limits.lanes),
+            desk: Desk::new(Slots::new(limits.slots(), now())),
+            lanes: Lanes::new(limits.lanes, limits.lane_requests_max),
+            lane_care: LaneCare::default(),
             connector,
             limits,
             tasks: Arc::clone(tasks),
             observers,
-            wanted: Arc::new(Notify::new()),
-            opener: Mutex::default(),
+            opener: Background::default(),
+            upkeep: Background::default(),
             last_failure: Mutex::default(),
             holders: Holders::default(),
+            doubts: AtomicBool::new(false),
+            paused_until: Mutex::default(),
             closed: AtomicBool::new(false),
             came_back: Notify::new(),
             closed_late: AtomicUsize::new(0),
         });
-        let opening = inner.slots().open_ahead();
+        let opening = inner.desk.lock().open_ahead();
         if let Some(opening) = opening {
             let client = opener::open(&inner, false).await?;
             inner.opened(opening, client);
@@ -130,9 +152,24 @@ impl Pool {
         Ok(Self(inner))
     }
 
-    /// The shared lane with the fewest requests; `None` while none is open.
+    /// The shared lane with the fewest requests; `None` while none is open or all are full.
     pub(crate) fn lane(&self) -> Option<Arc<Client>> {
         self.0.lanes.least_busy()
+    }
+
+    /// How long one statement may run on a lane.
+    pub(crate) fn lane_timeout(&self) -> Duration {
+        self.0.connector.lane_timeout()
+    }
+
+    /// What must stand in front of each read on a lane, where its session does not promise it.
+    pub(crate) fn lane_guard(&self) -> Option<Prepared<'_>> {
+        self.0.connector.lane_guard()
+    }
+
+    /// Whether a pooler stands between, so that no session lasts longer than a transaction.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.0.connector.is_pooled()
     }
 
     /// A lane turned out to have ended: no other caller is sent there.
@@ -149,26 +186,7 @@ impl Pool {
         deadline: Deadline,
         location: &'static Location<'static>,
     ) -> Result<Checkout, Error> {
-        let deadline = deadline.at_most(self.0.limits.acquire_timeout);
-        loop {
-            let receiver = match self.0.claim_or_wait()? {
-                Claim::Now(permit, connection) => {
-                    return Ok(Checkout::new(&self.0, permit, connection, location));
-                }
-                Claim::Wait(receiver) => receiver,
-            };
-            self.0.want();
-            match deadline.run(receiver).await {
-                // It may have ended on the way; then line up again.
-                Ok(Ok(checkout)) if checkout.client().ended().is_some() => drop(checkout),
-                Ok(Ok(mut checkout)) => {
-                    checkout.set_location(location);
-                    return Ok(checkout);
-                }
-                Ok(Err(_closed)) => return Err(closed()),
-                Err(_elapsed) => return Err(self.0.timed_out(deadline)),
-            }
-        }
+        self.checkout_if(false, deadline, location).await
     }
 
     /// As [`checkout`](Self::checkout), but of a connection that answers: for a caller who has just
@@ -180,24 +198,66 @@ impl Pool {
         deadline: Deadline,
         location: &'static Location<'static>,
     ) -> Result<Checkout, Error> {
-        // At most so many can have ended; whoever ends new ones as well is left to the caller.
-        for _ in 0..self.0.limits.connections_max {
-            let checkout = self.checkout(deadline, location).await?;
-            match deadline.run(checkout.client().barrier()).await {
-                Ok(Ok(())) => return Ok(checkout),
-                // It has ended; dropping it makes room for a new one.
-                Ok(Err(_ended)) => drop(checkout),
+        self.checkout_if(true, deadline, location).await
+    }
+
+    /// Each lap waits, or finds a connection that has ended and is rid of it then.
+    async fn checkout_if(
+        &self,
+        answering: bool,
+        deadline: Deadline,
+        location: &'static Location<'static>,
+    ) -> Result<Checkout, Error> {
+        let deadline = deadline.at_most(self.0.limits.acquire_timeout);
+        loop {
+            let pass_on = |claimed| self.0.pass_on(claimed);
+            let time = clock::now();
+            let left = deadline.left_at(time);
+            let claim = self.0.desk.claim_or_wait(left, time.into_std(), pass_on);
+            let outcome = match claim {
+                Ok(Claim::Now(claimed)) => Ok(claimed),
+                Ok(Claim::Wait(waiting)) => {
+                    self.0.want();
+                    if waiting.is_first {
+                        // From now on the queue must be looked at.
+                        self.0.upkeep.tell();
+                    }
+                    match deadline.run(waiting).await {
+                        Ok(outcome) => outcome,
+                        Err(_elapsed) => return Err(self.0.timed_out(deadline)),
+                    }
+                }
+                Err(refusal) => Err(refusal),
+            };
+            let claimed = outcome.map_err(|refusal| self.0.refused(refusal, deadline))?;
+            let Some(mut checkout) = Checkout::of(&self.0, claimed, location) else {
+                continue;
+            };
+            if !answering && !checkout.is_doubtful() {
+                return Ok(checkout);
+            }
+            // Boxed: it is rare, and would be a part of each call's future.
+            match Box::pin(deadline.run(checkout.answers())).await {
+                Ok(true) => return Ok(checkout),
+                Ok(false) => self.0.doubt_all(),
                 Err(_elapsed) => return Err(self.0.timed_out(deadline)),
             }
         }
-        self.checkout(deadline, location).await
+    }
+
+    /// Changes how many connections there may be at once; at least one more than lanes.
+    pub(crate) fn resize(&self, connections_max: usize) {
+        let exclusive = connections_max.saturating_sub(self.0.limits.lanes);
+        let surplus = self.0.desk.lock().resize(exclusive.max(1));
+        close_all(surplus);
+        self.0.want();
     }
 
     pub(crate) fn status(&self) -> PoolStatus {
         let counts = self.0.counts();
         let (lanes, lane_requests) = self.0.lanes.counts();
         PoolStatus {
-            connections_max: self.0.limits.connections_max,
+            connections_max: counts.capacity + self.0.limits.lanes,
             lanes_max: self.0.limits.lanes,
             lanes,
             lane_requests,
@@ -205,6 +265,7 @@ impl Pool {
             connecting: counts.opening,
             in_use: counts.in_use,
             waiting: counts.waiting,
+            paused: counts.paused,
         }
     }
 
@@ -223,167 +284,115 @@ impl Pool {
     }
 }
 
-enum Claim {
-    Now(Permit, Connection),
-    Wait(oneshot::Receiver<Checkout>),
-}
-
 impl Inner {
-    fn slots(&self) -> MutexGuard<'_, Slots<Connection, oneshot::Sender<Checkout>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How it stands, without those who have given up waiting.
     fn counts(&self) -> Counts {
-        let mut slots = self.slots();
-        slots.retain_waiters(|waiter| !waiter.is_closed());
-        slots.counts()
+        self.desk.lock().counts()
     }
 
-    /// Wakes the task that opens connections, or starts it anew: the runtime on which it ran may
-    /// have ended.
+    /// Wakes the tasks of the pool, or starts them anew: the runtime on which they ran may have
+    /// ended.
     fn want(self: &Arc<Self>) {
-        self.wanted.notify_one();
-        let mut opener = self.opener.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.is_closed() && opener.as_ref().is_none_or(AbortHandle::is_finished) {
-            *opener = self.tasks.spawn(opener::run(Arc::downgrade(self)));
+        self.opener.tell();
+        if !self.is_closed() {
+            let pool = || Arc::downgrade(self);
+            self.opener.ensure(&self.tasks, || opener::run(pool()));
+            self.upkeep.ensure(&self.tasks, || upkeep::run(pool()));
         }
     }
 
     /// Stops opening connections, and gives up the one that is being opened.
-    fn stop_opener(&self) {
-        let opener = self
-            .opener
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(opener) = opener {
-            opener.abort();
-        }
-    }
-
-    fn claim_or_wait(&self) -> Result<Claim, Error> {
-        let mut slots = self.slots();
-        while let Some((permit, connection)) = slots.claim() {
-            if connection.client.ended().is_none() {
-                return Ok(Claim::Now(permit, connection));
-            }
-            slots.lost(permit);
-        }
-        slots.retain_waiters(|waiter| !waiter.is_closed());
-        let (sender, receiver) = oneshot::channel();
-        match slots.wait(sender) {
-            Ok(()) => Ok(Claim::Wait(receiver)),
-            Err(Refusal::Full) => {
-                let counts = slots.counts();
-                drop(slots);
-                Err(self.queue_full(counts))
-            }
-            Err(_) => Err(closed()),
-        }
+    fn stop_tasks(&self) {
+        self.opener.stop();
+        self.upkeep.stop();
     }
 
     /// A new connection goes to the first waiter, else it is idle.
-    fn opened(self: &Arc<Self>, opening: aquifer_core::slots::Opening, client: Client) {
+    fn opened(&self, opening: Opening, client: Client) {
         let connection = Connection {
             client: Arc::new(client),
             dirty: AtomicBool::new(false),
+            lineage: OnceLock::new(),
         };
-        let handover = self.slots().opened(opening, connection);
-        self.hand_over(handover);
+        let surplus = self.desk.opened(opening, connection, self.span(), now());
+        close_all(surplus);
     }
 
     /// A connection in good order goes to the first waiter, else it is idle.
-    fn release(self: &Arc<Self>, permit: Permit, connection: Connection) {
-        let handover = self.slots().release(permit, connection);
-        self.hand_over(handover);
+    fn release(&self, permit: Permit, connection: Connection) {
+        let surplus = self.desk.release(permit, connection, now());
+        self.returned(surplus);
+    }
+
+    /// A connection whose waiter has gone goes to the next.
+    fn pass_on(&self, claimed: Claimed<Connection>) {
+        let surplus = self.desk.pass_on(claimed, now());
+        self.returned(surplus);
+    }
+
+    /// After a connection has come back, with itself if it is to be closed.
+    fn returned(&self, surplus: Option<Connection>) {
+        let Some(connection) = surplus else {
+            return;
+        };
+        connection.client.close();
         if self.is_closed() {
             self.closed_late.fetch_add(1, Ordering::Relaxed);
-            self.came_back.notify_waiters();
         }
+        self.opener.tell();
+        self.came_back.notify_waiters();
     }
 
     /// A connection in use is gone; somebody may want another one.
     fn lost(&self, permit: Permit) {
-        self.slots().lost(permit);
-        self.wanted.notify_one();
+        self.desk.lock().lost(permit);
+        self.opener.tell();
         self.came_back.notify_waiters();
+    }
+
+    /// A connection did not answer: the others are asked too, all at once, so that callers need not
+    /// find out one after the other.
+    fn doubt_all(&self) {
+        self.desk.lock().doubt();
+        self.doubts.store(true, Ordering::Release);
+        self.upkeep.tell();
     }
 
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
+}
 
-    fn hand_over(
-        self: &Arc<Self>,
-        handover: Option<Handover<Connection, oneshot::Sender<Checkout>>>,
-    ) {
-        let mut next = handover;
-        while let Some(Handover {
-            waiter,
-            permit,
-            connection,
-            ..
-        }) = next.take()
-        {
-            let checkout = Checkout::new(self, permit, connection, Location::caller());
-            // Whoever waited has gone: the next one gets it.
-            if let Err(checkout) = waiter.send(checkout)
-                && let Some((permit, connection)) = checkout.dissolve()
-            {
-                next = self.slots().release(permit, connection);
-            }
+impl Background {
+    fn tell(&self) {
+        self.told.notify_one();
+    }
+
+    /// Starts the task unless it runs.
+    fn ensure<F>(&self, tasks: &Tasks, run: impl FnOnce() -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if task.as_ref().is_none_or(AbortHandle::is_finished) {
+            *task = tasks.spawn(run());
         }
     }
 
-    fn queue_full(&self, counts: Counts) -> Error {
-        let text = format!(
-            "{} callers wait for a connection already (waiters_max){}. Raise `connections_max`, \
-             find what holds connections with `Db::holders()`, or shed load earlier",
-            counts.waiting,
-            self.failure_text(),
-        );
-        Error::new(ErrorKind::Acquire, text)
-    }
-
-    fn timed_out(&self, deadline: Deadline) -> Error {
-        let counts = self.counts();
-        let failure = self.failure_text();
-        let remedy = if counts.in_use == 0 && !failure.is_empty() {
-            "Check that the server runs and takes connections from here"
-        } else {
-            "Find what holds connections with `Db::holders()`, or raise `connections_max` or \
-             `acquire_timeout`"
-        };
-        let text = format!(
-            "no connection became free within {:?} (connections_max {}, of which {} are shared \
-             lanes: {} in use, {} idle, {} connecting; {} waiting{failure}). {remedy}",
-            deadline.limit(),
-            self.limits.connections_max,
-            self.limits.lanes,
-            counts.in_use,
-            counts.idle,
-            counts.opening,
-            counts.waiting,
-        );
-        Error::new(ErrorKind::Acquire, text)
-    }
-
-    fn failure_text(&self) -> String {
-        let failure = self
-            .last_failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        failure
-            .as_ref()
-            .map(|text| format!("; last connect error: {text}"))
-            .unwrap_or_default()
+    fn stop(&self) {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = task.take() {
+            task.abort();
+        }
     }
 }
 
-fn closed() -> Error {
-    Error::new(
-        ErrorKind::Closed,
-        "the pool was shut down; no call can be made on this handle any more",
-    )
+/// The time for the accounting, which knows nothing of tokio.
+fn now() -> std::time::Instant {
+    clock::now().into_std()
+}
+
+fn close_all(connections: impl IntoIterator<Item = Connection>) {
+    for connection in connections {
+        connection.client.close();
+    }
 }

@@ -1,19 +1,26 @@
 //! All query methods, written once for whatever runs statements: [`Db`](crate::Db),
 //! [`Transaction`](crate::Transaction), [`Dedicated`](crate::Dedicated).
 
+mod insert_many;
+
 use std::panic::Location;
 use std::pin::Pin;
 
+use aquifer_core::scan::Class;
 use aquifer_wire::types::{Decode, Params};
-use aquifer_wire::{FromRow, Reply, Row};
+use aquifer_wire::{FromRow, Reply, Row, SqlState};
 
-use crate::statement::{Batch, Call, Sql, SqlText};
+pub use self::insert_many::InsertMany;
+use crate::bulk::{CopyIn, CopyOut, CopyWriter, Need, RowStream, Seat, Target, may_begin_again};
+use crate::execute::{check, may_help_transaction};
+use crate::statement::{Batch, Call, Sql, SqlText, TableName};
 use crate::{Error, ErrorKind};
 
 pub(crate) mod sealed {
     use aquifer_wire::Reply;
 
     use crate::Error;
+    use crate::bulk::{Need, Seat};
     use crate::statement::{Batch, Call};
 
     #[expect(unnameable_types, reason = "that is how a trait is sealed")]
@@ -35,6 +42,13 @@ pub(crate) mod sealed {
             sql: &str,
             location: &'static std::panic::Location<'static>,
         ) -> impl Future<Output = Result<(), Error>> + Send;
+
+        /// A place for an operation on many rows.
+        fn seat(
+            &self,
+            need: Need,
+            location: &'static std::panic::Location<'static>,
+        ) -> impl Future<Output = Result<Seat, Error>> + Send;
     }
 }
 
@@ -254,6 +268,205 @@ pub trait Session: sealed::Run {
         let sql = sql.into_sql();
         Box::pin(async move { self.run_script(sql.text_alone()?, location).await })
     }
+
+    /// The rows one after another, without ever holding them all; see [`RowStream`].
+    ///
+    /// # Errors
+    /// As described at [`Session`]; those behind the first rows come from [`RowStream::next`].
+    ///
+    /// # Cancel safety
+    /// As described at [`Session`]; what a statement has written is rolled back.
+    #[track_caller]
+    fn stream<'a>(
+        &'a self,
+        sql: impl SqlText,
+        params: impl Params + Send + Sync + 'a,
+    ) -> SessionFuture<'a, RowStream> {
+        self.stream_as(sql, params)
+    }
+
+    /// As [`stream`](Self::stream), each row read into a `T`.
+    ///
+    /// # Errors
+    /// As [`stream`](Self::stream).
+    ///
+    /// # Cancel safety
+    /// As [`stream`](Self::stream).
+    #[track_caller]
+    fn stream_as<'a, T: FromRow + Send>(
+        &'a self,
+        sql: impl SqlText,
+        params: impl Params + Send + Sync + 'a,
+    ) -> SessionFuture<'a, RowStream<T>> {
+        let location = Location::caller();
+        let sql = sql.into_sql();
+        Box::pin(async move {
+            let params = chosen(&sql, &params)?;
+            open_stream(self, sql.text(), params, location).await
+        })
+    }
+
+    /// Begins `COPY … FROM STDIN`, for bytes in the format that the statement names; for rows of
+    /// values see [`copy_into`](Self::copy_into).
+    ///
+    /// # Errors
+    /// As described at [`Session`]; [`ErrorKind::Usage`] for another statement, and for a COPY of a
+    /// file or program of the server.
+    ///
+    /// # Cancel safety
+    /// Nothing is inserted.
+    #[track_caller]
+    fn copy_in(&self, sql: impl SqlText) -> SessionFuture<'_, CopyIn> {
+        let location = Location::caller();
+        let sql = sql.into_sql();
+        Box::pin(async move {
+            begin_copy(self, location, |seat| {
+                Box::pin(CopyIn::open(seat, &sql, location))
+            })
+            .await
+        })
+    }
+
+    /// Begins a COPY of rows into these columns of a table: the fastest way to insert many.
+    ///
+    /// Names are taken literally, case and all. COPY knows no ON CONFLICT, no RETURNING, no rules
+    /// and no row-level security; where these matter, use [`insert_many`](Self::insert_many).
+    ///
+    /// # Errors
+    /// As described at [`Session`]; [`ErrorKind::Usage`] for a name that PostgreSQL would not take
+    /// whole, and without any column.
+    ///
+    /// # Cancel safety
+    /// Nothing is inserted.
+    #[track_caller]
+    fn copy_into<'a, C: AsRef<str>>(
+        &'a self,
+        table: impl Into<TableName>,
+        columns: impl IntoIterator<Item = C>,
+    ) -> SessionFuture<'a, CopyWriter> {
+        let location = Location::caller();
+        let target = Target::new(&table.into(), columns);
+        Box::pin(async move {
+            let target = target?;
+            begin_copy(self, location, |seat| {
+                Box::pin(CopyWriter::open(seat, target.clone(), location))
+            })
+            .await
+        })
+    }
+
+    /// Begins `COPY … TO STDOUT`; rows of values come from [`stream_as`](Self::stream_as).
+    ///
+    /// # Errors
+    /// As [`copy_in`](Self::copy_in).
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    #[track_caller]
+    fn copy_out(&self, sql: impl SqlText) -> SessionFuture<'_, CopyOut> {
+        let location = Location::caller();
+        let sql = sql.into_sql();
+        Box::pin(async move {
+            begin_copy(self, location, |seat| {
+                Box::pin(CopyOut::open(seat, &sql, location))
+            })
+            .await
+        })
+    }
+
+    /// Inserts rows, each with one value for each of these columns, all or none; returns how many
+    /// were inserted.
+    ///
+    /// One statement takes up to 32,768 rows or 8 MiB of values, as one array for each column, so
+    /// that one prepared statement serves any number of rows; more take several statements in one
+    /// transaction. Values are converted to the columns' types as parameters are; other columns get
+    /// their defaults. Names are taken literally, case and all. Columns of array or composite type
+    /// are refused, since UNNEST takes such values apart: use [`copy_into`](Self::copy_into).
+    ///
+    /// # Errors
+    /// As described at [`Session`]; [`ErrorKind::Usage`] for a column as said, for a name that
+    /// PostgreSQL would not take whole, and without any column.
+    ///
+    /// # Cancel safety
+    /// As described at [`Session`]; all rows or none take effect.
+    ///
+    /// ```no_run
+    /// # use aquifer::{Db, Error, Session};
+    /// # async fn example(db: &Db) -> Result<(), Error> {
+    /// let rows = [(1_i64, "John"), (2, "Jane")];
+    /// let inserted = db.insert_many("users", ["id", "name"], rows).await?;
+    /// assert_eq!(inserted, 2);
+    /// # Ok(()) }
+    /// ```
+    #[doc(alias("bulkInsert", "bulk_insert", "createMany", "batchInsert"))]
+    #[track_caller]
+    fn insert_many<'a, C: AsRef<str>, R>(
+        &'a self,
+        table: impl Into<TableName>,
+        columns: impl IntoIterator<Item = C>,
+        rows: R,
+    ) -> InsertMany<'a, Self, R>
+    where
+        R: IntoIterator + 'a,
+        R::Item: Params + Send,
+    {
+        InsertMany::new(self, &table.into(), columns, rows, Location::caller())
+    }
+}
+
+/// Begins on another connection where the first had ended unnoticed.
+async fn begin_copy<'a, T>(
+    session: &(impl Session + ?Sized),
+    location: &'static Location<'static>,
+    open: impl Fn(Seat) -> SessionFuture<'a, T> + Send,
+) -> Result<T, Error> {
+    let seat = session
+        .seat(Need::Connection { again: false }, location)
+        .await?;
+    let alone = seat.is_alone();
+    match open(seat).await {
+        Err(error) if alone && may_begin_again(&error) => {
+            open(
+                session
+                    .seat(Need::Connection { again: true }, location)
+                    .await?,
+            )
+            .await
+        }
+        other => other,
+    }
+}
+
+/// Opens a stream in a transaction that may only read, where the statement looks like a read.
+async fn open_stream<T: FromRow + Send>(
+    session: &(impl Session + ?Sized),
+    sql: &str,
+    params: &(dyn Params + Sync),
+    location: &'static Location<'static>,
+) -> Result<RowStream<T>, Error> {
+    let mut read_only = check(sql)?.class == Class::Read;
+    let mut again = false;
+    loop {
+        let seat = session
+            .seat(Need::Transaction { read_only }, location)
+            .await?;
+        let own = seat.is_own();
+        match RowStream::open(seat, sql, params).await {
+            // A write that the text does not show; nothing has happened yet.
+            Err(error)
+                if own
+                    && read_only
+                    && error.sqlstate() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION) =>
+            {
+                read_only = false;
+            }
+            // A stale plan, a connection that ended: its own transaction has changed nothing.
+            Err(error) if own && !again && error.wire().is_some_and(may_help_transaction) => {
+                again = true;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// The location is passed in: `#[track_caller]` does nothing on async fns.
@@ -263,28 +476,31 @@ async fn fetch<S: Session + ?Sized>(
     params: impl Params + Send + Sync,
     location: &'static Location<'static>,
 ) -> Result<Reply, Error> {
-    let call = match sql.params() {
-        None => Call {
-            sql: sql.text(),
-            params: &params,
-            location,
-        },
-        Some(own) => {
-            if params.count() > 0 {
-                return Err(Error::new(
-                    ErrorKind::Usage,
-                    "the statement brings its own parameters (raw!), so that of the call must be ()",
-                ));
-            }
-            Call {
-                sql: sql.text(),
-                params: own,
-                location,
-            }
+    let call = Call {
+        sql: sql.text(),
+        params: chosen(&sql, &params)?,
+        location,
+    };
+    session.run(call).await
+}
+
+/// The parameters of the call, or those that the text brings along.
+fn chosen<'a>(
+    sql: &'a Sql,
+    params: &'a (impl Params + Send + Sync),
+) -> Result<&'a (dyn Params + Sync), Error> {
+    let chosen: &(dyn Params + Sync) = match sql.params() {
+        None => params,
+        Some(own) if params.count() == 0 => own,
+        Some(_) => {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "the statement brings its own parameters (raw!), so that of the call must be ()",
+            ));
         }
     };
-    aquifer_wire::check_count(call.params)?;
-    session.run(call).await
+    aquifer_wire::check_count(chosen)?;
+    Ok(chosen)
 }
 
 fn at_most_one<T>(mut rows: Vec<T>) -> Result<Option<T>, Error> {

@@ -1,6 +1,7 @@
 //! A statement on its way: its text, its parameters, and where the call stands in the source.
 
 mod batch;
+mod name;
 mod sql;
 
 use std::panic::Location;
@@ -9,6 +10,8 @@ use aquifer_wire::types::Params;
 
 pub use self::batch::Batch;
 pub(crate) use self::batch::Prepared;
+pub(crate) use self::name::Name;
+pub use self::name::TableName;
 pub use self::sql::{AssertSafe, RawSql, Sql, SqlText, count_placeholders};
 
 #[expect(unnameable_types, reason = "part of the sealed half of `Session`")]

@@ -4,38 +4,51 @@
 mod ambient;
 mod closure;
 mod commit;
+mod hooks;
+mod idempotency;
+mod link;
+mod opening;
 mod options;
+mod outcome;
+mod root;
+mod run;
+mod seat;
+mod settings;
 
 use std::fmt;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use aquifer_core::retry::Intent;
-use aquifer_core::scan::{self, Class};
-use aquifer_wire::{Reply, Sharing, SqlState};
+use aquifer_wire::SqlState;
 use tokio::time::Instant;
 
 pub(crate) use self::ambient::current;
 pub(crate) use self::closure::run as with_transaction;
+use self::hooks::Hooks;
+pub use self::idempotency::Idempotent;
+pub(crate) use self::idempotency::forget;
+use self::link::{Link, State};
+use self::opening::First;
+pub(crate) use self::options::Terms;
 pub use self::options::{Isolation, TransactionOptions};
+pub use self::outcome::Resolved;
+pub(crate) use self::outcome::resolve;
+use self::root::Root;
 use crate::deadline::Deadline;
-use crate::execute::{
-    Attempts, Engine, announce, announce_text, may_help, may_help_transaction, refuse_copy,
-};
+use crate::execute::{Engine, may_help_transaction};
 use crate::observe::TransactionFinished;
 use crate::pool::Checkout;
-use crate::session::{Session, sealed};
-use crate::statement::{Batch, Call};
-use crate::{Error, ErrorKind, Retry, clock};
+use crate::{Error, ErrorKind, clock};
 
 /// A transaction, or a savepoint within one; ended by [`commit`](Self::commit) or
 /// [`rollback`](Self::rollback).
 ///
 /// Cheap to clone: all clones are one transaction. When the last one is dropped before the end, it
 /// is rolled back. Statements of several clones share the one connection and run one after another.
-/// Inside, every call uses this connection only: there is no retry of single statements, no
-/// shared lane, and a statement that fails leaves the transaction able only to roll back
+/// BEGIN is sent with the first statement; one whose connection turns out to have ended is sent
+/// again on another one, since the server has rolled it back. Otherwise every call uses this
+/// connection only: there is no retry of single statements, no shared lane, and a statement that fails leaves the transaction able only to roll back
 /// (PostgreSQL's rule); put what may fail into a savepoint.
 ///
 /// ```no_run
@@ -52,10 +65,8 @@ use crate::{Error, ErrorKind, Retry, clock};
 pub struct Transaction(Arc<Inner>);
 
 struct Inner {
-    engine: Arc<Engine>,
-    /// Of the transaction as a whole.
-    options: TransactionOptions,
-    link: Mutex<Link>,
+    root: Arc<Root>,
+    link: Link,
     /// The transaction or savepoint around this savepoint.
     parent: Option<Transaction>,
     /// 0 for the transaction itself, 1 for a savepoint in it, and so on.
@@ -64,17 +75,9 @@ struct Inner {
     first_failure: Mutex<Option<Failure>>,
     /// Something failed, here or in a savepoint, that another run as a whole may not meet.
     may_run_again: AtomicBool,
-    /// COMMIT was sent, and it is not known that it was refused.
-    may_be_committed: AtomicBool,
+    hooks: Hooks,
     begun: Instant,
     location: &'static Location<'static>,
-}
-
-/// Where a transaction stands: Active → Held (a savepoint is open) → Active → Ended.
-enum Link {
-    Active(Arc<Checkout>),
-    Held(Arc<Checkout>),
-    Ended(&'static str),
 }
 
 #[derive(Clone)]
@@ -84,52 +87,47 @@ struct Failure {
 }
 
 impl Transaction {
-    /// Begins on an exclusive connection.
+    /// Takes an exclusive connection. Nothing is sent before the first statement, unless there is a
+    /// key to be claimed.
     pub(crate) async fn start(
         engine: &Arc<Engine>,
-        options: TransactionOptions,
+        terms: &Terms,
+        location: &'static Location<'static>,
+    ) -> Result<Self, Error> {
+        match &terms.key {
+            None => Self::unopened(engine, terms, location).await,
+            Some(key) => Box::pin(idempotency::start(engine, terms, key, location)).await,
+        }
+    }
+
+    async fn unopened(
+        engine: &Arc<Engine>,
+        terms: &Terms,
         location: &'static Location<'static>,
     ) -> Result<Self, Error> {
         let deadline = Deadline::after(engine.query_timeout);
-        let mut attempts = Attempts::first(engine.attempts_max);
-        let checkout = loop {
-            // Guard first: a future dropped from here on puts the connection in order.
-            let checkout = if attempts.made() == 1 {
-                engine.pool.checkout(deadline, location).await?
-            } else {
-                engine.pool.checkout_answering(deadline, location).await?
-            };
-            match deadline
-                .run(checkout.client().control(&options.begin()))
-                .await
-            {
-                Ok(Ok(_)) => break checkout,
-                // BEGIN has no effect of its own, so it may be sent again like a read: the
-                // connection may have ended unnoticed, whether or not the server said why.
-                Ok(Err(error))
-                    if may_help(&error, Intent::Read) && attempts.allow_another(&error) =>
-                {
-                    attempts.next();
-                }
-                Ok(Err(error)) => return Err(Error::from_wire(error, false)),
-                Err(_) => {
-                    let error = engine.timed_out(deadline, "BEGIN");
-                    return Err(error.with_retry(Retry::Safe));
-                }
-            }
-        };
-        Ok(Self(Arc::new(Inner {
-            engine: Arc::clone(engine),
-            options,
-            link: Mutex::new(Link::Active(Arc::new(checkout))),
-            parent: None,
-            depth: 0,
+        let checkout = Arc::new(engine.pool.checkout(deadline, location).await?);
+        let root = Arc::new(Root::new(engine, terms, checkout.client()));
+        Ok(Self::new(root, &checkout, None, location))
+    }
+
+    fn new(
+        root: Arc<Root>,
+        checkout: &Arc<Checkout>,
+        parent: Option<Self>,
+        location: &'static Location<'static>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            root,
+            link: Link::new(checkout),
+            depth: parent.as_ref().map_or(0, |parent| parent.0.depth + 1),
+            parent,
             first_failure: Mutex::default(),
             may_run_again: AtomicBool::new(false),
-            may_be_committed: AtomicBool::new(false),
+            hooks: Hooks::default(),
             begun: clock::now(),
             location,
-        })))
+        }))
     }
 
     /// Opens a savepoint: what it does can be rolled back alone.
@@ -137,7 +135,7 @@ impl Transaction {
     /// While it is open, this handle can't be used; use the savepoint's.
     ///
     /// # Errors
-    /// As [`Session`]; [`ErrorKind::Transaction`] when a savepoint is open already or the
+    /// As [`Session`](crate::Session); [`ErrorKind::Transaction`] when a savepoint is open already or the
     /// transaction has ended.
     ///
     /// # Cancel safety
@@ -149,52 +147,90 @@ impl Transaction {
         async move { parent.savepoint(location).await }
     }
 
-    /// As [`begin`](Self::begin), for whoever asked for a transaction with `options`.
+    /// As [`begin`](Self::begin), for whoever asked for a transaction on these `terms`.
     pub(crate) async fn nested(
         self,
-        options: TransactionOptions,
+        terms: &Terms,
         location: &'static Location<'static>,
     ) -> Result<Self, Error> {
-        options.check_within(self.0.options)?;
-        self.savepoint(location).await
+        terms.options.check_within(self.0.root.options)?;
+        match &terms.key {
+            None => self.savepoint(location).await,
+            Some(key) => Box::pin(idempotency::nested(self, key, location)).await,
+        }
     }
 
     async fn savepoint(self, location: &'static Location<'static>) -> Result<Self, Error> {
-        let checkout = self.0.hold()?;
-        let depth = self.0.depth + 1;
+        let checkout = self.0.link.hold()?;
+        let root = Arc::clone(&self.0.root);
         // Made before the await: dropping it takes the savepoint back and frees the parent.
-        let savepoint = Self(Arc::new(Inner {
-            engine: Arc::clone(&self.0.engine),
-            options: self.0.options,
-            link: Mutex::new(Link::Active(Arc::clone(&checkout))),
-            parent: Some(self),
-            depth,
-            first_failure: Mutex::default(),
-            may_run_again: AtomicBool::new(false),
-            may_be_committed: AtomicBool::new(false),
-            begun: clock::now(),
-            location,
-        }));
-        let deadline = Deadline::after(savepoint.0.engine.query_timeout);
-        let done = deadline
-            .run(checkout.client().control(&format!("savepoint s{depth}")))
-            .await;
-        match done {
-            Ok(Ok(_)) => Ok(savepoint),
-            Ok(Err(error)) => Err(Error::from_wire(error, false)),
-            Err(_) => Err(savepoint.0.engine.timed_out(deadline, "SAVEPOINT")),
+        let savepoint = Self::new(root, &checkout, Some(self), location);
+        let text = format!("savepoint s{}", savepoint.0.depth);
+        if !savepoint.0.root.is_begun() {
+            let first = Box::pin(savepoint.open(&text, First::Savepoint(&text)));
+            if first.await?.is_some() {
+                return Ok(savepoint);
+            }
         }
+        let checkout = savepoint.0.link.active()?;
+        let request = checkout.client().control(&text);
+        let done = savepoint.on_connection(&text, &checkout, request).await;
+        if done.as_ref().is_err_and(is_unsent) {
+            savepoint.0.forget();
+        }
+        done.map(|_| savepoint)
+    }
+
+    /// Gives a future that is run once COMMIT is known to have succeeded, and dropped otherwise.
+    ///
+    /// Hooks run in the order in which they were given, one after the other, before
+    /// [`commit`](Self::commit) returns; each has `query_timeout`. When the caller goes meanwhile, a
+    /// task runs the rest. They belong to no transaction, whose connection is free by then: calls
+    /// on the `Db` in a hook stand for themselves. One that panics or takes too long is logged, and
+    /// changes nothing about the commit. Those of a savepoint become part of the transaction around
+    /// it when the savepoint is committed, and are dropped when it is rolled back.
+    ///
+    /// When the outcome of COMMIT stays unknown they are dropped, even if [`Db::resolve`]
+    /// finds out later that it took effect.
+    ///
+    /// [`Db::resolve`]: crate::Db::resolve
+    ///
+    /// # Errors
+    /// [`ErrorKind::Transaction`] when it has ended or a savepoint is open.
+    ///
+    /// ```no_run
+    /// # use aquifer::{Db, Error, Session};
+    /// # async fn example(db: &Db) -> Result<(), Error> {
+    /// db.with_transaction(async |tx| {
+    ///     tx.execute("insert into orders (id) values ($1)", (1_i64,)).await?;
+    ///     tx.on_commit(async { println!("order 1 is placed") })
+    /// })
+    /// .await
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn on_commit(&self, hook: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+        self.0.link.active()?;
+        self.0.hooks.add(hook, Location::caller());
+        Ok(())
     }
 
     /// Makes the work durable, or, for a savepoint, part of the transaction around it.
     ///
-    /// COMMIT runs in a task that outlives this future, within `commit_timeout`.
+    /// COMMIT is carried out whole, within `commit_timeout`, by a task if this future is dropped. A
+    /// transaction that has sent nothing costs no round trip. If the connection ends before the
+    /// answer, the layer asks the server on another connection what became of the transaction, and
+    /// returns what it learns.
     ///
     /// # Errors
     /// [`ErrorKind::Transaction`] when it has ended, a savepoint is open, or a statement failed
     /// before, so that the server rolled back; [`ErrorKind::Database`] when the server refuses (a
-    /// deferred constraint, 40001: then nothing took effect); [`ErrorKind::Unknown`] when the
-    /// connection or the time ended before the answer: then it may or may not have taken effect.
+    /// deferred constraint, 40001: then nothing took effect); [`ErrorKind::Connection`] when the
+    /// connection ended and the server has rolled back (a retry is safe); [`ErrorKind::Unknown`]
+    /// when it could not be found out in time: then it may or may not have taken effect, and
+    /// [`Error::unknown_commit`] is what [`Db::resolve`] takes.
+    ///
+    /// [`Db::resolve`]: crate::Db::resolve
     ///
     /// # Cancel safety
     /// Once polled, COMMIT is carried out even if the future is dropped; before, dropping rolls back.
@@ -245,16 +281,14 @@ impl Transaction {
     /// Whoever ends or holds it changes the link first and sends then, so that this turn is over
     /// when that is sent.
     fn checkout(&self) -> Result<(Arc<Checkout>, u64), Error> {
-        match &*self.0.link() {
-            Link::Active(checkout) => Ok((Arc::clone(checkout), checkout.client().turn())),
-            Link::Held(_) => Err(held()),
-            Link::Ended(how) => Err(ended(how)),
-        }
+        let checkout = self.0.link.active()?;
+        let turn = checkout.client().turn();
+        Ok((checkout, turn))
     }
 
     /// Whether this transaction is of that `Db`.
     pub(crate) fn is_of(&self, engine: &Engine) -> bool {
-        self.0.engine.pool.is(&engine.pool)
+        self.0.root.engine.pool.is(&engine.pool)
     }
 
     /// Remembers what failed, for the error of a commit that can't be and for another run.
@@ -285,7 +319,7 @@ impl Transaction {
     /// Whether the server rolled back, for a reason that another run may not meet.
     fn may_run_again(&self) -> bool {
         self.0.may_run_again.load(Ordering::Relaxed)
-            && !self.0.may_be_committed.load(Ordering::Acquire)
+            && !self.0.root.may_be_committed.load(Ordering::Acquire)
     }
 
     fn failure(&self) -> Option<Failure> {
@@ -295,160 +329,19 @@ impl Transaction {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
-
-    /// Runs one request on the connection, within the time of one call; remembers what failed.
-    async fn on_connection<T>(
-        &self,
-        what: &str,
-        checkout: &Checkout,
-        request: impl Future<Output = Result<T, aquifer_wire::Error>>,
-    ) -> Result<T, Error> {
-        let outcome = self.bounded(what, checkout, request).await;
-        outcome.map_err(|error| self.note(error))
-    }
-
-    /// Runs one request on the connection, within the time of one call.
-    async fn bounded<T>(
-        &self,
-        what: &str,
-        checkout: &Checkout,
-        request: impl Future<Output = Result<T, aquifer_wire::Error>>,
-    ) -> Result<T, Error> {
-        let deadline = Deadline::after(self.0.engine.query_timeout);
-        match deadline.run(request).await {
-            Ok(Ok(value)) => Ok(value),
-            // It ended, or a savepoint was opened, while the statement was being described.
-            Ok(Err(error)) if error.kind() == aquifer_wire::Kind::Overtaken => {
-                let why = self.checkout().err();
-                Err(why.unwrap_or_else(|| Error::from_wire(error, false)))
-            }
-            // A failure before COMMIT takes effect nowhere: the server rolls back.
-            Ok(Err(error)) => Err(Error::from_wire(error, false)),
-            Err(_) => {
-                // Nobody else uses this connection, so a cancel hits this statement only.
-                checkout.stop().await;
-                Err(self.0.engine.timed_out(deadline, what))
-            }
-        }
-    }
 }
 
-impl Session for Transaction {}
-
-impl sealed::Run for Transaction {
-    async fn run(&self, call: Call<'_>) -> Result<Reply, Error> {
-        let statement = async {
-            refuse(call.sql)?;
-            let (checkout, turn) = self.checkout()?;
-            let sharing = Sharing::Within(turn);
-            let client = checkout.client();
-            let request = async {
-                let statement = client.statement(call.sql, sharing).await?;
-                announce(&statement, &checkout);
-                client.run(&statement, call.params, sharing).await
-            };
-            self.on_connection(call.sql, &checkout, request).await
-        };
-        let engine = &self.0.engine;
-        engine.observed(call.sql, call.location, statement).await
-    }
-
-    async fn run_batch(
-        &self,
-        batch: Batch<'_>,
-        location: &'static Location<'static>,
-    ) -> Result<Vec<Reply>, Error> {
-        let statements = batch.statements()?;
-        let text = batch.text();
-        let all = async {
-            for (sql, _) in &statements {
-                refuse(sql)?;
-            }
-            let (checkout, turn) = self.checkout()?;
-            for (sql, _) in &statements {
-                announce_text(&scan::scan(sql), &checkout);
-            }
-            let sharing = Sharing::Within(turn);
-            let request = Box::pin(checkout.client().batch(&statements, sharing));
-            self.on_connection(&text, &checkout, request).await
-        };
-        self.0.engine.observed(&text, location, all).await
-    }
-
-    async fn run_script(
-        &self,
-        sql: &str,
-        location: &'static Location<'static>,
-    ) -> Result<(), Error> {
-        let script = async {
-            let scan = scan::scan(sql);
-            if scan.class == Class::TransactionControl {
-                return Err(control());
-            }
-            let (checkout, turn) = self.checkout()?;
-            announce_text(&scan, &checkout);
-            let request = checkout.client().script_within(sql, turn);
-            self.on_connection(sql, &checkout, request).await.map(drop)
-        };
-        self.0.engine.observed(sql, location, script).await
-    }
-}
-
-/// BEGIN, COMMIT and the like inside a transaction would end it behind the handle's back; COPY would
-/// end its connection.
-fn refuse(sql: &str) -> Result<(), Error> {
-    if scan::controls_transaction(sql) {
-        return Err(control());
-    }
-    refuse_copy(sql)
-}
-
-fn control() -> Error {
-    Error::new(
-        ErrorKind::Usage,
-        "transaction control can't run as a statement; use `commit`, `rollback` and, for a \
-         savepoint, `begin` of the transaction's handle",
-    )
+/// Whether nothing was sent of the call that failed so.
+fn is_unsent(error: &Error) -> bool {
+    error.wire().is_some_and(|error| !error.sent())
 }
 
 impl Inner {
-    fn link(&self) -> MutexGuard<'_, Link> {
-        self.link.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Active → Held, for a savepoint.
-    fn hold(&self) -> Result<Arc<Checkout>, Error> {
-        let mut link = self.link();
-        match &*link {
-            Link::Active(checkout) => {
-                let checkout = Arc::clone(checkout);
-                *link = Link::Held(Arc::clone(&checkout));
-                Ok(checkout)
-            }
-            Link::Held(_) => Err(held()),
-            Link::Ended(how) => Err(ended(how)),
-        }
-    }
-
-    /// Held → Active, when the savepoint has ended.
-    fn resume(&self) {
-        let mut link = self.link();
-        if let Link::Held(checkout) = &*link {
-            *link = Link::Active(Arc::clone(checkout));
-        }
-    }
-
-    /// Active → Ended; the connection for the last word.
-    fn end(&self, how: &'static str) -> Result<Arc<Checkout>, Error> {
-        let mut link = self.link();
-        match &*link {
-            Link::Active(checkout) => {
-                let checkout = Arc::clone(checkout);
-                *link = Link::Ended(how);
-                Ok(checkout)
-            }
-            Link::Held(_) => Err(held()),
-            Link::Ended(how) => Err(ended(how)),
+    /// Active → Ended, of a savepoint that the server never heard of: nothing is to be taken back.
+    fn forget(&self) {
+        drop(self.link.take("refused"));
+        if let Some(parent) = &self.parent {
+            parent.0.link.resume();
         }
     }
 
@@ -459,36 +352,36 @@ impl Inner {
             elapsed,
             location: self.location,
         };
-        self.engine.observers.transaction_finished(&event);
+        self.root.engine.observers.transaction_finished(&event);
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let link = std::mem::replace(&mut *self.link(), Link::Ended("dropped"));
-        let (Link::Active(checkout) | Link::Held(checkout)) = link else {
+        let Some(checkout) = self.link.take("dropped") else {
             return;
         };
-        match &self.parent {
+        let Some(parent) = &self.parent else {
             // The checkout's own drop rolls back, and puts the connection in order.
-            None => self.finished(Some(false)),
-            Some(parent) => {
-                // Written before anything that the parent may send, so nothing has to wait for it.
-                let depth = self.depth;
-                let undo = format!("rollback to savepoint s{depth}; release savepoint s{depth}");
-                checkout.client().control_detached(&undo);
-                parent.0.resume();
-            }
+            self.finished(Some(false));
+            return;
+        };
+        if self.root.is_sent(checkout.client()) {
+            // Written before anything that the parent may send, so nothing has to wait for it.
+            let depth = self.depth;
+            let undo = format!("rollback to savepoint s{depth}; release savepoint s{depth}");
+            checkout.client().control_detached(&undo);
         }
+        parent.0.link.resume();
     }
 }
 
 impl fmt::Debug for Transaction {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &*self.0.link() {
-            Link::Active(_) => "active",
-            Link::Held(_) => "held by a savepoint",
-            Link::Ended(how) => how,
+        let state = match &*self.0.link.state() {
+            State::Active(_) => "active",
+            State::Held(_) => "held by a savepoint",
+            State::Ended(how) => how,
         };
         formatter
             .debug_struct("Transaction")
@@ -497,18 +390,4 @@ impl fmt::Debug for Transaction {
             .field("begun_at", &self.0.location)
             .finish_non_exhaustive()
     }
-}
-
-fn held() -> Error {
-    Error::new(
-        ErrorKind::Transaction,
-        "a savepoint of this transaction is open; use its handle, and end it before this one is used",
-    )
-}
-
-fn ended(how: &str) -> Error {
-    Error::new(
-        ErrorKind::Transaction,
-        format!("the transaction was {how} already; begin a new one"),
-    )
 }

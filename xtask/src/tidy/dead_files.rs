@@ -9,7 +9,13 @@ use crate::tidy::manifest::manifests;
 use crate::tidy::tree::{Tree, below};
 
 /// Packages outside the main workspace.
-const OTHER_PACKAGES: [&str; 3] = ["bench", "fuzz", "tests/outside"];
+const OTHER_PACKAGES: [&str; 5] = [
+    "bench",
+    "bench/ten-lines/deadpool",
+    "bench/ten-lines/sqlx",
+    "fuzz",
+    "tests/outside",
+];
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let manifests = manifests(tree);

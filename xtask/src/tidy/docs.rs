@@ -47,7 +47,7 @@ fn named_futures(files: &[&RustFile]) -> NamedFutures {
     struct Find(NamedFutures);
     impl<'ast> Visit<'ast> for Find {
         fn visit_item_impl(&mut self, implementation: &'ast ItemImpl) {
-            let Some((_, path, _)) = &implementation.trait_ else {
+            let Some((path, _)) = &implementation.trait_ else {
                 return;
             };
             if path

@@ -13,7 +13,7 @@ const ROOT: &str = "lib.rs";
 
 /// The modules, lowest first; a module uses only modules before it. The leaves come first, in an
 /// order of their own: nearly everything can fail, so `error` is the lowest.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 24] = [
     "error",
     "clock",
     "deadline",
@@ -21,9 +21,11 @@ const ORDER: [&str; 22] = [
     "config",
     "tasks",
     "statement",
+    "settings",
     "topology",
     "pool",
     "execute",
+    "bulk",
     "session",
     "transaction",
     "dedicated",

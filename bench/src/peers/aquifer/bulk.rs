@@ -10,13 +10,6 @@ pub const INSERT_MANY: &str = "aquifer, insert_many";
 /// Rows given to `copy_into`.
 pub const COPY: &str = "aquifer, copy_into";
 
-/// Neither `insert_many` nor `copy_into` is there without the feature.
-const OFFERS: &[Workload] = if cfg!(feature = "bulk") {
-    &[Workload::Bulk]
-} else {
-    &[]
-};
-
 pub(super) const ENTRIES: [Entry; 3] = [
     Entry {
         name: "aquifer, UNNEST by hand",
@@ -25,17 +18,16 @@ pub(super) const ENTRIES: [Entry; 3] = [
     },
     Entry {
         name: INSERT_MANY,
-        offers: OFFERS,
+        offers: &[Workload::Bulk],
         open: |place| Box::pin(async move { Ok(race(InsertMany(connect(&place).await?))) }),
     },
     Entry {
         name: COPY,
-        offers: OFFERS,
+        offers: &[Workload::Bulk],
         open: |place| Box::pin(async move { Ok(race(Copy(connect(&place).await?))) }),
     },
 ];
 
-#[cfg(feature = "bulk")]
 const COLUMNS: [&str; 5] = ["id", "name", "email", "active", "created_at"];
 
 struct Unnest(Db);
@@ -54,11 +46,9 @@ impl Contender for Unnest {
     }
 }
 
-#[cfg_attr(not(feature = "bulk"), expect(dead_code, reason = "see OFFERS"))]
 struct InsertMany(Db);
 
 impl Contender for InsertMany {
-    #[cfg(feature = "bulk")]
     async fn load(&self, users: &[User]) -> Result<u64, Error> {
         Ok(self
             .0
@@ -67,11 +57,9 @@ impl Contender for InsertMany {
     }
 }
 
-#[cfg_attr(not(feature = "bulk"), expect(dead_code, reason = "see OFFERS"))]
 struct Copy(Db);
 
 impl Contender for Copy {
-    #[cfg(feature = "bulk")]
     async fn load(&self, users: &[User]) -> Result<u64, Error> {
         let mut rows = self.0.copy_into("bulk", COLUMNS).await?;
         for user in users {
@@ -81,7 +69,6 @@ impl Contender for Copy {
     }
 }
 
-#[cfg(feature = "bulk")]
 fn row(user: &User) -> (i64, &str, &str, bool, std::time::SystemTime) {
     (
         user.id,

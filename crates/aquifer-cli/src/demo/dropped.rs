@@ -178,10 +178,10 @@ async fn quiet(step: &mut Step, db: &Db) -> Result<(), Failure> {
     });
     idle.await?;
     let tasks = patience::until(
-        "a task for each connection and one that opens them",
+        "a task for each connection, one that opens them, one that keeps them in order",
         async || {
             let status = db.pool_status();
-            Ok(db.tasks_running() == status.lanes + status.idle + status.connecting + 1)
+            Ok(db.tasks_running() == status.lanes + status.idle + status.connecting + 2)
         },
     );
     tasks.await?;

@@ -31,6 +31,10 @@ impl<'a> Statement<'a> {
         self.head.is_empty()
     }
 
+    pub(super) fn begins_with(&self, word: &str) -> bool {
+        self.head.first().is_some_and(|first| first == word)
+    }
+
     /// Whether a semicolon outside all parentheses ends it.
     pub(super) fn ends_at_semicolon(&self) -> bool {
         self.body_depth == 0

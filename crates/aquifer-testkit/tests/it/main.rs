@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod crash;
+mod pgbouncer;
 mod postgres;
 mod proxy;
 mod redis;

@@ -15,7 +15,7 @@ use crate::types::{Params, Type};
 use crate::{Error, Kind, lookup};
 
 /// A statement with its encoded parameters.
-type Encoded = (Arc<Statement>, BytesMut);
+pub(super) type Encoded = (Arc<Statement>, BytesMut);
 
 impl Client {
     /// Runs a statement whose description is known; otherwise as [`query`](Self::query).
@@ -90,7 +90,7 @@ impl Client {
         self.renew(std::slice::from_ref(statement), sharing, error)
             .await?;
         let fresh = self.statement(statement.sql(), sharing).await?;
-        fresh.set_note(statement.note());
+        fresh.update_note(|_| Some(statement.note()));
         Ok(fresh)
     }
 
@@ -119,10 +119,7 @@ impl Client {
         statements: &[(&str, &(dyn Params + Sync))],
         sharing: Sharing,
     ) -> Result<Vec<Reply>, Error> {
-        let sharing = match sharing {
-            Sharing::Shared => Sharing::Own,
-            own => own,
-        };
+        let sharing = sharing.alone();
         let mut again = false;
         loop {
             let known = self.encode_all(statements, sharing).await?;
@@ -177,7 +174,7 @@ impl Client {
         Ok(known)
     }
 
-    async fn refresh_all(
+    pub(super) async fn refresh_all(
         &self,
         mut replies: Vec<Reply>,
         known: &[Encoded],
@@ -191,13 +188,15 @@ impl Client {
     }
 
     /// A session that prepares a statement says its columns anew; where they differ from the
-    /// description, the session is right and the description is dropped.
-    async fn columns_anew(
+    /// description, the session is right and the description is dropped. Others may still have it,
+    /// so the next who comes with it prepares it anew too: then the session says what it returns.
+    pub(crate) async fn columns_anew(
         &self,
         fields: &[Field],
         statement: &Statement,
     ) -> Result<Arc<Columns>, Error> {
         self.descriptions().forget(statement);
+        self.shared.queue().names.forget(statement.id);
         match lookup::columns(self, fields, Sharing::Own).await {
             Ok(columns) => Ok(Arc::new(columns)),
             // The look-up may not have been sent; the statement was.
@@ -260,7 +259,14 @@ impl Client {
         true
     }
 
-    fn drop_stale(&self, statement: &Statement, error: &Error) {
+    /// Has a statement described anew when it is used next, if the error says that it must be.
+    pub(crate) fn drop_if_stale(&self, statement: &Statement, error: &Error) {
+        if reply::is_stale(error) || is_doubtful(error) {
+            self.drop_stale(statement, error);
+        }
+    }
+
+    pub(super) fn drop_stale(&self, statement: &Statement, error: &Error) {
         self.catalog.forget(statement);
         self.descriptions().forget(statement);
         self.shared.queue().names.forget(statement.id);
@@ -272,7 +278,7 @@ impl Client {
 
 /// Whether the error is one that a description of other types causes: a value that does not fit a
 /// parameter, or a statement that the server takes no longer before it executes anything of it.
-fn is_doubtful(error: &Error) -> bool {
+pub(super) fn is_doubtful(error: &Error) -> bool {
     match error.sqlstate() {
         Some(state) => state.class() == "42" && !error.executed(),
         None => error.kind() == Kind::Encode,

@@ -23,7 +23,7 @@ impl Config {
         if settings.user.as_deref().unwrap_or_default().is_empty() {
             return Err(Error::new(
                 Kind::Config,
-                "user is not set; give it in the URL, as `user=…`, or in PGUSER",
+                "user is not set; give it in the URL, as `user=…`, in PGUSER or in USER",
             ));
         }
         if let Some(key) = nul(settings) {

@@ -30,6 +30,13 @@ pub(super) struct Progress {
     failed: bool,
 }
 
+impl Progress {
+    /// Whether a statement that has one step is at its end, be it a bad one.
+    pub(super) fn is_over(&self) -> bool {
+        self.steps > 0 || self.failed
+    }
+}
+
 impl Driver {
     /// Looks at every whole message that was read.
     pub(super) fn dispatch(&mut self) -> Result<(), Reason> {
@@ -50,13 +57,14 @@ impl Driver {
                 }
                 tag::READY => self.ready(start)?,
                 tag::ERROR => self.error(start)?,
+                tag::COPY_IN | tag::COPY_OUT | tag::COPY_DONE => self.copy_step(tag, start)?,
                 _ => self.step(tag)?,
             }
         }
     }
 
     /// The member that is being answered.
-    fn current(&self) -> Option<&Member> {
+    pub(super) fn current(&self) -> Option<&Member> {
         self.group.get(self.answers.len())
     }
 
@@ -64,18 +72,18 @@ impl Driver {
         self.answers.len() + 1 == self.group.len()
     }
 
-    fn expect_step(&self) -> Result<(), &'static str> {
+    pub(super) fn expect_step(&self) -> Result<(), &'static str> {
         let member = self.current().ok_or("a row that nobody asked for")?;
         if self.progress.failed {
             return Err("a row after an error");
         }
-        let may = self.progress.bound || member.form == Form::Simple;
+        let may = self.progress.bound || matches!(member.form, Form::Simple | Form::Fetch);
         may.then_some(())
             .ok_or("a row before its statement was bound")
     }
 
     /// A message that belongs to one request and moves it on.
-    fn step(&mut self, tag: u8) -> Result<(), &'static str> {
+    pub(super) fn step(&mut self, tag: u8) -> Result<(), &'static str> {
         let member = self.group.get(self.answers.len());
         let member = member.ok_or("an answer that nobody asked for")?;
         let simple = member.form == Form::Simple;
@@ -86,6 +94,8 @@ impl Driver {
         match tag {
             tag::PARSE_COMPLETE if progress.parsed < member.parses() => {
                 progress.parsed += 1;
+                // A COPY is always prepared first.
+                self.copying |= member.copy().is_some();
             }
             tag::CLOSE_COMPLETE if progress.closed < member.closes() => {
                 progress.closed += 1;
@@ -109,7 +119,7 @@ impl Driver {
             | tag::COPY_DONE => {}
             tag::COMMAND_COMPLETE | tag::EMPTY_QUERY | tag::PORTAL_SUSPENDED => {
                 if !simple {
-                    if !progress.bound {
+                    if !progress.bound && member.form != Form::Fetch {
                         return Err("a completion before its statement was bound");
                     }
                     progress.bound = false;
@@ -155,7 +165,9 @@ impl Driver {
         }
         self.current().ok_or("an error that nobody asked for")?;
         self.progress.failed = true;
-        if !self.is_last() {
+        if self.current().and_then(Member::copy).is_some() {
+            self.copy_failed();
+        } else if !self.is_last() {
             self.finish_member(self.scanned);
             // The server passes over everything up to the Sync.
             self.answers.resize_with(self.group.len(), || Answered {

@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod backend;
+mod copies;
 mod faults;
 mod groups;
 mod lengths;

@@ -92,7 +92,7 @@ fn a_field_beyond_the_columns_is_an_error() {
     let reply = one_row();
     let error = reply.decode::<(i32, i32, i32, i32)>().unwrap_err();
     assert_eq!(error.kind(), Kind::Decode);
-    let text = "tuple: there is no column 3; the result has 3 columns";
+    let text = "tuple: there is no column 3, counted from 0; number of columns: 3";
     assert!(error.to_string().contains(text), "{error}");
 }
 

@@ -112,7 +112,7 @@ fn after_match<'a>(text: &'a str, wanted: &str) -> Option<&'a str> {
     let mut wanted = wanted.chars();
     loop {
         let character = match characters.next()? {
-            ':' => return wanted.next().is_none().then(|| characters.as_str()),
+            ':' => return wanted.next().is_none().then_some(characters.as_str()),
             '\\' => characters.next()?,
             character => character,
         };

@@ -21,6 +21,7 @@ mod round_trip;
 mod session;
 mod stale;
 mod tls;
+mod unnamed;
 
 use std::sync::Arc;
 

@@ -52,6 +52,26 @@ async fn a_result_that_has_other_columns_by_now() {
 }
 
 #[tokio::test]
+async fn a_description_that_somebody_still_has_when_others_have_dropped_it() {
+    let sql = "update t set a = a returning *";
+    let [prepared, other] = two("create table t (a int); insert into t values (1)", sql, &()).await;
+    let old = prepared.statement(sql, Sharing::Own).await.unwrap();
+    prepared
+        .script("alter table t add b text default 'new'")
+        .await
+        .unwrap();
+    for sharing in [Sharing::Own, Sharing::Own, Sharing::Shared] {
+        // The first run prepares it here, the next ones know it as prepared.
+        let reply = other.run(&old, &(), sharing).await.unwrap();
+        assert_eq!(
+            reply.decode::<(i32, String)>().unwrap(),
+            [(1, "new".to_owned())]
+        );
+    }
+    assert!(other.ended().is_none());
+}
+
+#[tokio::test]
 async fn a_parameter_that_has_another_type_by_now() {
     let sql = "select count(*) from t where a = $1";
     let sessions = two(

@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::time::Duration;
 
-use super::{Config, knob};
+use super::{Config, Pooler, knob};
 
 /// Knobs that few services need, set within [`Config::advanced`]; in a file they stand in the
 /// section `[advanced]`, and their variables begin with `AQUIFER_ADVANCED_`.
@@ -20,6 +20,171 @@ impl Advanced {
     #[track_caller]
     pub fn lanes(self, lanes: u32) -> Self {
         Self(self.0.with_count(&knob::LANES, lanes, Location::caller()))
+    }
+
+    /// Most requests under way on one lane; a read beyond takes the other lane, else a connection of
+    /// its own.
+    ///
+    /// Default: 128, which is a full group under way and another one ready to follow. Range: 1 to
+    /// 4,096. Lower it if statements are sometimes slow without being known for it: so many reads at
+    /// most wait behind one. Don't lower it otherwise: sharing is what makes many callers fast.
+    #[must_use]
+    #[track_caller]
+    pub fn lane_requests_max(self, requests: u32) -> Self {
+        Self(
+            self.0
+                .with_count(&knob::LANE_REQUESTS_MAX, requests, Location::caller()),
+        )
+    }
+
+    /// How long one statement may run on a lane: then the server ends it there, and it is run again
+    /// on a connection of its own, now and in future.
+    ///
+    /// Default: 250 ms. Range: 10 ms to 1 h. A lane on which nobody gets an answer for twice that
+    /// time is retired, and its reads are run elsewhere. Don't raise it for slow reports: they are
+    /// known to be slow after their first run, and never meet it.
+    #[must_use]
+    #[track_caller]
+    pub fn lane_timeout(self, limit: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::LANE_TIMEOUT, limit, Location::caller()),
+        )
+    }
+
+    /// Whether a pooler that lends sessions for one transaction stands before the server.
+    ///
+    /// Default: [`Pooler::Auto`]. Say [`Pooler::Transaction`] where the pooler is told to ignore
+    /// start-up settings that it does not know (`ignore_startup_parameters`), for then it can't
+    /// always be told from the server.
+    #[must_use]
+    #[track_caller]
+    pub fn pooler(self, pooler: Pooler) -> Self {
+        Self(
+            self.0
+                .with_text(&knob::POOLER, pooler.written(), Location::caller()),
+        )
+    }
+
+    /// Connections that are kept open even if nobody uses them, the lanes among them; they are
+    /// opened at the start, in the background.
+    ///
+    /// Default: 1. Range: 1 to 10,000, and at most `connections_max`. The lanes and one exclusive
+    /// connection are kept in any case, so that only more than those makes a difference. Raise it
+    /// for services whose load comes in bursts; don't set it to `connections_max` where many
+    /// services share a server that counts its connections.
+    #[must_use]
+    #[track_caller]
+    pub fn connections_min(self, connections: u32) -> Self {
+        Self(
+            self.0
+                .with_count(&knob::CONNECTIONS_MIN, connections, Location::caller()),
+        )
+    }
+
+    /// How long a connection is used before a new one takes its place.
+    ///
+    /// Default: 30 min. Range: 1 s to 8,760 h. Each connection's own is up to a fifth shorter, so
+    /// that those that were opened together don't end together; one in use ends when it comes back.
+    /// It bounds the memory of the server's processes, and brings changed addresses and passwords
+    /// into use. Don't lower it below minutes: opening costs the server far more than a query.
+    #[must_use]
+    #[track_caller]
+    pub fn lifetime_max(self, limit: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::LIFETIME_MAX, limit, Location::caller()),
+        )
+    }
+
+    /// How long nobody may have used a connection before it is closed, down to `connections_min`.
+    ///
+    /// Default: 10 min. Range: 1 s to 8,760 h. Don't lower it below the pauses between bursts of
+    /// load, or each burst opens its connections anew.
+    #[must_use]
+    #[track_caller]
+    pub fn idle_timeout(self, limit: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::IDLE_TIMEOUT, limit, Location::caller()),
+        )
+    }
+
+    /// How often an idle connection is asked for a sign of life.
+    ///
+    /// Default: 30 s, give or take a tenth. Range: 100 ms to 1 h. One that does not answer within
+    /// four times `check_timeout` is closed. Keep it below the time after which firewalls and
+    /// balancers on the way forget idle connections, often 5 min or less.
+    #[must_use]
+    #[track_caller]
+    pub fn keepalive_interval(self, interval: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::KEEPALIVE_INTERVAL, interval, Location::caller()),
+        )
+    }
+
+    /// How long a connection may take to answer before it is used, if nobody has used it for 500 ms
+    /// or another one has failed.
+    ///
+    /// Default: 250 ms. Range: 1 ms to 1 min. One that is late is closed, and the call takes
+    /// another. Don't touch it unless the server is far away: it must be several times the round
+    /// trip, or good connections are closed.
+    #[must_use]
+    #[track_caller]
+    pub fn check_timeout(self, limit: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::CHECK_TIMEOUT, limit, Location::caller()),
+        )
+    }
+
+    /// How long a connection may be held before [`Observer::leak_suspected`] and the log name the
+    /// place that asked for it, once for each; nothing is taken away.
+    ///
+    /// Default: 60 s. Range: 1 ms to 24 h. The warning comes up to a quarter of it later. Don't
+    /// raise it for the sake of one long report; its warning says so much.
+    ///
+    /// [`Observer::leak_suspected`]: crate::Observer::leak_suspected
+    #[must_use]
+    #[track_caller]
+    pub fn leak_warning_after(self, time: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::LEAK_WARNING_AFTER, time, Location::caller()),
+        )
+    }
+
+    /// The wait for a connection that is normal: if during a `queue_interval` nobody waited less,
+    /// there is more load than the connections can carry, and those who have waited for more than
+    /// twice this are refused, until somebody waits less again.
+    ///
+    /// Default: a tenth of `acquire_timeout`, 500 ms with its default. Range: 1 ms to 1 h. So callers
+    /// of an overloaded service get an answer or an error soon, instead of all waiting for
+    /// `acquire_timeout`. Lower it to 50 ms for services that must answer fast or not at all; don't
+    /// where many tasks share few connections on purpose: their waits are long though nothing is
+    /// wrong. `acquire_timeout` here turns it off.
+    #[must_use]
+    #[track_caller]
+    pub fn queue_target(self, wait: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::QUEUE_TARGET, wait, Location::caller()),
+        )
+    }
+
+    /// How long a burst may last before it counts as too much load; see
+    /// [`queue_target`](Self::queue_target).
+    ///
+    /// Default: 2 s. Range: 1 ms to 1 h. Don't set it below several times `queue_target`, or short
+    /// bursts are refused that would have been served.
+    #[must_use]
+    #[track_caller]
+    pub fn queue_interval(self, interval: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::QUEUE_INTERVAL, interval, Location::caller()),
+        )
     }
 
     /// Most callers that wait for a connection; those beyond fail at once.
@@ -49,7 +214,8 @@ impl Advanced {
         )
     }
 
-    /// How long a COMMIT may take before its outcome is reported as unknown.
+    /// How long a COMMIT may take before its outcome is reported as unknown, asking the server what
+    /// became of it included.
     ///
     /// Default: 30 s. Range: 1 ms to 1 h. Don't lower it to make things faster: a COMMIT that is
     /// given up may still take effect. Raise it for synchronous replicas that are far away.

@@ -168,7 +168,12 @@ impl Config {
         self
     }
 
-    fn with_text(mut self, knob: &TextKnob, value: impl Into<Secret>, caller: Caller) -> Self {
+    pub(super) fn with_text(
+        mut self,
+        knob: &TextKnob,
+        value: impl Into<Secret>,
+        caller: Caller,
+    ) -> Self {
         self.texts
             .insert(knob.name, Sourced::by(caller, value.into()));
         self

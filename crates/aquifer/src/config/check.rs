@@ -9,7 +9,7 @@ use aquifer_wire as wire;
 use super::knob::{self, Knob};
 use super::origin::Sourced;
 use super::quantity::Quantity;
-use super::{Config, Origin, PasswordProvider, refusal};
+use super::{Config, Origin, PasswordProvider, Pooler, refusal};
 use crate::Error;
 use crate::observe::Observer;
 
@@ -22,6 +22,18 @@ pub(crate) struct Settings {
     pub(crate) connections_max: usize,
     /// Less than `connections_max`.
     pub(crate) lanes: usize,
+    pub(crate) lane_requests_max: usize,
+    pub(crate) lane_timeout: Duration,
+    pub(crate) pooler: Pooler,
+    /// At most `connections_max`.
+    pub(crate) connections_min: usize,
+    pub(crate) lifetime_max: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) keepalive_interval: Duration,
+    pub(crate) check_timeout: Duration,
+    pub(crate) leak_warning_after: Duration,
+    pub(crate) queue_target: Duration,
+    pub(crate) queue_interval: Duration,
     pub(crate) waiters_max: usize,
     pub(crate) attempts_max: u32,
     /// At most `query_timeout`.
@@ -50,6 +62,17 @@ impl Config {
             connect_timeout: self.connection()?.connect_timeout().0,
             connections_max: size(connections_max),
             lanes: size(self.lanes(connections_max)?),
+            lane_requests_max: size(self.count(&knob::LANE_REQUESTS_MAX)?),
+            lane_timeout: self.time(&knob::LANE_TIMEOUT)?,
+            pooler: self.pooler()?,
+            connections_min: size(self.connections_min(connections_max)?),
+            lifetime_max: self.time(&knob::LIFETIME_MAX)?,
+            idle_timeout: self.time(&knob::IDLE_TIMEOUT)?,
+            keepalive_interval: self.time(&knob::KEEPALIVE_INTERVAL)?,
+            check_timeout: self.time(&knob::CHECK_TIMEOUT)?,
+            leak_warning_after: self.time(&knob::LEAK_WARNING_AFTER)?,
+            queue_target: self.time(&knob::QUEUE_TARGET)?,
+            queue_interval: self.time(&knob::QUEUE_INTERVAL)?,
             waiters_max: size(self.count(&knob::WAITERS_MAX)?),
             attempts_max: self.count(&knob::ATTEMPTS_MAX)?,
             acquire_timeout: self.acquire(query_timeout)?,
@@ -82,6 +105,10 @@ impl Config {
                 let (query_timeout, _) = self.time_unchecked(&knob::QUERY_TIMEOUT);
                 knob.default.min(query_timeout)
             }
+            name if name == knob::QUEUE_TARGET.name => {
+                let (acquire_timeout, _) = self.time_unchecked(&knob::ACQUIRE_TIMEOUT);
+                (acquire_timeout / 10).clamp(knob.least, knob.most)
+            }
             _ => knob.default,
         };
         given(&self.times, knob, default)
@@ -113,6 +140,19 @@ impl Config {
         ))
     }
 
+    fn connections_min(&self, connections_max: u32) -> Result<u32, Error> {
+        let connections_min = self.count(&knob::CONNECTIONS_MIN)?;
+        if connections_min <= connections_max {
+            return Ok(connections_min);
+        }
+        let problem = format!(
+            "is {connections_min}, but must be at most connections_max, which is \
+             {connections_max}; lower the one or raise the other"
+        );
+        let (_, origin) = self.count_unchecked(&knob::CONNECTIONS_MIN);
+        Err(refusal(knob::CONNECTIONS_MIN.name, &origin, problem))
+    }
+
     fn acquire(&self, query_timeout: Duration) -> Result<Duration, Error> {
         let acquire_timeout = self.time(&knob::ACQUIRE_TIMEOUT)?;
         if acquire_timeout <= query_timeout {
@@ -127,6 +167,20 @@ impl Config {
         let (_, origin) = self.time_unchecked(&knob::ACQUIRE_TIMEOUT);
         Err(refusal(knob::ACQUIRE_TIMEOUT.name, &origin, problem))
     }
+}
+
+/// A new `connections_max` for a pool with so many lanes.
+pub(crate) fn check_resize(connections_max: u32, lanes: usize) -> Result<usize, Error> {
+    let knob = &knob::CONNECTIONS_MAX;
+    let connections = size(knob.check(connections_max, &Origin::Default)?);
+    if connections > lanes {
+        return Ok(connections);
+    }
+    let problem = format!(
+        "is {connections}, but must be more than the {lanes} lanes that are open, so that a \
+         connection stays for writes and transactions"
+    );
+    Err(refusal(knob.name, &Origin::Default, problem))
 }
 
 fn given<T: Copy>(

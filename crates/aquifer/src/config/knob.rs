@@ -45,6 +45,34 @@ pub(super) static SSLROOTCERT: TextKnob = TextKnob {
 };
 
 pub(super) static LANES: Knob<u32> = count("advanced.lanes", 2, 0, 4);
+pub(super) static LANE_REQUESTS_MAX: Knob<u32> = count("advanced.lane_requests_max", 128, 1, 4096);
+pub(super) static LANE_TIMEOUT: Knob<Duration> = Knob {
+    name: "advanced.lane_timeout",
+    default: Duration::from_millis(250),
+    least: Duration::from_millis(10),
+    most: Duration::from_secs(3600),
+};
+pub(super) static POOLER: TextKnob = TextKnob {
+    name: "advanced.pooler",
+};
+pub(super) static CONNECTIONS_MIN: Knob<u32> = count("advanced.connections_min", 1, 1, 10_000);
+pub(super) static LIFETIME_MAX: Knob<Duration> = long_time("advanced.lifetime_max", 30 * 60);
+pub(super) static IDLE_TIMEOUT: Knob<Duration> = long_time("advanced.idle_timeout", 10 * 60);
+pub(super) static KEEPALIVE_INTERVAL: Knob<Duration> = Knob {
+    least: Duration::from_millis(100),
+    ..time("advanced.keepalive_interval", 30, 3600)
+};
+pub(super) static CHECK_TIMEOUT: Knob<Duration> = Knob {
+    default: Duration::from_millis(250),
+    ..time("advanced.check_timeout", 0, 60)
+};
+pub(super) static LEAK_WARNING_AFTER: Knob<Duration> =
+    time("advanced.leak_warning_after", 60, 24 * 3600);
+pub(super) static QUEUE_TARGET: Knob<Duration> = Knob {
+    default: Duration::from_millis(500),
+    ..time("advanced.queue_target", 0, 3600)
+};
+pub(super) static QUEUE_INTERVAL: Knob<Duration> = time("advanced.queue_interval", 2, 3600);
 pub(super) static WAITERS_MAX: Knob<u32> = count("advanced.waiters_max", 1000, 1, 1_000_000);
 pub(super) static ATTEMPTS_MAX: Knob<u32> = count("advanced.attempts_max", 3, 1, 100);
 pub(super) static COMMIT_TIMEOUT: Knob<Duration> = time("advanced.commit_timeout", 30, 3600);
@@ -55,7 +83,7 @@ pub(super) static MESSAGE_MAX: Knob<u32> =
     count("advanced.message_max", 1 << 30, 1 << 16, (1 << 31) - 1);
 
 /// All knobs, the essential ones first, in the order in which they are listed.
-pub(super) static ALL: [AnyKnob; 16] = [
+pub(super) static ALL: [AnyKnob; 27] = [
     AnyKnob::Text(&URL),
     AnyKnob::Text(&REDIS_URL),
     AnyKnob::Count(&CONNECTIONS_MAX),
@@ -65,6 +93,17 @@ pub(super) static ALL: [AnyKnob; 16] = [
     AnyKnob::Text(&APPLICATION_NAME),
     AnyKnob::Text(&SSLROOTCERT),
     AnyKnob::Count(&LANES),
+    AnyKnob::Count(&LANE_REQUESTS_MAX),
+    AnyKnob::Time(&LANE_TIMEOUT),
+    AnyKnob::Text(&POOLER),
+    AnyKnob::Count(&CONNECTIONS_MIN),
+    AnyKnob::Time(&LIFETIME_MAX),
+    AnyKnob::Time(&IDLE_TIMEOUT),
+    AnyKnob::Time(&KEEPALIVE_INTERVAL),
+    AnyKnob::Time(&CHECK_TIMEOUT),
+    AnyKnob::Time(&LEAK_WARNING_AFTER),
+    AnyKnob::Time(&QUEUE_TARGET),
+    AnyKnob::Time(&QUEUE_INTERVAL),
     AnyKnob::Count(&WAITERS_MAX),
     AnyKnob::Count(&ATTEMPTS_MAX),
     AnyKnob::Time(&COMMIT_TIMEOUT),
@@ -90,6 +129,14 @@ const fn time(name: &'static str, default: u64, most: u64) -> Knob<Duration> {
         default: Duration::from_secs(default),
         least: Duration::from_millis(1),
         most: Duration::from_secs(most),
+    }
+}
+
+/// A time of `default` seconds, from 1 s to a year.
+const fn long_time(name: &'static str, default: u64) -> Knob<Duration> {
+    Knob {
+        least: Duration::from_secs(1),
+        ..time(name, default, 365 * 24 * 3600)
     }
 }
 

@@ -51,6 +51,9 @@ impl Config {
     }
 
     fn shown_text(&self, name: &str, connection: Option<&Connection<'_>>) -> (String, Origin) {
+        if name == knob::POOLER.name {
+            return self.shown_pooler();
+        }
         let Some(text) = self.texts.get(name) else {
             return match (name, connection) {
                 ("application_name", Some(connection)) => connection.application_name(),

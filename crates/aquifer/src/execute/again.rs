@@ -1,6 +1,6 @@
 //! Whether a failed attempt is made again: the table is `aquifer_core::retry`, here it is asked.
 
-use aquifer_core::retry::{self, Action, Failure, Intent, Kind, Phase, Remedy};
+use aquifer_core::retry::{self, Action, Connection, Failure, Intent, Kind, Phase, Remedy};
 use aquifer_wire as wire;
 
 /// Most attempts that a session's end may cost one call without being counted.
@@ -53,12 +53,15 @@ fn was_cut(error: &wire::Error) -> bool {
 /// Whether another attempt is safe and may help.
 pub(crate) fn may_help(error: &wire::Error, intent: Intent) -> bool {
     let verdict = retry::decide(&failure(error), intent);
-    // Stale plans are healed by the connection itself; with one host there is no other primary to
-    // find; a password is asked for with each new connection.
-    matches!(
-        verdict.action,
-        Action::Retry(Remedy::BackOff | Remedy::OtherHost)
-    )
+    match verdict.action {
+        Action::Retry(Remedy::BackOff | Remedy::OtherHost) => true,
+        // The connection itself heals a stale plan once; a table may change again meanwhile. From
+        // within a statement the same code says nothing about its plan.
+        Action::Retry(Remedy::Prepare) => !error.executed(),
+        // With one host there is no other primary to find; a password is asked for with each new
+        // connection.
+        _ => false,
+    }
 }
 
 /// Whether a transaction in which this failed changed nothing, and may be run again as a whole.
@@ -69,6 +72,11 @@ pub(crate) fn may_help_transaction(error: &wire::Error) -> bool {
         verdict.action,
         Action::RetryTransaction(Remedy::BackOff | Remedy::OtherHost | Remedy::Prepare)
     )
+}
+
+/// Whether the connection on which it happened can't be trusted any more, whatever it was used for.
+pub(crate) fn must_close(error: &wire::Error) -> bool {
+    retry::decide(&failure(error), Intent::Read).connection == Connection::Close
 }
 
 fn failure(error: &wire::Error) -> Failure<'_> {

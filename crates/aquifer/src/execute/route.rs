@@ -1,8 +1,10 @@
 //! Where a statement belongs: on a shared lane, or on an exclusive connection.
 
-use aquifer_core::scan::{self, Class, Scan};
+use aquifer_core::pace::Pace;
+use aquifer_core::scan::{self, Class, Copy, Scan};
 use aquifer_wire::{Client, Sharing, Statement};
 
+use super::Engine;
 use crate::pool::Checkout;
 use crate::{Error, ErrorKind};
 
@@ -12,6 +14,10 @@ const VOLATILE: &str = "\
     where not exists (select from pg_catalog.pg_proc where proname = called.name) \
        or exists (select from pg_catalog.pg_proc where proname = called.name and provolatile = 'v')";
 
+/// The bits of a statement's note that hold its route; the others hold its pace.
+const ROUTE_BITS: u64 = 0b1111_1000;
+const ROUTE_SHIFT: u32 = 3;
+
 /// Where a statement is run; kept with its description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
@@ -19,12 +25,27 @@ pub(super) enum Route {
     Shared,
     /// It may write.
     Exclusive,
+    /// It reads as far as its text tells, but calls a function that the catalog calls volatile or
+    /// does not know.
+    Volatile,
     /// It changes the session, which is reset afterwards.
     Session,
     /// It changes settings until its transaction ends, and with them what names mean.
     Settings,
     /// It reads, and nobody has asked the catalog yet about the functions that it calls.
     Undecided,
+}
+
+/// Which connections the statements of one handle may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// Reads that are known to be fast travel on lanes, all else on connections of its own.
+    #[default]
+    Measured,
+    /// Everything gets a connection of its own.
+    Exclusive,
+    /// All reads travel on lanes, however slow they are and whatever functions they call.
+    Shared,
 }
 
 impl Route {
@@ -34,24 +55,40 @@ impl Route {
     }
 
     fn noted(statement: &Statement) -> Option<Self> {
-        match statement.note() {
+        match (statement.note() & ROUTE_BITS) >> ROUTE_SHIFT {
             1 => Some(Self::Shared),
             2 => Some(Self::Exclusive),
             3 => Some(Self::Session),
             4 => Some(Self::Settings),
             5 => Some(Self::Undecided),
+            6 => Some(Self::Volatile),
             _ => None,
         }
     }
 
     pub(super) fn keep(self, statement: &Statement) {
-        statement.set_note(match self {
+        let route = match self {
             Self::Shared => 1,
             Self::Exclusive => 2,
             Self::Session => 3,
             Self::Settings => 4,
             Self::Undecided => 5,
-        });
+            Self::Volatile => 6,
+        };
+        statement.update_note(|note| Some((note & !ROUTE_BITS) | (route << ROUTE_SHIFT)));
+    }
+
+    /// Whether the statement may run on a lane, for a caller who asked for `placement`.
+    ///
+    /// A suspect is taken by one caller, who runs it elsewhere to find out how fast it is.
+    pub(super) fn may_share(self, placement: Placement, statement: &Statement) -> bool {
+        match (placement, self) {
+            (Placement::Measured, Self::Shared) => {
+                Pace::unpack(statement.note()).may_share() && !take_probe(statement)
+            }
+            (Placement::Shared, Self::Shared | Self::Volatile) => true,
+            _ => false,
+        }
     }
 
     /// As far as the text alone tells.
@@ -74,9 +111,25 @@ impl Route {
         match self {
             Self::Session => checkout.mark_dirty(),
             Self::Settings => checkout.keep_apart(),
-            Self::Shared | Self::Exclusive | Self::Undecided => {}
+            Self::Shared | Self::Exclusive | Self::Volatile | Self::Undecided => {}
         }
     }
+}
+
+/// Whether this caller is the one who finds out how fast a suspect is.
+fn take_probe(statement: &Statement) -> bool {
+    let due = |note| Pace::unpack(note).probe().is_some();
+    // Looked at first, since a look costs less than a change, and it is hardly ever due.
+    due(statement.note()) && change_pace(statement, Pace::probe)
+}
+
+/// Notes what was learned about the statement's pace; says whether there was anything to note.
+pub(super) fn change_pace(statement: &Statement, change: impl Fn(Pace) -> Option<Pace>) -> bool {
+    statement.update_note(|note| {
+        let pace = Pace::unpack(note);
+        let changed = change(pace).filter(|changed| *changed != pace)?;
+        Some((note & ROUTE_BITS) | changed.pack())
+    })
 }
 
 /// Tells the checkout what a statement of a transaction is going to do to its session; the text is
@@ -90,12 +143,43 @@ pub(crate) fn announce(statement: &Statement, checkout: &Checkout) {
     route.announce(checkout);
 }
 
-/// As [`announce`], for a batch or a script.
-pub(crate) fn announce_text(scan: &Scan<'_>, checkout: &Checkout) {
-    Route::of_text(scan).announce(checkout);
+/// Whether a statement that was announced may have written, as far as is known.
+///
+/// A function that it calls may, unless the catalog was asked. SET does not, and must stay the first
+/// of its transaction.
+pub(crate) fn may_write(statement: &Statement) -> bool {
+    Route::noted(statement) != Some(Route::Shared) && !scan::sets(statement.sql())
 }
 
-const COPY: &str = "COPY can't run as a query; insert rows with UNNEST of array parameters";
+/// As [`announce`], for a batch or a script.
+///
+/// Says whether it may write, as far as is known.
+pub(crate) fn announce_text(scan: &Scan<'_>, checkout: &Checkout) -> bool {
+    let route = Route::of_text(scan);
+    route.announce(checkout);
+    route != Route::Shared
+}
+
+/// Behind a pooler, refuses what needs a session that lasts.
+pub(crate) fn refuse_session_state(engine: &Engine, sql: &str) -> Result<(), Error> {
+    if engine.pool.is_pooled() && scan::scan(sql).changes_session {
+        return Err(no_session("this statement"));
+    }
+    Ok(())
+}
+
+/// What is refused behind a pooler.
+pub(crate) fn no_session(what: &str) -> Error {
+    let text = format!(
+        "{what} needs a session that lasts, and behind a pooler in transaction mode there is none; \
+         use transaction-local settings (`SET LOCAL`, `with_settings`), or connect to the server \
+         itself for it"
+    );
+    Error::new(ErrorKind::Usage, text)
+}
+
+const COPY: &str = "COPY can't run as a query; use `copy_in` or `copy_into`, `copy_out`, or, for a \
+    file or program of the server, `execute_script`";
 
 /// Refuses COPY, which would change the protocol and end the connection.
 pub(crate) fn refuse_copy(sql: &str) -> Result<(), Error> {
@@ -105,8 +189,20 @@ pub(crate) fn refuse_copy(sql: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Refuses a script that begins with a COPY between client and server.
+pub(crate) fn refuse_copy_in_script(sql: &str) -> Result<(), Error> {
+    match scan::copy(sql) {
+        Some(Copy::In | Copy::Out) => Err(Error::new(
+            ErrorKind::Usage,
+            "COPY from or to the client can't run in a script; use `copy_in` or `copy_into`, or \
+             `copy_out`",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses what can't run as a single autocommit statement.
-pub(super) fn check(sql: &str) -> Result<Scan<'_>, Error> {
+pub(crate) fn check(sql: &str) -> Result<Scan<'_>, Error> {
     let scan = scan::scan(sql);
     let text = match scan.class {
         Class::TransactionControl => {
@@ -134,6 +230,6 @@ pub(super) async fn decide(client: &Client, scan: &Scan<'_>) -> Result<Route, aq
     Ok(if volatile.is_empty() {
         Route::Shared
     } else {
-        Route::Exclusive
+        Route::Volatile
     })
 }

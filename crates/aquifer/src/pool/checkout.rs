@@ -1,9 +1,9 @@
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use aquifer_core::slots::Permit;
+use aquifer_core::slots::{Claimed, Permit};
 use aquifer_wire::{Client, TransactionStatus};
 
 use super::{Connection, Inner};
@@ -24,37 +24,64 @@ const RESET: &str = "close all; set session authorization default; reset role; r
 #[derive(Debug)]
 pub(crate) struct Checkout {
     pool: Arc<Inner>,
-    held: Option<(Permit, Connection)>,
+    pub(super) held: Option<(Permit, Connection)>,
     holder: u64,
+    /// It must answer before it is used.
+    doubtful: bool,
+    /// All that is under way on it is the question whether it answers.
+    asking: bool,
     /// Close instead of putting back.
-    discard: bool,
+    pub(super) discard: AtomicBool,
 }
 
 impl Checkout {
-    pub(super) fn new(
+    /// `None` if the connection has ended, which is noted.
+    pub(super) fn of(
         pool: &Arc<Inner>,
-        permit: Permit,
-        connection: Connection,
+        claimed: Claimed<Connection>,
         location: &'static Location<'static>,
-    ) -> Self {
+    ) -> Option<Self> {
+        let (permit, connection) = (claimed.permit, claimed.connection);
+        if connection.client.ended().is_some() {
+            pool.lost(permit);
+            return None;
+        }
         let holder = pool.holders.add(&connection.client, location);
-        Self {
+        Some(Self {
             pool: Arc::clone(pool),
             held: Some((permit, connection)),
             holder,
-            discard: false,
+            doubtful: claimed.doubtful,
+            asking: false,
+            discard: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    /// Whether the connection answers in time; else it is closed.
+    ///
+    /// Cancellation: a task waits for the answer.
+    pub(super) async fn answers(&mut self) -> bool {
+        let generation = self.pool.desk.lock().generation();
+        self.asking = true;
+        let deadline = Deadline::after(self.pool.limits.check_timeout);
+        let answer = deadline.run(self.client().barrier()).await;
+        self.asking = false;
+        if matches!(answer, Ok(Ok(()))) {
+            if let Some((permit, _connection)) = &mut self.held {
+                permit.answered(generation);
+            }
+            return true;
         }
-    }
-
-    /// It was handed over to whoever waited for it there.
-    pub(super) fn set_location(&mut self, location: &'static Location<'static>) {
-        self.pool.holders.set_location(self.holder, location);
-    }
-
-    /// The connection and its permit, which the caller now answers for.
-    pub(super) fn dissolve(mut self) -> Option<(Permit, Connection)> {
-        self.pool.holders.remove(self.holder);
-        self.held.take()
+        self.discard.store(true, Ordering::Release);
+        // One that has ended was reported by who drives it.
+        if answer.is_err() {
+            self.pool.give_up(self.client());
+        }
+        false
     }
 
     /// The session.
@@ -104,9 +131,16 @@ impl Checkout {
         }
     }
 
+    /// Closes the connection, without touching what it may still carry out; its place is free once
+    /// this is dropped.
+    pub(crate) fn discard(&self) {
+        self.discard.store(true, Ordering::Release);
+        self.client().close();
+    }
+
     /// For a checkout that would be discarded: its connection is in order again.
-    fn put_back(mut self) {
-        self.discard = false;
+    fn put_back(self) {
+        self.discard.store(false, Ordering::Release);
     }
 
     /// Ends what still runs, rolls back, resets; true when the session is as new.
@@ -115,7 +149,12 @@ impl Checkout {
             return false;
         };
         let client = &connection.client;
-        if client.in_flight() > 0 && client.cancel().await.is_err() {
+        if self.asking {
+            // There is nothing to cancel.
+            if client.barrier().await.is_err() {
+                return false;
+            }
+        } else if client.in_flight() > 0 && client.cancel().await.is_err() {
             return false;
         }
         if client.status() != TransactionStatus::Idle && client.control("rollback").await.is_err() {
@@ -155,7 +194,7 @@ impl Drop for Checkout {
         let Some((permit, connection)) = self.held.take() else {
             return;
         };
-        if self.discard || connection.client.ended().is_some() {
+        if *self.discard.get_mut() || connection.client.ended().is_some() {
             self.pool.holders.remove(self.holder);
             connection.client.close();
             self.pool.lost(permit);
@@ -171,7 +210,9 @@ impl Drop for Checkout {
                 pool,
                 held,
                 holder: self.holder,
-                discard: true,
+                doubtful: false,
+                asking: self.asking,
+                discard: AtomicBool::new(true),
             };
             self.pool.tasks.spawn(async move {
                 let cleaned = Deadline::after(CLEANUP).run(checkout.clean()).await;

@@ -1,6 +1,5 @@
 //! The end of a pool: refuse, wait, cancel, cut.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -24,26 +23,22 @@ impl Pool {
     /// Cancellation: the pool stays closed; what is under way goes on.
     pub(crate) async fn drain(&self, soft: Deadline, hard: Deadline) -> Drained {
         self.0.closed.store(true, Ordering::Release);
-        let (idle, waiters) = {
-            let mut slots = self.0.slots();
-            slots.retain_waiters(|waiter| !waiter.is_closed());
-            slots.close()
-        };
+        let (idle, refused) = self.0.desk.close();
         let lanes = self.0.lanes.close();
-        self.0.stop_opener();
+        self.0.stop_tasks();
         let mut drained = Drained {
             closed: idle.len() + lanes.len(),
             aborted: 0,
-            refused: waiters.len(),
+            refused,
         };
-        drop((idle, waiters));
+        drop(idle);
         for listener in self.0.holders.listening() {
             listener.close();
             drained.closed += 1;
         }
-        if soft.run(self.all_back(&lanes)).await.is_err() {
+        if soft.run(self.0.all_back(&lanes)).await.is_err() {
             self.cancel_all();
-            if hard.run(self.all_back(&lanes)).await.is_err() {
+            if hard.run(self.0.all_back(&lanes)).await.is_err() {
                 let cut_lanes = lanes.iter().filter(|lane| is_working(lane)).count();
                 drained.closed -= cut_lanes;
                 drained.aborted = self.abort_all(&lanes) + cut_lanes;
@@ -51,26 +46,6 @@ impl Pool {
         }
         drained.closed += self.0.closed_late.swap(0, Ordering::Relaxed);
         drained
-    }
-
-    /// Waits until nothing is under way any more.
-    async fn all_back(&self, lanes: &[Arc<Client>]) {
-        for lane in lanes {
-            // Answers come in order: what was asked before is answered before. An error means that
-            // the lane has ended, and so has what was on it.
-            drop(lane.barrier().await);
-            lane.close();
-        }
-        loop {
-            let mut came_back = pin!(self.0.came_back.notified());
-            came_back.as_mut().enable();
-            // A listener may be held for ever by somebody who does not look at it.
-            let in_use = self.0.slots().counts().in_use;
-            if in_use <= self.0.holders.listening().len() {
-                return;
-            }
-            came_back.await;
-        }
     }
 
     fn cancel_all(&self) {

@@ -37,6 +37,18 @@ struct Entry {
     since: Instant,
     /// It is held until the end, and nothing on it has to be let finish.
     listens: bool,
+    /// That it is held for long was said.
+    warned: bool,
+}
+
+impl Entry {
+    fn holder(&self, now: Instant) -> Holder {
+        Holder {
+            location: self.location,
+            held: now - self.since,
+            process_id: self.client.process_id(),
+        }
+    }
 }
 
 impl Holders {
@@ -49,15 +61,10 @@ impl Holders {
             location,
             since: clock::now(),
             listens: false,
+            warned: false,
         };
         list.entries.insert(number, entry);
         number
-    }
-
-    pub(super) fn set_location(&self, number: u64, location: &'static Location<'static>) {
-        if let Some(entry) = self.lock().entries.get_mut(&number) {
-            entry.location = location;
-        }
     }
 
     pub(super) fn set_listens(&self, number: u64) {
@@ -72,12 +79,25 @@ impl Holders {
 
     pub(super) fn list(&self) -> Vec<Holder> {
         let now = clock::now();
-        let entry = |entry: &Entry| Holder {
-            location: entry.location,
-            held: now - entry.since,
-            process_id: entry.client.process_id(),
-        };
-        self.lock().entries.values().map(entry).collect()
+        let holder = |entry: &Entry| entry.holder(now);
+        self.lock().entries.values().map(holder).collect()
+    }
+
+    /// Who has held one for so long, each once; those that only listen are held on purpose.
+    pub(super) fn overdue(&self, held: Duration) -> Vec<Holder> {
+        let now = clock::now();
+        let mut list = self.lock();
+        let overdue = list
+            .entries
+            .values_mut()
+            .take_while(|entry| now - entry.since >= held)
+            .filter(|entry| !entry.warned && !entry.listens);
+        overdue
+            .map(|entry| {
+                entry.warned = true;
+                entry.holder(now)
+            })
+            .collect()
     }
 
     /// The connections on which something may be under way.

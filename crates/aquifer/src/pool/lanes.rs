@@ -1,12 +1,19 @@
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use aquifer_wire::Client;
+use aquifer_wire::{Client, Driver, Ended, Pulse};
+use tokio::time::Instant;
+
+use crate::clock;
+use crate::deadline::Deadline;
 
 /// The shared connections: autocommit reads of many callers travel on them together.
 #[derive(Debug)]
 pub(super) struct Lanes {
     state: Mutex<State>,
     lanes_max: usize,
+    requests_max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -16,21 +23,21 @@ struct State {
 }
 
 impl Lanes {
-    pub(super) fn new(lanes_max: usize) -> Self {
+    pub(super) fn new(lanes_max: usize, requests_max: usize) -> Self {
         Self {
             state: Mutex::default(),
             lanes_max,
+            requests_max,
         }
     }
 
     /// The lane with the fewest requests, the first of equals: so that few lanes carry large groups.
+    /// `None` when each has as many as it may.
     pub(super) fn least_busy(&self) -> Option<Arc<Client>> {
         let state = self.lock();
-        state
-            .open
-            .iter()
-            .min_by_key(|client| client.in_flight())
-            .cloned()
+        let lanes = state.open.iter().map(|client| (client.in_flight(), client));
+        let (in_flight, client) = lanes.min_by_key(|(in_flight, _)| *in_flight)?;
+        (in_flight < self.requests_max).then(|| Arc::clone(client))
     }
 
     /// How many should be opened.
@@ -65,7 +72,23 @@ impl Lanes {
         )
     }
 
-    /// Takes all lanes out of use; what is under way on them goes on.
+    /// The open lanes.
+    pub(super) fn list(&self) -> Vec<Arc<Client>> {
+        self.lock().open.clone()
+    }
+
+    /// Takes one lane out of use, so that a new one is opened; what is under way on it goes on.
+    pub(super) fn remove(&self, lane: &Arc<Client>) {
+        self.lock().open.retain(|open| !Arc::ptr_eq(open, lane));
+    }
+
+    /// Takes the lanes there are out of use, so that new ones are opened; what is under way on them
+    /// goes on.
+    pub(super) fn retire(&self) -> Vec<Arc<Client>> {
+        std::mem::take(&mut self.lock().open)
+    }
+
+    /// Takes all lanes out of use, for good; what is under way on them goes on.
     pub(super) fn close(&self) -> Vec<Arc<Client>> {
         let mut state = self.lock();
         state.closed = true;
@@ -74,5 +97,54 @@ impl Lanes {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Polls the driver of a lane until it ends, and retires the lane when nobody on it got an answer for
+/// twice `limit`; says why it ended, and whether it was retired.
+///
+/// The server ends by itself what runs longer than `limit`. That it does not means that it, or the
+/// way to it, stands still, or that many statements in one group are nearly as slow. A retired lane
+/// is closed at once: those who wait on it are told, and run their reads elsewhere.
+pub(super) async fn attend(driver: Driver, pulse: Pulse, limit: Duration) -> (Arc<Ended>, bool) {
+    let mut driver = pin!(driver);
+    let mut watch = Watch::new(clock::now());
+    let mut retired = false;
+    loop {
+        match Deadline::after(limit / 2).run(driver.as_mut()).await {
+            Ok(ended) => return (ended, retired),
+            Err(_tick) => {
+                let standstill = watch.look(&pulse, clock::now());
+                if standstill >= limit * 2 {
+                    retired = true;
+                    pulse.close();
+                }
+            }
+        }
+    }
+}
+
+/// Since when a lane has given no answer.
+struct Watch {
+    since: Instant,
+    answered: usize,
+}
+
+impl Watch {
+    fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            answered: 0,
+        }
+    }
+
+    /// How long requests have waited without any being answered.
+    fn look(&mut self, pulse: &Pulse, now: Instant) -> Duration {
+        let answered = pulse.answered();
+        if pulse.in_flight() == 0 || answered != self.answered {
+            self.answered = answered;
+            self.since = now;
+        }
+        now - self.since
     }
 }

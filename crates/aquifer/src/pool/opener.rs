@@ -5,17 +5,22 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use aquifer_core::{backoff, slots};
-use aquifer_wire::Client;
+use aquifer_wire::{Client, Ended, SqlState};
 use tokio::time::Instant;
 
-use super::Inner;
+use super::{Connection, Inner, lanes};
 use crate::deadline::Deadline;
 use crate::observe::{ConnectionLost, ConnectionOpened};
-use crate::{Error, clock};
+use crate::{Error, ErrorKind, clock};
 
-/// Waits after a failed attempt: full jitter between these.
+/// Waits after a failed attempt: full jitter between these; not more than `WANTED` while somebody
+/// waits, who would else wait on after the server is back.
 const BACKOFF_BASE: Duration = Duration::from_millis(10);
+const BACKOFF_WANTED: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// Least wait after a login was refused a second time: servers count those, and lock accounts.
+const LOGIN_WAIT: Duration = Duration::from_secs(1);
 
 /// Opens what is wanted until the pool is gone.
 ///
@@ -28,34 +33,52 @@ pub(super) async fn run(pool: Weak<Inner>) {
         let Some(inner) = pool.upgrade().filter(|inner| !inner.is_closed()) else {
             return;
         };
-        if let Some(opening) = Opening::wanted(&inner) {
+        let lane_missing = inner.lanes.missing() > 0 && !inner.is_paused();
+        let lane_ready = lane_missing && clock::now() >= lane_due;
+        let opening = Opening::wanted(&inner)
+            .or_else(|| Opening::ahead(&inner).filter(|_opening| !lane_ready));
+        if let Some(opening) = opening {
             drop(inner);
-            if opening.open().await {
-                failures = 0;
-            } else {
-                failures += 1;
-                tokio::time::sleep(delay(failures)).await;
+            match opening.open().await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    failures += 1;
+                    back_off(&pool, failures, &error).await;
+                }
             }
-        } else if inner.lanes.missing() == 0 {
+        } else if !lane_missing {
             wait(inner, None).await;
-        } else if clock::now() < lane_due {
+        } else if !lane_ready {
             wait(inner, Some(lane_due)).await;
         } else if open_lane(&inner).await {
             lane_failures = 0;
         } else {
             lane_failures += 1;
-            lane_due = clock::now() + delay(lane_failures);
+            lane_due = clock::now() + delay(lane_failures, BACKOFF_MAX);
         }
     }
 }
 
-fn delay(failures: u32) -> Duration {
-    backoff::delay(failures, BACKOFF_BASE, BACKOFF_MAX, clock::random())
+fn delay(failures: u32, most: Duration) -> Duration {
+    backoff::delay(failures, BACKOFF_BASE, most, clock::random())
+}
+
+/// Lets some time pass after a failure, and more as long as nobody waits.
+async fn back_off(pool: &Weak<Inner>, failures: u32, error: &Error) {
+    let most = clock::now() + delay(failures, BACKOFF_MAX);
+    let mut least = delay(failures, BACKOFF_WANTED);
+    if failures > 1 && error.kind() == ErrorKind::Authentication {
+        least = least.max(LOGIN_WAIT);
+    }
+    tokio::time::sleep(least).await;
+    if let Some(inner) = pool.upgrade().filter(|inner| inner.counts().waiting == 0) {
+        wait(inner, Some(most)).await;
+    }
 }
 
 /// Waits until somebody wants a connection or a lane is due, without keeping the pool alive.
 async fn wait(inner: Arc<Inner>, due: Option<Instant>) {
-    let wanted = Arc::clone(&inner.wanted);
+    let wanted = Arc::clone(&inner.opener.told);
     drop(inner);
     match due {
         None => wanted.notified().await,
@@ -67,7 +90,10 @@ async fn open_lane(inner: &Arc<Inner>) -> bool {
     let Ok(client) = open(inner, true).await else {
         return false;
     };
-    inner.lanes.add(client);
+    // During a pause it would be a connection to the server of before.
+    if !inner.is_paused() {
+        inner.lanes.add(client);
+    }
     true
 }
 
@@ -79,28 +105,35 @@ struct Opening {
 
 impl Opening {
     fn wanted(pool: &Arc<Inner>) -> Option<Self> {
-        let mut slots = pool.slots();
-        slots.retain_waiters(|waiter| !waiter.is_closed());
-        let right = Some(slots.open()?);
-        let pool = Arc::clone(pool);
-        Some(Self { pool, right })
+        let right = pool.desk.lock().open()?;
+        Some(Self::with(pool, right))
     }
 
-    async fn open(mut self) -> bool {
-        let Ok(client) = open(&self.pool, false).await else {
-            return false;
-        };
+    /// For fewer than `connections_min`, though nobody waits.
+    fn ahead(pool: &Arc<Inner>) -> Option<Self> {
+        let right = pool.desk.lock().open_ahead()?;
+        Some(Self::with(pool, right))
+    }
+
+    fn with(pool: &Arc<Inner>, right: slots::Opening) -> Self {
+        let pool = Arc::clone(pool);
+        let right = Some(right);
+        Self { pool, right }
+    }
+
+    async fn open(mut self) -> Result<(), Error> {
+        let client = open(&self.pool, false).await?;
         if let Some(right) = self.right.take() {
             self.pool.opened(right, client);
         }
-        true
+        Ok(())
     }
 }
 
 impl Drop for Opening {
     fn drop(&mut self) {
         if let Some(right) = self.right.take() {
-            self.pool.slots().open_failed(right);
+            self.pool.desk.lock().open_failed(right);
         }
     }
 }
@@ -116,6 +149,9 @@ pub(super) async fn open(inner: &Arc<Inner>, shared: bool) -> Result<Client, Err
             cause,
         });
     }
+    if opened.as_ref().is_err_and(is_of_host) {
+        inner.desk.lock().doubt();
+    }
     *inner
         .last_failure
         .lock()
@@ -129,20 +165,43 @@ pub(super) async fn open(inner: &Arc<Inner>, shared: bool) -> Result<Client, Err
         elapsed,
     });
     let pool = Arc::downgrade(inner);
+    let pulse = client.pulse();
+    let limit = inner.connector.lane_timeout();
     inner.tasks.spawn(async move {
-        let ended = driver.await;
+        let (ended, retired) = if shared {
+            lanes::attend(driver, pulse, limit).await
+        } else {
+            (driver.await, false)
+        };
         if let Some(inner) = pool.upgrade() {
-            inner.connection_ended(process_id, &ended);
+            inner.connection_ended(process_id, &ended, retired);
         }
     });
     Ok(client)
 }
 
+/// Whether an attempt that failed with this casts doubt on the connections that are open.
+fn is_of_host(error: &Error) -> bool {
+    let about_host = matches!(
+        error.kind(),
+        ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Protocol
+    );
+    about_host && slots::is_of_host(error.sqlstate().map(SqlState::code))
+}
+
 impl Inner {
     /// An idle connection or a lane that ended is dropped at once; one in use is dropped by its user.
-    fn connection_ended(&self, process_id: i32, ended: &aquifer_wire::Ended) {
-        if !ended.by_us() {
-            let cause = ended.to_string();
+    fn connection_ended(&self, process_id: i32, ended: &Ended, retired: bool) {
+        if !ended.by_us() || retired {
+            let code = ended.last_words().map(|words| words.code().code());
+            if retired || slots::is_of_host(code) {
+                self.desk.lock().doubt();
+            }
+            let cause = if retired {
+                "a lane that gave no answer was retired".to_owned()
+            } else {
+                ended.to_string()
+            };
             let process_id = Some(process_id);
             self.observers.connection_lost(&ConnectionLost {
                 process_id,
@@ -150,10 +209,9 @@ impl Inner {
             });
         }
         self.lanes.prune();
-        let dead = self
-            .slots()
-            .take_idle(|connection| connection.client.ended().is_some());
+        let ended = |connection: &Connection| connection.client.ended().is_some();
+        let dead = self.desk.lock().take_idle(ended);
         drop(dead);
-        self.wanted.notify_one();
+        self.opener.tell();
     }
 }

@@ -1,15 +1,16 @@
 //! The transaction that calls on the same `Db` join while its closure runs.
 //!
-//! It is bound to the task: `tokio::spawn` does not inherit it, and hooks, coalescers and loaders,
-//! which run in tasks of the layer, never do.
+//! It is bound to the task: `tokio::spawn` does not inherit it, and hooks, coalescers and loaders
+//! never do.
 
 use std::sync::Arc;
 
 use super::Transaction;
+use crate::Error;
 use crate::execute::Engine;
 
 tokio::task_local! {
-    static AMBIENT: Arc<Ambient>;
+    static AMBIENT: Option<Arc<Ambient>>;
 }
 
 /// A transaction whose closure runs, and those around it, which may be of other databases.
@@ -20,23 +21,32 @@ struct Ambient {
 
 /// Runs `future` with `transaction` as the one to join.
 pub(super) async fn within<F: Future>(transaction: Transaction, future: F) -> F::Output {
-    let outer = AMBIENT.try_with(Arc::clone).ok();
+    let outer = AMBIENT.try_with(Option::clone).ok().flatten();
     let ambient = Arc::new(Ambient { transaction, outer });
-    AMBIENT.scope(ambient, future).await
+    AMBIENT.scope(Some(ambient), future).await
 }
 
-/// The innermost transaction of this `Db` that the running task is in.
-pub(crate) fn current(engine: &Engine) -> Option<Transaction> {
-    AMBIENT
-        .try_with(|innermost| {
-            let mut next = Some(innermost);
-            while let Some(ambient) = next {
-                if ambient.transaction.is_of(engine) {
-                    return Some(ambient.transaction.clone());
-                }
-                next = ambient.outer.as_ref();
+/// Runs `future` with none to join.
+pub(super) async fn without<F: Future>(future: F) -> F::Output {
+    AMBIENT.scope(None, future).await
+}
+
+/// The innermost transaction of this `Db` that the running task is in, for a call to join; an error
+/// when it has other settings than the handle that is called.
+pub(crate) fn current(engine: &Engine) -> Result<Option<Transaction>, Error> {
+    let current = AMBIENT.try_with(|innermost| {
+        let mut next = innermost.as_ref();
+        while let Some(ambient) = next {
+            if ambient.transaction.is_of(engine) {
+                return Some(ambient.transaction.clone());
             }
-            None
-        })
-        .ok()?
+            next = ambient.outer.as_ref();
+        }
+        None
+    });
+    let Ok(Some(transaction)) = current else {
+        return Ok(None);
+    };
+    transaction.check_settings(engine)?;
+    Ok(Some(transaction))
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use aquifer_core::backoff;
 
-use super::{Transaction, TransactionOptions, ambient};
-use crate::execute::Engine;
+use super::{Terms, Transaction, ambient};
+use crate::execute::{Engine, may_help_transaction};
 use crate::{Error, clock};
 
 /// Waits between attempts: full jitter between these.
@@ -21,7 +21,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 pub(crate) async fn run<T, E, F, Fut>(
     engine: &Arc<Engine>,
     outer: Option<Transaction>,
-    options: TransactionOptions,
+    terms: &Terms,
     location: &'static Location<'static>,
     mut f: F,
 ) -> Result<T, E>
@@ -32,21 +32,42 @@ where
     E: From<Error> + Send,
 {
     if let Some(outer) = outer {
-        let savepoint = outer.nested(options, location).await?;
+        let savepoint = outer.nested(terms, location).await?;
         return attempt(&savepoint, f).await;
     }
     let mut attempts = 1;
+    engine.first_attempt();
     loop {
-        let transaction = Transaction::start(engine, options, location).await?;
+        let transaction = match Transaction::start(engine, terms, location).await {
+            Ok(transaction) => transaction,
+            Err(error) if attempts < engine.attempts_max && may_start_again(engine, &error) => {
+                wait(&mut attempts).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let outcome = attempt(&transaction, &mut f).await;
-        if outcome.is_ok() || !transaction.may_run_again() || attempts >= engine.attempts_max {
+        if outcome.is_ok()
+            || !transaction.may_run_again()
+            || attempts >= engine.attempts_max
+            || !engine.can_afford_another()
+        {
             return outcome;
         }
         drop(transaction);
-        let delay = backoff::delay(attempts, BACKOFF_BASE, BACKOFF_MAX, clock::random());
-        attempts += 1;
-        tokio::time::sleep(delay).await;
+        wait(&mut attempts).await;
     }
+}
+
+async fn wait(attempts: &mut u32) {
+    let delay = backoff::delay(*attempts, BACKOFF_BASE, BACKOFF_MAX, clock::random());
+    *attempts += 1;
+    tokio::time::sleep(delay).await;
+}
+
+/// The claim of a key may meet a conflict.
+fn may_start_again(engine: &Engine, error: &Error) -> bool {
+    error.wire().is_some_and(may_help_transaction) && engine.can_afford_another()
 }
 
 /// Runs `f` once and ends the transaction by what it returns.

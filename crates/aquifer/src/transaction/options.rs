@@ -1,3 +1,6 @@
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use crate::{Error, ErrorKind};
 
 /// How far a transaction is kept apart from others; see the PostgreSQL manual, "Transaction
@@ -56,6 +59,10 @@ impl TransactionOptions {
         self
     }
 
+    pub(super) fn is_read_only(self) -> bool {
+        self.read_only
+    }
+
     /// Refuses what a savepoint within a transaction of `outer` can't have: it is part of that.
     pub(super) fn check_within(self, outer: Self) -> Result<(), Error> {
         let what = if strictness(self.isolation) > strictness(outer.isolation) {
@@ -74,7 +81,10 @@ impl TransactionOptions {
         Err(Error::new(ErrorKind::Usage, text))
     }
 
-    pub(super) fn begin(self) -> String {
+    pub(super) fn begin(self) -> Cow<'static, str> {
+        if self.isolation.is_none() && !self.read_only && !self.deferrable {
+            return Cow::Borrowed("begin");
+        }
         let isolation = match self.isolation {
             None => "",
             Some(Isolation::ReadCommitted) => " isolation level read committed",
@@ -83,7 +93,20 @@ impl TransactionOptions {
         };
         let access = if self.read_only { " read only" } else { "" };
         let deferrable = if self.deferrable { " deferrable" } else { "" };
-        format!("begin{isolation}{access}{deferrable}")
+        Cow::Owned(format!("begin{isolation}{access}{deferrable}"))
+    }
+}
+
+/// What a transaction is to be: its options, and the key under which it is done at most once.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(super) options: TransactionOptions,
+    pub(super) key: Option<Arc<str>>,
+}
+
+impl From<TransactionOptions> for Terms {
+    fn from(options: TransactionOptions) -> Self {
+        Self { options, key: None }
     }
 }
 

@@ -90,7 +90,11 @@ async fn a_batch_and_a_script() {
 async fn a_begin_leaves_no_open_transaction() {
     for connections in [1, 4] {
         let db = table(connections).await;
-        let aborted = abort_at_every_poll(&db, || db.begin()).await;
+        let aborted = abort_at_every_poll(&db, || async {
+            let tx = db.begin().await.unwrap();
+            tx.execute("select 1", ()).await.unwrap();
+        })
+        .await;
         assert!(aborted >= 1);
         let open: i64 = db
             .query_value(
@@ -286,6 +290,13 @@ async fn a_shutdown_that_is_dropped_can_be_called_again() {
     panic!("the shutdown was never done");
 }
 
+/// How many calls each of so many workers drops: 100,000 in all in the deep run, which has many more
+/// cases of all properties.
+fn drops_of_each(workers: i64) -> i64 {
+    let deep = std::env::var_os("PROPTEST_CASES").is_some();
+    if deep { 100_000 / workers } else { 60 }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_random_drops_under_load_leave_the_pool_whole() {
     let db = table(4).await;
@@ -295,12 +306,12 @@ async fn many_random_drops_under_load_leave_the_pool_whole() {
         tasks.spawn(async move {
             // A small generator of our own, so that a failure can be run again.
             let mut state = worker.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-            for round in 0..60_i64 {
+            for round in 0..drops_of_each(32) {
                 state ^= state << 13;
                 state ^= state >> 7;
                 state ^= state << 17;
                 let polls = usize::try_from(state % 6 + 1).unwrap();
-                let tag = i64::try_from(worker).unwrap() * 1000 + round;
+                let tag = i64::try_from(worker).unwrap() * 100_000 + round;
                 match state % 4 {
                     0 => {
                         let read = db.query_value::<i64>("select $1::bigint", (tag,));

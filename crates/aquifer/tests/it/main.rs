@@ -10,23 +10,37 @@
     reason = "a test fails by panicking, and may use what the library must not"
 )]
 
+mod admission;
 mod ambient;
 mod ancestor;
 mod boundaries;
+mod bulk;
 mod cancel_safety;
+mod conflicts;
 mod events;
 mod faults;
 mod from_row;
+mod hooks;
+mod idempotency;
+mod lanes;
+mod ledger;
 mod listen;
 mod lookups;
 mod manager;
 mod network;
 mod once;
 mod opening;
+mod opening_transactions;
+mod outcome;
+mod pooler;
 mod queries;
 mod routing;
 mod runtimes;
+mod scenarios;
 mod session_state;
+mod settings;
 mod shutdown;
 mod support;
+mod switchover;
 mod transactions;
+mod upkeep;

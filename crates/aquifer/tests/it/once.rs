@@ -2,32 +2,20 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use aquifer::{Config, Db, Error, ErrorKind, Isolation, Retry, Session, TransactionOptions};
-use aquifer_testkit::{Cut, Direction, Postgres, Proxy};
+use aquifer::{Error, ErrorKind, Isolation, Retry, Session, TransactionOptions};
+use aquifer_testkit::{Cut, Direction};
 
-use crate::support;
-
-/// A pool that reaches a database of its own by a proxy.
-async fn proxied(change: impl FnOnce(Config) -> Config) -> (Proxy, Db) {
-    let server = Postgres::shared();
-    let database = server.create_database();
-    let proxy = Proxy::to_postgres(server);
-    let through = proxy.through(server.tcp_url());
-    let (base, _) = through.rsplit_once('/').expect("a URL names a database");
-    let config = Config::from_url(format!("{base}/{}", database.name)).unwrap();
-    let db = Db::connect_with(&change(config)).await.unwrap();
-    (proxy, db)
-}
+use crate::support::{self, proxied};
 
 #[tokio::test]
-async fn a_closure_is_not_run_again_when_its_commit_is_unknown_whatever_failed_before() {
+async fn a_closure_whose_commit_lost_its_answer_is_not_run_again_whatever_failed_before() {
     let (proxy, db) = proxied(|config| config).await;
     db.execute_script("create table t (a int); create table log (n int); insert into t values (1)")
         .await
         .unwrap();
     let runs = AtomicU32::new(0);
     let repeatable = TransactionOptions::new().isolation(Isolation::RepeatableRead);
-    let error = db
+    let outcome = db
         .with_transaction_options(repeatable, async |tx| {
             runs.fetch_add(1, Ordering::Relaxed);
             tx.query("select a from t", ()).await?;
@@ -42,10 +30,9 @@ async fn a_closure_is_not_run_again_when_its_commit_is_unknown_whatever_failed_b
             proxy.cut(Cut::before(Direction::ToClient, b'C').containing("COMMIT"));
             Ok::<_, Error>(())
         })
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unknown, "{error}");
+        .await;
     proxy.clear_cuts();
+    outcome.expect("the layer has found out that it took effect");
     let committed: i64 = db
         .query_value("select count(*) from log", ())
         .await

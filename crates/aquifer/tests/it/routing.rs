@@ -19,10 +19,8 @@ async fn a_read_that_a_transaction_ran_first_travels_on_a_lane_afterwards() {
     let inside: String = tx.query_value(ON_A_LANE, ()).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(inside, "off");
-    // The first call decides, on an exclusive connection; the next one has the decision.
-    let _deciding: String = db.query_value(ON_A_LANE, ()).await.unwrap();
-    let decided: String = db.query_value(ON_A_LANE, ()).await.unwrap();
-    assert_eq!(decided, "on");
+    // The first call decides, on an exclusive connection; those after have the decision.
+    support::until_value(&db, ON_A_LANE, "on").await;
     support::assert_whole(&db).await;
 }
 
@@ -67,8 +65,6 @@ async fn a_read_whose_first_caller_was_dropped_at_any_poll_travels_on_a_lane_aft
         let text = || aquifer::AssertSafe(format!("{ON_A_LANE} as polls_{polls}"));
         drop(support::abort_at(polls, db.query(text(), ())).await);
         support::assert_whole(&db).await;
-        let _deciding: String = db.query_value(text(), ()).await.unwrap();
-        let decided: String = db.query_value(text(), ()).await.unwrap();
-        assert_eq!(decided, "on", "after {polls} polls");
+        support::until_value(&db, text().0, "on").await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use aquifer::{Db, ErrorKind, Session};
+use aquifer::{Config, Db, ErrorKind, Session};
 
 use crate::support;
 
@@ -85,11 +85,11 @@ async fn with_a_transaction_that_nobody_ends() {
     let done = shut_down(&db).await;
     assert_eq!(done.aborted, 1);
     let error = tx.execute("select 1", ()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Connection);
+    assert_eq!(error.kind(), ErrorKind::Closed);
     let error = tx.commit().await.unwrap_err();
     assert_eq!(
         error.kind(),
-        ErrorKind::Closed,
+        ErrorKind::Connection,
         "COMMIT was never sent: {error}"
     );
 }
@@ -140,10 +140,13 @@ async fn with_reads_on_the_lanes() {
 
 #[tokio::test]
 async fn with_a_read_on_a_lane_that_is_full() {
-    let config = aquifer::Config::from_url(support::url())
+    let config = Config::from_url(support::url())
         .unwrap()
-        .advanced(|advanced| advanced.requests_max(1));
-    let db = Db::connect_with(&config).await.unwrap();
+        .advanced(|advanced| {
+            let advanced = advanced.requests_max(1);
+            advanced.lane_timeout(Duration::from_secs(60))
+        });
+    let db = Db::connect_with(&config).await.unwrap().shared();
     // Volatile in truth, so that it takes its time on a lane.
     db.execute_script(
         "create function nap() returns int language sql stable as 'select 1 from pg_sleep(0.3)'",
@@ -170,7 +173,10 @@ async fn with_a_read_on_a_lane_that_would_run_for_long() {
         "select count(*) from pg_class a, pg_class b, pg_class c, pg_class d where $1::bool";
     let server = aquifer_testkit::Postgres::shared();
     let database = server.create_database();
-    let db = Db::connect(&database.url).await.unwrap();
+    let config = Config::from_url(database.url.as_str())
+        .unwrap()
+        .advanced(|advanced| advanced.lane_timeout(Duration::from_secs(60)));
+    let db = Db::connect_with(&config).await.unwrap().shared();
     support::until("the lanes are open", || db.pool_status().lanes == 2).await;
     for _ in 0..2 {
         db.query(READ, (false,)).await.unwrap();

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use aquifer::{Config, Db, Observer, QueryFinished, Session, TransactionFinished};
-use aquifer_testkit::Postgres;
+use aquifer::{Config, ConnectionLost, Db, Observer, QueryFinished, Session, TransactionFinished};
+use aquifer_testkit::{Postgres, Proxy};
 
 /// A fresh database on the server that all tests of this process share.
 pub(crate) fn url() -> String {
@@ -27,6 +27,18 @@ pub(crate) async fn db_of(connections: u32) -> Db {
         .unwrap()
         .connections_max(connections);
     Db::connect_with(&config).await.unwrap()
+}
+
+/// A pool that reaches a database of its own by a proxy.
+pub(crate) async fn proxied(change: impl FnOnce(Config) -> Config) -> (Proxy, Db) {
+    let server = Postgres::shared();
+    let database = server.create_database();
+    let proxy = Proxy::to_postgres(server);
+    let through = proxy.through(server.tcp_url());
+    let (base, _) = through.rsplit_once('/').expect("a URL names a database");
+    let config = Config::from_url(format!("{base}/{}", database.name)).unwrap();
+    let db = Db::connect_with(&change(config)).await.unwrap();
+    (proxy, db)
 }
 
 /// Waits, bounded, until `condition` holds; the state it shows is asserted by the caller.
@@ -52,10 +64,10 @@ pub(crate) async fn assert_whole(db: &Db) {
         status.idle + status.connecting + status.lanes <= status.connections_max,
         "{status:?}"
     );
-    // One task per connection, and the one that opens them.
+    // One task per connection, the one that opens them, and the one that keeps them in order.
     until("no task is left over", || {
         let status = db.pool_status();
-        db.tasks_running() <= status.idle + status.lanes + status.connecting + 1
+        db.tasks_running() <= status.idle + status.lanes + status.connecting + 2
     })
     .await;
     for tag in 0..3_i64 {
@@ -125,4 +137,34 @@ impl Observer for Recorder {
     fn transaction_finished(&self, event: &TransactionFinished) {
         self.0.lock().unwrap().push(format!("{event:?}"));
     }
+}
+
+/// Remembers which connections were lost, and why.
+#[derive(Clone, Default)]
+pub(crate) struct Losses(Arc<Mutex<Vec<String>>>);
+
+impl Losses {
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().unwrap().join("\n")
+    }
+}
+
+impl Observer for Losses {
+    fn connection_lost(&self, event: &ConnectionLost<'_>) {
+        self.0.lock().unwrap().push(event.cause.to_owned());
+    }
+}
+
+/// Asks until the answer is `wanted`: a busy machine may make a statement's first runs look slow, and
+/// then it travels on a lane later than usual.
+pub(crate) async fn until_value(db: &Db, sql: impl Into<String>, wanted: &str) {
+    let sql = sql.into();
+    for _ in 0..1000 {
+        let asked = db.query_value(aquifer::AssertSafe(sql.clone()), ());
+        let value: String = asked.await.unwrap();
+        if value == wanted {
+            return;
+        }
+    }
+    panic!("never {wanted}: {sql}");
 }

@@ -2,14 +2,13 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use aquifer::{Db, Error, ErrorKind, Isolation, Retry, Session, Transaction, TransactionOptions};
+use aquifer::{Db, Error, ErrorKind, Isolation, Session, Transaction, TransactionOptions};
 
 use crate::support;
 
-async fn accounts() -> Db {
+pub(crate) async fn accounts() -> Db {
     let db = support::db().await;
     db.execute_script(
         "create table accounts (id int primary key, balance bigint not null check (balance >= 0)); \
@@ -20,7 +19,7 @@ async fn accounts() -> Db {
     db
 }
 
-async fn balance(session: &impl Session, id: i32) -> i64 {
+pub(crate) async fn balance(session: &impl Session, id: i32) -> i64 {
     session
         .query_value("select balance from accounts where id = $1", (id,))
         .await
@@ -308,74 +307,6 @@ async fn options_reach_the_server() {
     assert_eq!(error.sqlstate().unwrap().code(), "25006");
     let error = tx.execute("commit", ()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);
-}
-
-#[tokio::test]
-async fn write_skew_is_run_again_until_the_invariant_holds() {
-    let db = accounts().await;
-    let serializable = TransactionOptions::new().isolation(Isolation::Serializable);
-    let runs = Arc::new(AtomicU32::new(0));
-    let meet = Arc::new(tokio::sync::Barrier::new(2));
-    let mut tasks = tokio::task::JoinSet::new();
-    for id in [1_i32, 2] {
-        let (db, runs, meet) = (db.clone(), Arc::clone(&runs), Arc::clone(&meet));
-        tasks.spawn(async move {
-            let mut first = true;
-            let waits = std::sync::Mutex::new(&mut first);
-            db.with_transaction_options(serializable, async |tx| {
-                runs.fetch_add(1, Ordering::Relaxed);
-                let total: i64 = tx
-                    .query_value("select sum(balance)::bigint from accounts", ())
-                    .await?;
-                // Both have read before either writes, on the first run.
-                let wait = std::mem::take(&mut **waits.lock().unwrap());
-                if wait {
-                    meet.wait().await;
-                }
-                if total >= 150 {
-                    tx.execute(
-                        "update accounts set balance = balance - 100 where id = $1",
-                        (id,),
-                    )
-                    .await?;
-                }
-                Ok::<_, Error>(())
-            })
-            .await
-        });
-    }
-    for outcome in tasks.join_all().await {
-        outcome.unwrap();
-    }
-    let total: i64 = db
-        .query_value("select sum(balance)::bigint from accounts", ())
-        .await
-        .unwrap();
-    assert_eq!(
-        total, 100,
-        "one of the two saw the other's write on its second run"
-    );
-    assert_eq!(runs.load(Ordering::Relaxed), 3);
-    support::assert_whole(&db).await;
-}
-
-#[tokio::test]
-async fn a_guard_that_meets_40001_says_that_a_retry_is_safe() {
-    let db = accounts().await;
-    let options = TransactionOptions::new().isolation(Isolation::RepeatableRead);
-    let tx = db.begin_with(options).await.unwrap();
-    assert_eq!(balance(&tx, 1).await, 100);
-    db.execute("update accounts set balance = 1 where id = 1", ())
-        .await
-        .unwrap();
-    let error = tx
-        .execute("update accounts set balance = 2 where id = 1", ())
-        .await
-        .unwrap_err();
-    assert_eq!(error.sqlstate().unwrap().code(), "40001");
-    assert_eq!(error.retry(), Retry::Safe);
-    let error = tx.commit().await.unwrap_err();
-    assert_eq!(error.retry(), Retry::Safe);
 }
 
 #[tokio::test]

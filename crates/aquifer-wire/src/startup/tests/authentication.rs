@@ -112,7 +112,8 @@ async fn scram_ends_only_with_the_servers_proof() {
                 peer.send(&offer).await;
                 for reply in replies {
                     let message = String::from_utf8(peer.message().await).unwrap_or_default();
-                    let nonce = message.rsplit("r=").next().unwrap_or_default().to_owned();
+                    // The first one: the nonce is random, and may hold these letters too.
+                    let nonce = message.split_once("r=").unwrap_or_default().1.to_owned();
                     peer.send(&with_nonce(&reply, &nonce)).await;
                 }
                 peer.send(&welcome(b"")).await;

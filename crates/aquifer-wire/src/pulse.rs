@@ -1,0 +1,34 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::ended::Reason;
+use crate::shared::Shared;
+
+/// How a connection gets on, for whoever looks after it without making requests.
+///
+/// Unlike a [`Client`](crate::Client), it does not close the connection when it is dropped.
+#[derive(Clone, Debug)]
+pub struct Pulse(Arc<Shared>);
+
+impl Pulse {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self(Arc::clone(shared))
+    }
+
+    /// Requests that were taken in and not answered.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.0.in_flight()
+    }
+
+    /// Requests that were answered so far: as long as it stands still, nobody got an answer.
+    #[must_use]
+    pub fn answered(&self) -> usize {
+        self.0.answered.load(Ordering::Acquire)
+    }
+
+    /// Closes the connection now; requests that wait are told so.
+    pub fn close(&self) {
+        self.0.queue().close(Reason::ByUs);
+    }
+}

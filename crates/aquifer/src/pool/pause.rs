@@ -1,0 +1,106 @@
+//! Holding callers back while the server behind the pool is switched over.
+
+use std::pin::pin;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aquifer_wire::Client;
+use tokio::time::Instant;
+
+use super::{Inner, Pool, close_all, now};
+use crate::deadline::Deadline;
+use crate::{Error, ErrorKind, Retry, clock};
+
+impl Pool {
+    /// Gives out no connection, and waits until none is used; `hold_max` from now all that ends by
+    /// itself.
+    ///
+    /// Cancellation: the pool is resumed.
+    pub(crate) async fn pause(&self, hold_max: Duration) -> Result<(), Error> {
+        let deadline = Deadline::after(hold_max);
+        if self.0.is_closed() {
+            return Err(super::closed());
+        }
+        let pausing = Pausing(Some(&self.0));
+        *self.0.paused_until() = Some(clock::now() + deadline.left());
+        let idle = self.0.desk.lock().pause();
+        close_all(idle);
+        self.0.upkeep.tell();
+        let lanes = self.0.lanes.retire();
+        if deadline.run(self.0.all_back(&lanes)).await.is_err() {
+            let text = format!(
+                "calls were under way for longer than {hold_max:?}, so the pool was not paused and \
+                 goes on. Find them with `Db::holders()`, or pause for longer",
+            );
+            return Err(Error::new(ErrorKind::Timeout, text).with_retry(Retry::Safe));
+        }
+        pausing.done();
+        Ok(())
+    }
+
+    /// Gives out connections again, all of them new.
+    pub(crate) fn resume(&self) {
+        self.0.resume();
+    }
+}
+
+/// Resumes, unless the pause has begun.
+struct Pausing<'a>(Option<&'a Arc<Inner>>);
+
+impl Pausing<'_> {
+    fn done(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Pausing<'_> {
+    fn drop(&mut self) {
+        if let Some(inner) = self.0.take() {
+            inner.resume();
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn paused_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.paused_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused_until().is_some()
+    }
+
+    pub(super) fn resume(self: &Arc<Self>) {
+        if self.paused_until().take().is_none() {
+            return;
+        }
+        // One that was being opened when the pause began is of before it.
+        for lane in self.lanes.retire() {
+            lane.close();
+        }
+        self.desk.lock().resume(now());
+        self.want();
+    }
+
+    /// Waits until nothing is under way any more, on these lanes either.
+    pub(super) async fn all_back(&self, lanes: &[Arc<Client>]) {
+        for lane in lanes {
+            // Answers come in order: what was asked before is answered before. An error means that
+            // the lane has ended, and so has what was on it.
+            drop(lane.barrier().await);
+            lane.close();
+        }
+        loop {
+            let mut came_back = pin!(self.came_back.notified());
+            came_back.as_mut().enable();
+            // A listener may be held for ever by somebody who does not look at it.
+            let in_use = self.counts().in_use;
+            if in_use <= self.holders.listening().len() {
+                return;
+            }
+            came_back.await;
+        }
+    }
+}

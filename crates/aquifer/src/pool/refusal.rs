@@ -1,0 +1,110 @@
+//! What callers are told who get no connection: whether the pool is exhausted or the database is
+//! away, the numbers, and the remedy.
+
+use std::fmt::Write as _;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use aquifer_core::slots::{Counts, Refusal};
+
+use super::Inner;
+use crate::deadline::Deadline;
+use crate::{Error, ErrorKind};
+
+const EXHAUSTED: &str = "Find what holds connections with `Db::holders()`, or raise \
+    `connections_max` or `acquire_timeout`";
+
+const OVERLOADED: &str = "Send less, make what holds connections shorter (`Db::holders()`), or \
+    raise `connections_max` if the server has room";
+
+impl Inner {
+    pub(super) fn refused(&self, refusal: Refusal, deadline: Deadline) -> Error {
+        let counts = self.counts();
+        let waited = rounded(deadline.elapsed());
+        let (what, remedy) = match refusal {
+            Refusal::Closed => return closed(),
+            Refusal::Full => (
+                format!(
+                    "{} callers wait for a connection already (waiters_max)",
+                    counts.waiting
+                ),
+                OVERLOADED,
+            ),
+            Refusal::Late(predicted) => (
+                format!(
+                    "the wait for a connection would take about {:?}, and this call has only {:?} \
+                     left",
+                    rounded(predicted),
+                    rounded(deadline.left()),
+                ),
+                OVERLOADED,
+            ),
+            Refusal::Shed => (
+                format!(
+                    "no connection became free within {waited:?}, and the queue has not emptied \
+                     for `queue_interval`: more is asked than the connections can do",
+                ),
+                OVERLOADED,
+            ),
+        };
+        let text = format!("{what} ({}). {remedy}", self.figures(counts));
+        Error::new(ErrorKind::Acquire, text)
+    }
+
+    pub(super) fn timed_out(&self, deadline: Deadline) -> Error {
+        let counts = self.counts();
+        let waited = deadline.limit();
+        let figures = self.figures(counts);
+        if counts.paused {
+            let text = format!(
+                "the pool is paused, and was not resumed within {waited:?} ({figures}). Call \
+                 `Db::resume()`, or raise `acquire_timeout` above the time of the pause",
+            );
+            return Error::new(ErrorKind::Acquire, text);
+        }
+        // Nobody holds any: it is the server that callers wait for.
+        if counts.in_use == 0 && counts.idle == 0 {
+            let text = format!(
+                "no connection to the database could be opened within {waited:?} ({figures}). \
+                 Check that the server runs, takes this login and has room for more; opening goes on \
+                 in the background",
+            );
+            return Error::new(ErrorKind::Connection, text);
+        }
+        let text = format!("no connection became free within {waited:?} ({figures}). {EXHAUSTED}");
+        Error::new(ErrorKind::Acquire, text)
+    }
+
+    fn figures(&self, counts: Counts) -> String {
+        let mut text = format!(
+            "connections_max {}, of which {} are shared lanes: {} in use, {} idle, {} connecting; \
+             {} waiting",
+            counts.capacity + self.limits.lanes,
+            self.limits.lanes,
+            counts.in_use,
+            counts.idle,
+            counts.opening,
+            counts.waiting,
+        );
+        let failure = self.last_failure.lock();
+        if let Some(failure) = failure.unwrap_or_else(PoisonError::into_inner).as_ref() {
+            // Writing to a text can't fail.
+            let _written = write!(text, "; last connect error: {failure}");
+        }
+        text
+    }
+}
+
+/// In milliseconds, which is exact enough for a wait.
+fn rounded(time: Duration) -> Duration {
+    time.saturating_sub(Duration::from_nanos(u64::from(
+        time.subsec_nanos() % 1_000_000,
+    )))
+}
+
+pub(super) fn closed() -> Error {
+    Error::new(
+        ErrorKind::Closed,
+        "the pool was shut down; no call can be made on this handle any more",
+    )
+}

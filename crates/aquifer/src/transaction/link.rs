@@ -1,0 +1,101 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::pool::Checkout;
+use crate::{Error, ErrorKind};
+
+/// Where a transaction stands: Active → Held (a savepoint is open) → Active → Ended.
+pub(super) enum State {
+    Active(Arc<Checkout>),
+    Held(Arc<Checkout>),
+    Ended(&'static str),
+}
+
+/// The connection of a transaction, as long as it may be used.
+pub(super) struct Link(Mutex<State>);
+
+impl Link {
+    pub(super) fn new(checkout: &Arc<Checkout>) -> Self {
+        Self(Mutex::new(State::Active(Arc::clone(checkout))))
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection, unless the transaction has ended or is held by a savepoint.
+    pub(super) fn active(&self) -> Result<Arc<Checkout>, Error> {
+        match &*self.state() {
+            State::Active(checkout) => Ok(Arc::clone(checkout)),
+            State::Held(_) => Err(held()),
+            State::Ended(how) => Err(ended(how)),
+        }
+    }
+
+    /// Active → Held, for a savepoint.
+    pub(super) fn hold(&self) -> Result<Arc<Checkout>, Error> {
+        let mut state = self.state();
+        match &*state {
+            State::Active(checkout) => {
+                let checkout = Arc::clone(checkout);
+                *state = State::Held(Arc::clone(&checkout));
+                Ok(checkout)
+            }
+            State::Held(_) => Err(held()),
+            State::Ended(how) => Err(ended(how)),
+        }
+    }
+
+    /// Held → Active, when the savepoint has ended.
+    pub(super) fn resume(&self) {
+        let mut state = self.state();
+        if let State::Held(checkout) = &*state {
+            *state = State::Active(Arc::clone(checkout));
+        }
+    }
+
+    /// Active → Ended; the connection for the last word.
+    pub(super) fn end(&self, how: &'static str) -> Result<Arc<Checkout>, Error> {
+        let mut state = self.state();
+        match &*state {
+            State::Active(checkout) => {
+                let checkout = Arc::clone(checkout);
+                *state = State::Ended(how);
+                Ok(checkout)
+            }
+            State::Held(_) => Err(held()),
+            State::Ended(how) => Err(ended(how)),
+        }
+    }
+
+    /// Another connection in the place of one that ended before anything was done on it.
+    pub(super) fn replace(&self, checkout: &Arc<Checkout>) {
+        let mut state = self.state();
+        match &*state {
+            State::Active(_) => *state = State::Active(Arc::clone(checkout)),
+            State::Held(_) => *state = State::Held(Arc::clone(checkout)),
+            State::Ended(_) => {}
+        }
+    }
+
+    /// The connection that the transaction still had, if it had one.
+    pub(super) fn take(&self, how: &'static str) -> Option<Arc<Checkout>> {
+        match std::mem::replace(&mut *self.state(), State::Ended(how)) {
+            State::Active(checkout) | State::Held(checkout) => Some(checkout),
+            State::Ended(_) => None,
+        }
+    }
+}
+
+fn held() -> Error {
+    Error::new(
+        ErrorKind::Transaction,
+        "a savepoint of this transaction is open; use its handle, and end it before this one is used",
+    )
+}
+
+fn ended(how: &str) -> Error {
+    Error::new(
+        ErrorKind::Transaction,
+        format!("the transaction was {how} already; begin a new one"),
+    )
+}

@@ -1,0 +1,105 @@
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use aquifer_wire::{Client, Reply};
+
+use super::{Terms, TransactionOptions};
+use crate::execute::Engine;
+use crate::pool::Checkout;
+
+/// What a transaction shares with its savepoints.
+pub(super) struct Root {
+    pub(super) engine: Arc<Engine>,
+    /// Of the transaction as a whole.
+    pub(super) options: TransactionOptions,
+    pub(super) key: Option<Arc<str>>,
+    pub(super) begin: Cow<'static, str>,
+    /// Held by whoever sends BEGIN, until the server has confirmed it.
+    pub(super) opening: tokio::sync::Mutex<()>,
+    /// The connection's turn before BEGIN was sent: a later one tells that it was.
+    turn_before: AtomicU64,
+    /// The server has confirmed BEGIN.
+    begun: AtomicBool,
+    /// The transaction's number; 0 while it is not known to have one.
+    xid: AtomicU64,
+    /// Something that may have written was sent, and the number did not ride with it.
+    unasked: AtomicBool,
+    /// The key's row was written.
+    pub(super) claimed: AtomicBool,
+    /// COMMIT was sent, and it is not known that it was refused.
+    pub(super) may_be_committed: AtomicBool,
+}
+
+impl Root {
+    pub(super) fn new(engine: &Arc<Engine>, terms: &Terms, client: &Client) -> Self {
+        Self {
+            engine: Arc::clone(engine),
+            options: terms.options,
+            key: terms.key.clone(),
+            begin: terms.options.begin(),
+            opening: tokio::sync::Mutex::default(),
+            turn_before: AtomicU64::new(client.turn()),
+            begun: AtomicBool::new(false),
+            xid: AtomicU64::new(0),
+            unasked: AtomicBool::new(false),
+            claimed: AtomicBool::new(false),
+            may_be_committed: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the server has confirmed BEGIN.
+    pub(super) fn is_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_begun(&self) {
+        self.begun.store(true, Ordering::Release);
+    }
+
+    /// Whether BEGIN was sent, answered or not.
+    pub(super) fn is_sent(&self, client: &Client) -> bool {
+        self.is_begun() || client.turn() != self.turn_before.load(Ordering::Acquire)
+    }
+
+    /// Nothing of the transaction is on this connection.
+    pub(super) fn start_over(&self, client: &Client) {
+        self.turn_before.store(client.turn(), Ordering::Release);
+    }
+
+    /// Whether to ask for the transaction's number behind a statement that may have written.
+    pub(super) fn asks_for_xid(&self, checkout: &Checkout) -> bool {
+        !self.options.is_read_only()
+            && self.xid.load(Ordering::Relaxed) == 0
+            && checkout.lineage().is_some()
+    }
+
+    /// Takes the number out of the answers, of which it is the last one.
+    pub(super) fn take_xid(&self, replies: &mut Vec<Reply>) {
+        let number = replies.pop().and_then(|reply| {
+            let row = reply.rows().next()?;
+            let text: Option<String> = row.get(0).ok()?;
+            text?.parse().ok()
+        });
+        if let Some(number) = number {
+            self.xid.store(number, Ordering::Relaxed);
+        }
+        self.unasked.store(false, Ordering::Relaxed);
+    }
+
+    /// The transaction's number, if it is known to have written something.
+    pub(super) fn xid(&self) -> Option<u64> {
+        let xid = self.xid.load(Ordering::Relaxed);
+        (xid != 0).then_some(xid)
+    }
+
+    /// Something was sent that may have written, and the number could not ride with it.
+    pub(super) fn set_unasked(&self) {
+        self.unasked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether to ask for the number before COMMIT is sent.
+    pub(super) fn asks_before_commit(&self, checkout: &Checkout) -> bool {
+        self.unasked.load(Ordering::Relaxed) && self.asks_for_xid(checkout)
+    }
+}
