@@ -65,6 +65,9 @@ fn not_offered<T>() -> Result<T, Error> {
 /// A future that is not named.
 pub type Boxed<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
+/// A contender on its way to being open.
+pub type Opening = Boxed<Box<dyn Race>>;
+
 /// A contender as the tables know it: its name, and how it is opened.
 #[derive(Clone, Copy)]
 pub struct Entry {
@@ -73,7 +76,7 @@ pub struct Entry {
     /// What it can do.
     pub offers: &'static [Workload],
     /// Opens it on the server at this place.
-    pub open: fn(place: Place) -> Boxed<Box<dyn Race>>,
+    pub open: fn(place: Place) -> Opening,
 }
 
 /// A contender that is open, its type forgotten.

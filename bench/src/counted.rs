@@ -11,6 +11,9 @@ use std::process::{Command, Output};
 use crate::peers::NOTHING;
 use crate::{Error, Place};
 
+/// Queries of the longer run under strace, at least.
+const TRACED: usize = 20_000;
+
 /// How to count.
 #[derive(Clone, Debug)]
 pub struct Bounded<'a> {
@@ -58,9 +61,14 @@ impl Bounded<'_> {
         valgrind: bool,
         strace: bool,
     ) -> Result<Counts, Error> {
+        // How many queries share a system call depends on the moment, so it takes more of them.
+        let one_thread = Self {
+            queries: self.queries.max(TRACED),
+            ..self.clone()
+        };
         let two_threads = Self {
             threads: true,
-            ..self.clone()
+            ..one_thread.clone()
         };
         let when = |installed: bool, counted: &dyn Fn() -> Result<f64, Error>| {
             installed.then(counted).transpose()
@@ -69,7 +77,7 @@ impl Bounded<'_> {
             name: contender,
             instructions: when(valgrind, &|| self.instructions(contender))?,
             allocations: when(valgrind, &|| self.allocations(contender))?,
-            system_calls: when(strace, &|| self.system_calls(contender))?,
+            system_calls: when(strace, &|| one_thread.system_calls(contender))?,
             system_calls_threads: when(strace, &|| two_threads.system_calls(contender))?,
             peak_memory: Some(two_threads.peak_memory(contender)?),
         })

@@ -6,7 +6,7 @@ use aquifer_wire::{
     Catalog, Client, Columns, Config, FromRow, Limits, Mapping, RowReader, Sharing,
 };
 
-use crate::contender::{Boxed, Race, race};
+use crate::contender::{Opening, race};
 use crate::statements::{RANGE, SELECT};
 use crate::{Contender, Entry, Error, Place, User, Workload};
 
@@ -35,7 +35,7 @@ pub(super) const ENTRIES: &[Entry] = &[
 
 struct Lanes(Vec<Client>);
 
-fn open(place: Place, lanes: usize) -> Boxed<Box<dyn Race>> {
+fn open(place: Place, lanes: usize) -> Opening {
     Box::pin(async move {
         let config: Arc<Config> = Arc::new(place.pairs().parse()?);
         let catalog = Arc::new(Catalog::new(100));

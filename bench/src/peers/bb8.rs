@@ -6,7 +6,7 @@ use bb8_postgres::PostgresConnectionManager;
 use tokio_postgres::NoTls;
 
 use super::tokio_postgres::connection::Connection;
-use crate::contender::{Boxed, Race, race};
+use crate::contender::{Opening, race};
 use crate::{Contender, Entry, Error, Place, User, Workload};
 
 const OFFERS: &[Workload] = &[
@@ -35,7 +35,7 @@ pub(super) const ENTRIES: &[Entry] = &[
 
 struct Bb8(Pool<Manager>);
 
-fn open(place: Place, test: bool) -> Boxed<Box<dyn Race>> {
+fn open(place: Place, test: bool) -> Opening {
     Box::pin(async move {
         let manager = PostgresConnectionManager::new_from_stringlike(place.pairs(), NoTls)?;
         let pool = Pool::builder().max_size(10).test_on_check_out(test);

@@ -10,7 +10,7 @@ use diesel_async::pooled_connection::{
 };
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
-use crate::contender::{Boxed, Race, race};
+use crate::contender::{Opening, race};
 use crate::statements::{BODY, NAME, SLOW};
 use crate::{Contender, Entry, Error, Place, Workload};
 
@@ -82,7 +82,7 @@ struct New<'a> {
 
 struct Diesel(Pool<AsyncPgConnection>);
 
-fn open(place: Place, test: bool) -> Boxed<Box<dyn Race>> {
+fn open(place: Place, test: bool) -> Opening {
     Box::pin(async move {
         let mut config = ManagerConfig::default();
         if !test {

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{Postgres, QueryBuilder};
 
-use crate::contender::{Boxed, Race, race};
+use crate::contender::{Opening, race};
 use crate::statements::{BODY, INSERT, NAME, RANGE, SELECT, SLOW, UNNEST, UPDATE};
 use crate::{Contender, Entry, Error, Place, User, Workload};
 
@@ -51,7 +51,7 @@ async fn pool(place: &Place, test: bool) -> Result<PgPool, Error> {
     Ok(options.connect(&place.url()).await?)
 }
 
-fn open(place: Place, test: bool) -> Boxed<Box<dyn Race>> {
+fn open(place: Place, test: bool) -> Opening {
     Box::pin(async move { Ok(race(Sqlx(pool(&place, test).await?))) })
 }
 

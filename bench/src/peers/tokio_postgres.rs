@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use self::bulk::{COPY as RAW_COPY, UNNEST};
 use self::connection::Connection;
-use crate::contender::{Boxed, Race, race};
+use crate::contender::{Opening, race};
 use crate::{Contender, Entry, Error, Place, User, Workload};
 
 /// One client that all tasks share.
@@ -73,7 +73,7 @@ async fn open_all(place: &Place, connections: usize) -> Result<Vec<Connection>, 
 /// Clients that all tasks share; the one with the least in flight is taken.
 struct Shared(Vec<(AtomicUsize, Connection)>);
 
-fn open_shared(place: Place, connections: usize) -> Boxed<Box<dyn Race>> {
+fn open_shared(place: Place, connections: usize) -> Opening {
     Box::pin(async move {
         let open = open_all(&place, connections).await?.into_iter();
         Ok(race(Shared(
@@ -132,7 +132,7 @@ struct Exclusive {
     idle: Mutex<Vec<Connection>>,
 }
 
-fn open_exclusive(place: Place, connections: usize) -> Boxed<Box<dyn Race>> {
+fn open_exclusive(place: Place, connections: usize) -> Opening {
     Box::pin(async move {
         Ok(race(Exclusive {
             permits: Semaphore::new(connections),

@@ -5,7 +5,7 @@ use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, NoTls, Statement};
 
-use crate::contender::{Boxed, Race, race};
+use crate::contender::{Opening, race};
 use crate::user::Columns;
 use crate::{Contender, Entry, Error, Place, User, Workload, statements};
 
@@ -48,7 +48,7 @@ struct Bulk {
     way: Way,
 }
 
-fn open(place: Place, way: Way) -> Boxed<Box<dyn Race>> {
+fn open(place: Place, way: Way) -> Opening {
     Box::pin(async move {
         let (client, connection) = tokio_postgres::connect(&place.pairs(), NoTls).await?;
         tokio::spawn(connection);
