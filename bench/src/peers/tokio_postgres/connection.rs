@@ -35,6 +35,7 @@ impl Connection {
         }
     }
 
+    #[cfg(feature = "peers")]
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
