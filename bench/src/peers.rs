@@ -1,16 +1,58 @@
 //! One file per peer. A new peer is a file here and a line in [`all`].
 
+#[cfg(feature = "peers")]
+mod aquifer;
 mod aquifer_wire;
+#[cfg(feature = "peers")]
+mod bb8;
+#[cfg(feature = "peers")]
+mod deadpool;
+#[cfg(feature = "peers")]
+mod diesel_async;
+pub mod node;
 mod nothing;
+#[cfg(feature = "peers")]
+mod sea_orm;
+#[cfg(feature = "peers")]
+mod sqlx;
 mod tokio_postgres;
+#[cfg(feature = "peers")]
+mod xitca_postgres;
 
-pub use nothing::NOTHING;
-pub use tokio_postgres::{BARE, EXCLUSIVE};
+#[cfg(feature = "peers")]
+pub use self::aquifer::{AQUIFER, BATCH, COPY, INSERT_MANY, LOOKUP};
+pub use self::aquifer_wire::TWO_SHARED as WIRE;
+#[cfg(feature = "peers")]
+pub use self::deadpool::DEADPOOL;
+pub use self::nothing::NOTHING;
+pub use self::tokio_postgres::{BARE, EXCLUSIVE, RAW_COPY, UNNEST};
 
 use crate::Entry;
 
-/// Every contender for the wire, in the order of the tables.
+/// The contenders for the wire alone, in the order of the tables.
+#[must_use]
+pub fn of_the_wire() -> Vec<Entry> {
+    let raw = tokio_postgres::ENTRIES.iter().copied();
+    raw.chain(aquifer_wire::ENTRIES.iter().copied()).collect()
+}
+
+/// Every contender, in the order of the tables.
+#[cfg(feature = "peers")]
 #[must_use]
 pub fn all() -> Vec<Entry> {
-    [tokio_postgres::ENTRIES, aquifer_wire::ENTRIES].concat()
+    let wire = aquifer_wire::ENTRIES.iter().copied();
+    let wire = wire.filter(|entry| entry.name == WIRE).collect::<Vec<_>>();
+    [
+        tokio_postgres::ENTRIES,
+        deadpool::ENTRIES,
+        bb8::ENTRIES,
+        sqlx::ENTRIES,
+        diesel_async::ENTRIES,
+        sea_orm::ENTRIES,
+        xitca_postgres::ENTRIES,
+        node::ENTRIES,
+        &wire,
+        aquifer::ENTRIES,
+    ]
+    .concat()
 }

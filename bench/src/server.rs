@@ -5,24 +5,41 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::user::SCHEMA;
-use crate::{Error, delay};
+use tokio_postgres::{Client, NoTls};
+
+use crate::statements::SCHEMA;
+use crate::{Error, Place, delay};
 
 /// Sessions of all contenders together, and some room.
 const SETTINGS: &str = "\
     listen_addresses = '127.0.0.1'
-    max_connections = 200
+    max_connections = 400
     shared_buffers = '256MB'
-    fsync = off
-    synchronous_commit = off
+    max_wal_size = '4GB'
     autovacuum = off
     jit = off
     ";
 
+/// Whether COMMIT waits for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// `fsync` and `synchronous_commit` are on, as PostgreSQL has them by default.
+    On,
+    /// Both are off.
+    Off,
+}
+
 /// A server in a directory of its own, stopped and removed when it is dropped.
 pub struct Server {
+    control: Client,
+    files: Files,
+}
+
+/// Its processes and its directory.
+struct Files {
     directory: PathBuf,
     binaries: PathBuf,
     account: Option<Account>,
@@ -38,14 +55,122 @@ struct Account {
 }
 
 impl Server {
-    /// Starts it and loads the table.
+    /// Starts it and loads the tables.
     ///
     /// # Errors
     /// When PostgreSQL's binaries are not found or do not start.
-    pub async fn start() -> Result<Self, Error> {
+    pub async fn start(durability: Durability) -> Result<Self, Error> {
+        let files = Files::start(durability)?;
+        let place = Place::new(&files.directory.display().to_string(), files.port);
+        let control = connect(&place).await?;
+        for statement in statements(SCHEMA) {
+            control.batch_execute(statement).await?;
+        }
+        Ok(Self { control, files })
+    }
+
+    /// Its unix socket.
+    #[must_use]
+    pub fn unix(&self) -> Place {
+        Place::new(&self.files.directory.display().to_string(), self.files.port)
+    }
+
+    /// TCP on loopback.
+    #[must_use]
+    pub fn tcp(&self) -> Place {
+        Place::new("127.0.0.1", self.files.port)
+    }
+
+    /// TCP through a proxy that adds `round_trip`.
+    ///
+    /// # Errors
+    /// When the proxy does not start.
+    pub fn delayed(&self, round_trip: Duration) -> Result<Place, Error> {
+        let port = delay::start(self.files.port, round_trip)?;
+        Ok(Place::new("127.0.0.1", port))
+    }
+
+    /// Its first process, whose children are the sessions.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        self.files.process.id()
+    }
+
+    /// Empties a table.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn truncate(&self, table: &str) -> Result<(), Error> {
+        let statement = format!("truncate {table}");
+        Ok(self.control.batch_execute(&statement).await?)
+    }
+
+    /// How many rows a table has.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn count(&self, table: &str) -> Result<usize, Error> {
+        let statement = format!("select count(*) from {table}");
+        let count: i64 = self.control.query_one(&statement, &[]).await?.try_get(0)?;
+        Ok(usize::try_from(count)?)
+    }
+
+    /// How many sessions call themselves so.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn sessions(&self, application: &str) -> Result<usize, Error> {
+        let statement = "select count(*) from pg_stat_activity where application_name = $1";
+        let row = self.control.query_one(statement, &[&application]).await?;
+        let count: i64 = row.try_get(0)?;
+        Ok(usize::try_from(count)?)
+    }
+
+    /// What was written so far goes to the disk now, and not in the middle of a turn.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn checkpoint(&self) -> Result<(), Error> {
+        Ok(self.control.batch_execute("checkpoint").await?)
+    }
+
+    /// Its version.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn version(&self) -> Result<String, Error> {
+        let row = self.control.query_one("show server_version", &[]).await?;
+        Ok(row.try_get(0)?)
+    }
+}
+
+/// Statements of a script; none of them has a semicolon at a line's end but the last character.
+fn statements(script: &str) -> impl Iterator<Item = &str> {
+    script.split_inclusive(";\n")
+}
+
+async fn connect(place: &Place) -> Result<Client, Error> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match tokio_postgres::connect(&place.pairs(), NoTls).await {
+            Ok((client, connection)) => {
+                tokio::spawn(connection);
+                return Ok(client);
+            }
+            Err(error) if Instant::now() > deadline => return Err(error.into()),
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+impl Files {
+    fn start(durability: Durability) -> Result<Self, Error> {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
         let binaries = find_binaries()?;
         let account = step_down()?;
-        let directory = std::env::temp_dir().join(format!("aquifer-bench-{}", std::process::id()));
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let directory = format!("aquifer-bench-{}-{number}", std::process::id());
+        let directory = std::env::temp_dir().join(directory);
         fs::create_dir(&directory)?;
         if let Some(Account { user, group }) = account {
             chown(&directory, Some(user), Some(group))?;
@@ -67,71 +192,25 @@ impl Server {
             directory.display()
         );
         let own = data.join("postgresql.conf");
-        fs::write(&own, format!("{SETTINGS}{place}"))?;
+        let durable = match durability {
+            Durability::On => "fsync = on\nsynchronous_commit = on\n",
+            Durability::Off => "fsync = off\nsynchronous_commit = off\n",
+        };
+        fs::write(&own, format!("{SETTINGS}{durable}{place}"))?;
         let mut postgres = as_account(&binaries.join("postgres"), account);
         postgres.arg("-D").arg(&data);
         postgres.stdout(Stdio::null()).stderr(Stdio::null());
-        let server = Self {
+        Ok(Self {
             process: postgres.spawn()?,
             directory,
             binaries,
             account,
             port,
-        };
-        server.load().await?;
-        Ok(server)
-    }
-
-    /// Connection parameters for its unix socket.
-    #[must_use]
-    pub fn unix(&self) -> String {
-        self.at(&self.directory.display().to_string(), self.port)
-    }
-
-    /// Connection parameters for TCP on loopback.
-    #[must_use]
-    pub fn tcp(&self) -> String {
-        self.at("127.0.0.1", self.port)
-    }
-
-    /// Connection parameters for TCP through a proxy that adds `round_trip`.
-    ///
-    /// # Errors
-    /// When the proxy does not start.
-    pub fn delayed(&self, round_trip: Duration) -> Result<String, Error> {
-        let port = delay::start(self.port, round_trip)?;
-        Ok(self.at("127.0.0.1", port))
-    }
-
-    fn at(&self, host: &str, port: u16) -> String {
-        format!("host={host} port={port} user=postgres dbname=postgres sslmode=disable")
-    }
-
-    /// Its first process, whose children are the sessions.
-    #[must_use]
-    pub fn process(&self) -> u32 {
-        self.process.id()
-    }
-
-    async fn load(&self) -> Result<(), Error> {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
-            match tokio_postgres::connect(&self.unix(), tokio_postgres::NoTls).await {
-                Ok((client, connection)) => {
-                    tokio::spawn(connection);
-                    for statement in SCHEMA.split_inclusive(';') {
-                        client.batch_execute(statement).await?;
-                    }
-                    return Ok(());
-                }
-                Err(error) if Instant::now() > deadline => return Err(error.into()),
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
+        })
     }
 }
 
-impl Drop for Server {
+impl Drop for Files {
     fn drop(&mut self) {
         let mut stop = as_account(&self.binaries.join("pg_ctl"), self.account);
         stop.args(["stop", "--mode=fast", "--silent", "--pgdata"]);

@@ -1,26 +1,19 @@
-//! The statement that every contender runs, and the struct that it is read into.
+//! The struct that rows are read into, and the keys that are asked for.
 
-use std::time::SystemTime;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
 
-/// One row by its key.
-pub const SELECT: &str = "select id, name, email, active, created_at from users where id = $1";
-
-/// The table and its rows.
-pub const SCHEMA: &str = "\
-    create table users (
-        id bigint primary key, name text not null, email text not null, active bool not null,
-        created_at timestamptz not null);
-    insert into users
-        select i, 'user name ' || i, 'user' || i || '@example.com', i % 3 <> 0,
-               now() - i * interval '1 minute'
-        from generate_series(1, 100000) i;
-    vacuum analyze users;";
-
-/// How many rows the table has; keys count from 1.
+/// How many rows the tables have; keys count from 1.
 pub const ROWS: u32 = 100_000;
 
+/// How many rows one read of many brings.
+pub const READ: usize = 1_000;
+
+/// How many rows one load of many writes.
+pub const LOAD: usize = 10_000;
+
 /// One row of the table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the columns of the table")]
 pub struct User {
     pub id: i64,
@@ -28,6 +21,47 @@ pub struct User {
     pub email: String,
     pub active: bool,
     pub created_at: SystemTime,
+}
+
+/// The rows that a load writes, the same for all.
+#[must_use]
+pub fn to_load() -> &'static [User] {
+    static USERS: OnceLock<Vec<User>> = OnceLock::new();
+    USERS.get_or_init(|| {
+        let user = |id| User {
+            id,
+            name: format!("user name {id}"),
+            email: format!("user{id}@example.com"),
+            active: id % 3 != 0,
+            created_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + id as u64),
+        };
+        (0..LOAD as i64).map(user).collect()
+    })
+}
+
+/// The rows of a load, column by column.
+#[derive(Debug, Default)]
+#[expect(missing_docs, reason = "the columns of the table")]
+pub struct Columns<'a> {
+    pub id: Vec<i64>,
+    pub name: Vec<&'a str>,
+    pub email: Vec<&'a str>,
+    pub active: Vec<bool>,
+    pub created_at: Vec<SystemTime>,
+}
+
+impl<'a> Columns<'a> {
+    /// Turns rows into columns.
+    #[must_use]
+    pub fn of(users: &'a [User]) -> Self {
+        Self {
+            id: users.iter().map(|user| user.id).collect(),
+            name: users.iter().map(|user| user.name.as_str()).collect(),
+            email: users.iter().map(|user| user.email.as_str()).collect(),
+            active: users.iter().map(|user| user.active).collect(),
+            created_at: users.iter().map(|user| user.created_at).collect(),
+        }
+    }
 }
 
 /// Keys in an order that no cache foresees, the same in every run.
@@ -40,16 +74,23 @@ impl Keys {
     pub fn of_task(task: usize) -> Self {
         Self(88_172_645_463_325_252 ^ (task as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
-}
 
-impl Iterator for Keys {
-    type Item = i64;
-
-    fn next(&mut self) -> Option<i64> {
+    /// The next key, from 1 to `keys`.
+    pub fn up_to(&mut self, keys: u32) -> i64 {
         // xorshift64
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        i64::try_from((self.0 >> 8) % u64::from(ROWS) + 1).ok()
+        ((self.0 >> 8) % u64::from(keys)) as i64 + 1
+    }
+
+    /// The next key of the table.
+    pub fn one(&mut self) -> i64 {
+        self.up_to(ROWS)
+    }
+
+    /// A number from 0 to 1.
+    pub fn part(&mut self) -> f64 {
+        self.one() as f64 / f64::from(ROWS)
     }
 }

@@ -3,9 +3,11 @@ mod ten_lines;
 use crate::End;
 use crate::failure::Failure;
 use crate::process;
-use crate::programs::{self, POSTGRES, REDIS};
+use crate::programs::{self, POSTGRES, STRACE, VALGRIND};
 use crate::workspace::Workspace;
 
+/// The benchmark of the wire alone, when it is the first argument.
+const WIRE: &str = "wire";
 /// The benchmark that compiles instead of running, and needs no server.
 const TEN_LINES: &str = "ten-lines";
 
@@ -22,17 +24,22 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<End, Fa
         eprintln!("== bench: NOT RUN, there is no bench/ yet");
         return Ok(End::Incomplete);
     }
-    programs::ensure(&[POSTGRES, REDIS])?;
+    programs::ensure(&[POSTGRES])?;
+    // Without these the benchmark leaves the counts out, and says so.
+    for program in [VALGRIND, STRACE] {
+        if let Err(failure) = programs::ensure(&[program]) {
+            eprintln!("== bench: {failure}");
+        }
+    }
     let mut cargo = workspace.cargo();
-    cargo
-        .args([
-            "run",
-            "--release",
-            "--manifest-path",
-            "bench/Cargo.toml",
-            "--",
-        ])
-        .args(arguments);
+    cargo.args(["run", "--release", "--manifest-path", "bench/Cargo.toml"]);
+    match arguments.split_first() {
+        // It needs none of the peers, which take minutes to build.
+        Some((first, rest)) if first == WIRE => cargo
+            .args(["--no-default-features", "--bin", WIRE, "--"])
+            .args(rest),
+        _ => cargo.args(["--bin", "peers", "--"]).args(arguments),
+    };
     eprintln!("== bench: $ {}", process::line(&cargo));
     let status = cargo
         .status()

@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use aquifer_bench::counted::{Bounded, is_installed};
+use aquifer_bench::bounded::{self, BoundedRun};
+use aquifer_bench::counted::{Bounded, Counts, is_installed};
 use aquifer_bench::peers::{self, EXCLUSIVE, NOTHING};
-use aquifer_bench::report::{self, Counts};
-use aquifer_bench::rounds::{self, Open, Outcome, Plan};
-use aquifer_bench::{Entry, Error, Server};
+use aquifer_bench::report::{self, Measured};
+use aquifer_bench::rounds;
+use aquifer_bench::sections::{Section, Way};
+use aquifer_bench::{Durability, Entry, Error, Place, Server, Workload, runtime};
 use clap::{Args, Parser, Subcommand};
-use tokio::runtime::{Builder, Runtime};
-
-/// Tasks for which instructions and system calls are counted.
-const TASKS_COUNTED: usize = 64;
+use serde_json::json;
 
 /// The wire alone beside raw tokio-postgres, on a private PostgreSQL.
 #[derive(Parser)]
@@ -69,164 +68,105 @@ struct Measure {
     no_rates: bool,
 }
 
-#[derive(Args)]
-struct BoundedRun {
-    /// Its name, as the tables have it.
-    #[arg(long)]
-    contender: String,
-    /// The server's connection parameters; by default a private server is started.
-    #[arg(long)]
-    parameters: Option<String>,
-    #[arg(long, default_value_t = TASKS_COUNTED)]
-    tasks: usize,
-    #[arg(long, default_value_t = 20_000)]
-    queries: usize,
-    /// Two threads instead of one.
-    #[arg(long)]
-    threads: bool,
-}
-
 fn main() -> Result<(), Error> {
     let arguments = Arguments::parse();
     match arguments.command {
-        Some(Part::Bounded(run)) => runtime(!run.threads)?.block_on(bounded(&run)),
+        Some(Part::Bounded(run)) => {
+            let mut entries = peers::of_the_wire();
+            entries.push(NOTHING);
+            run.run(&entries)
+        }
         None => measure(&arguments.measure),
     }
 }
 
-fn runtime(one_thread: bool) -> Result<Runtime, Error> {
-    let mut builder = if one_thread {
-        Builder::new_current_thread()
-    } else {
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(2);
-        builder
-    };
-    Ok(builder.enable_all().build()?)
-}
-
-async fn bounded(run: &BoundedRun) -> Result<(), Error> {
-    let mut entries = peers::all();
-    entries.push(NOTHING);
-    let entry = entries.iter().find(|entry| entry.name == run.contender);
-    let entry = entry.ok_or_else(|| format!("no contender is called {}", run.contender))?;
-    let (_server, parameters) = match &run.parameters {
-        Some(parameters) => (None, parameters.clone()),
-        None => {
-            let server = Server::start().await?;
-            let parameters = server.unix();
-            (Some(server), parameters)
-        }
-    };
-    let race = (entry.open)(parameters).await?;
-    race.run_count(run.tasks, run.queries).await
-}
-
 fn measure(arguments: &Measure) -> Result<(), Error> {
-    let runtime = runtime(arguments.one_thread)?;
-    let server = runtime.block_on(Server::start())?;
-    let (parameters, way) = match arguments.delay {
-        Some(microseconds) => (
-            server.delayed(Duration::from_micros(microseconds))?,
-            format!("TCP, round trip {microseconds} µs longer"),
-        ),
-        None if arguments.tcp => (server.tcp(), "TCP on loopback".to_owned()),
-        None => (server.unix(), "unix socket".to_owned()),
+    let runtime = runtime::start(arguments.one_thread)?;
+    let server = runtime.block_on(Server::start(Durability::Off))?;
+    let section = section(arguments);
+    let place = match section.way {
+        Way::Unix => server.unix(),
+        Way::Tcp => server.tcp(),
+        Way::Delayed(microseconds) => server.delayed(Duration::from_micros(microseconds))?,
     };
-    let entries: Vec<_> = peers::all()
-        .into_iter()
-        .filter(|entry| {
-            let wanted = |only: &String| entry.name.contains(only.as_str());
-            entry.name == EXCLUSIVE || arguments.only.as_ref().is_none_or(wanted)
-        })
-        .collect();
-    let threads = if arguments.one_thread {
-        "one thread"
-    } else {
-        "two worker threads"
+    let mut entries = section.entries(&peers::of_the_wire());
+    entries.retain(|entry| {
+        let wanted = |only: &String| entry.name.contains(only.as_str());
+        entry.name == EXCLUSIVE || arguments.only.as_ref().is_none_or(wanted)
+    });
+    let mut measured = Measured {
+        section,
+        outcomes: Vec::new(),
     };
-    println!("{way}, {threads}\n");
-    let mut outcomes = Vec::new();
     if !arguments.no_rates {
-        outcomes = runtime.block_on(rates(arguments, &entries, &parameters, server.process()))?;
-        println!(
-            "Ratio to `{EXCLUSIVE}` (queries per second):\n\n{}",
-            report::rates(&outcomes)
-        );
-        println!("Latency p50 / p99, µs:\n\n{}", report::latencies(&outcomes));
-        // The threads of the proxy would count as the client's.
-        if arguments.delay.is_none() {
-            println!(
-                "Processor time client + server per query, µs:\n\n{}",
-                report::processor(&outcomes)
-            );
-        }
+        runtime.block_on(rates(arguments, &entries, &place, (&server, &mut measured)))?;
+        println!("{}", measured.markdown());
     }
     let mut counts = Vec::new();
     if !arguments.no_counts && arguments.delay.is_none() {
-        counts = count(arguments, &entries, &parameters)?;
+        counts = count(arguments, &entries, &place)?;
         println!(
-            "Per query at {TASKS_COUNTED} tasks, harness subtracted:\n\n{}",
+            "Per query at {} tasks, harness subtracted:\n\n{}",
+            bounded::TASKS,
             report::counts(&counts)
         );
     }
     drop(server);
     if arguments.json {
-        println!("{}", report::as_json(&outcomes, &counts));
+        let counts = report::counts_as_json(&counts);
+        println!("{}", json!({"rates": measured.as_json(), "counts": counts}));
     }
     Ok(())
+}
+
+fn section(arguments: &Measure) -> Section {
+    let (rounds, milliseconds) = if arguments.quick { (3, 100) } else { (15, 250) };
+    let (way, title) = match arguments.delay {
+        Some(microseconds) => (Way::Delayed(microseconds), "TCP with a longer round trip"),
+        None if arguments.tcp => (Way::Tcp, "TCP on loopback"),
+        None => (Way::Unix, "Unix socket"),
+    };
+    Section {
+        key: "wire",
+        title,
+        workload: Workload::Select,
+        way,
+        durability: Durability::Off,
+        tasks: arguments.tasks.clone(),
+        rounds: arguments.rounds.unwrap_or(rounds),
+        milliseconds: arguments.milliseconds.unwrap_or(milliseconds),
+    }
 }
 
 async fn rates(
     arguments: &Measure,
     entries: &[Entry],
-    parameters: &str,
-    server: u32,
-) -> Result<Vec<Outcome>, Error> {
-    let (rounds, milliseconds) = if arguments.quick { (3, 100) } else { (15, 250) };
-    let plan = Plan {
-        rounds: arguments.rounds.unwrap_or(rounds),
-        time: Duration::from_millis(arguments.milliseconds.unwrap_or(milliseconds)),
+    place: &Place,
+    (server, measured): (&Server, &mut Measured),
+) -> Result<(), Error> {
+    let plan = rounds::Plan {
         pause: Duration::from_micros(arguments.pause),
-        server,
+        ..measured.section.plan()
     };
-    let mut open = Vec::new();
-    for entry in entries {
-        open.push(Open {
-            name: entry.name,
-            race: (entry.open)(parameters.to_owned()).await?,
-        });
-    }
-    let mut outcomes = Vec::new();
+    let open = rounds::open(entries, place).await?;
     for tasks in &arguments.tasks {
-        outcomes.extend(rounds::measure(&open, *tasks, plan, EXCLUSIVE).await?);
+        let outcomes = rounds::measure(&open, Workload::Select, *tasks, plan, server);
+        measured.outcomes.extend(outcomes.await?);
     }
-    Ok(outcomes)
+    Ok(())
 }
 
-fn count(arguments: &Measure, entries: &[Entry], parameters: &str) -> Result<Vec<Counts>, Error> {
+fn count(arguments: &Measure, entries: &[Entry], place: &Place) -> Result<Vec<Counts>, Error> {
     let one_thread = Bounded {
-        parameters,
-        tasks: TASKS_COUNTED,
+        place,
+        tasks: bounded::TASKS,
         queries: if arguments.quick { 4_000 } else { 20_000 },
         threads: false,
-    };
-    let two_threads = Bounded {
-        threads: true,
-        ..one_thread.clone()
     };
     let (valgrind, strace) = (is_installed("valgrind"), is_installed("strace"));
     let mut counts = Vec::new();
     for entry in entries {
-        let when = |installed: bool, counted: &dyn Fn() -> Result<f64, Error>| {
-            installed.then(counted).transpose()
-        };
-        counts.push(Counts {
-            name: entry.name,
-            instructions: when(valgrind, &|| one_thread.instructions(entry.name))?,
-            system_calls: when(strace, &|| one_thread.system_calls(entry.name))?,
-            system_calls_threads: when(strace, &|| two_threads.system_calls(entry.name))?,
-        });
+        counts.push(one_thread.all(entry.name, valgrind, strace)?);
     }
     Ok(counts)
 }

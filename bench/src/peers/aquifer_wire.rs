@@ -6,30 +6,38 @@ use aquifer_wire::{
     Catalog, Client, Columns, Config, FromRow, Limits, Mapping, RowReader, Sharing,
 };
 
-use crate::contender::{Boxed, Race, race};
-use crate::user::SELECT;
-use crate::{Contender, Entry, Error, User};
+use crate::contender::{Opening, race};
+use crate::statements::{RANGE, SELECT};
+use crate::{Contender, Entry, Error, Place, User, Workload};
+
+/// As many connections as the pool has lanes by default.
+pub const TWO_SHARED: &str = "aquifer-wire, 2 shared";
+
+const OFFERS: &[Workload] = &[Workload::Select, Workload::Decode];
 
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "aquifer-wire, 1 shared",
-        open: |parameters| open(parameters, 1),
+        offers: OFFERS,
+        open: |place| open(place, 1),
     },
     Entry {
-        name: "aquifer-wire, 2 shared",
-        open: |parameters| open(parameters, 2),
+        name: TWO_SHARED,
+        offers: OFFERS,
+        open: |place| open(place, 2),
     },
     Entry {
         name: "aquifer-wire, 4 shared",
-        open: |parameters| open(parameters, 4),
+        offers: OFFERS,
+        open: |place| open(place, 4),
     },
 ];
 
 struct Lanes(Vec<Client>);
 
-fn open(parameters: String, lanes: usize) -> Boxed<Box<dyn Race>> {
+fn open(place: Place, lanes: usize) -> Opening {
     Box::pin(async move {
-        let config: Arc<Config> = Arc::new(parameters.parse()?);
+        let config: Arc<Config> = Arc::new(place.pairs().parse()?);
         let catalog = Arc::new(Catalog::new(100));
         let settings = [("default_transaction_read_only", "on")];
         let mut clients = Vec::new();
@@ -43,16 +51,28 @@ fn open(parameters: String, lanes: usize) -> Boxed<Box<dyn Race>> {
     })
 }
 
+impl Lanes {
+    fn least_busy(&self) -> Result<&Client, Error> {
+        let least_busy = self.0.iter().min_by_key(|client| client.in_flight());
+        least_busy.ok_or_else(|| "no connection".into())
+    }
+}
+
 impl Contender for Lanes {
     async fn user(&self, id: i64) -> Result<User, Error> {
-        let least_busy = self.0.iter().min_by_key(|client| client.in_flight());
-        let client = least_busy.ok_or("no connection")?;
+        let client = self.least_busy()?;
         let reply = client.query(SELECT, &(id,), Sharing::Shared).await?;
         // As tokio-postgres' `query_one` does.
         if reply.len() > 1 {
             return Err("more than one such user".into());
         }
         reply.decode_first()?.ok_or_else(|| "no such user".into())
+    }
+
+    async fn users(&self, first: i64, last: i64) -> Result<Vec<User>, Error> {
+        let client = self.least_busy()?;
+        let reply = client.query(RANGE, &(first, last), Sharing::Shared).await?;
+        Ok(reply.decode()?)
     }
 }
 

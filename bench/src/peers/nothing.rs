@@ -3,12 +3,13 @@
 use std::time::SystemTime;
 
 use crate::contender::race;
-use crate::{Contender, Entry, Error, User};
+use crate::{Contender, Entry, Error, User, Workload};
 
 /// The harness alone.
 pub const NOTHING: Entry = Entry {
     name: "harness alone",
-    open: |_parameters| Box::pin(async { Ok(race(Nothing)) }),
+    offers: &[Workload::Select],
+    open: |_place| Box::pin(async { Ok(race(Nothing)) }),
 };
 
 struct Nothing;

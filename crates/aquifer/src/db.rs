@@ -555,7 +555,8 @@ impl Session for Db {}
 impl sealed::Run for Db {
     async fn run(&self, call: Call<'_>) -> Result<Reply, Error> {
         match self.ambient()? {
-            Some(ambient) => ambient.run(call).await,
+            // Boxed: it would be most of the future of every call.
+            Some(ambient) => Box::pin(ambient.run(call)).await,
             None => execute::run(&self.engine, call).await,
         }
     }

@@ -9,6 +9,7 @@ mod read;
 mod route;
 
 use std::panic::Location;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -78,7 +79,9 @@ where
     let mut attempts = Attempts::first(engine.attempts_max);
     engine.first_attempt();
     let outcome = loop {
-        let error = match deadline.run(attempt(deadline, attempts.made() > 1)).await {
+        // Pinned here: moved along, its bytes would be copied at each hand-over.
+        let attempt = pin!(attempt(deadline, attempts.made() > 1));
+        let error = match deadline.run(attempt).await {
             Ok(Ok(reply)) => break Ok(reply),
             Ok(Err(failed)) if may_retry(&failed, sql, &mut attempts) => failed.error,
             Ok(Err(failed)) => break Err(say_midway(failed.error, sql)),
@@ -118,15 +121,19 @@ async fn attempt(
     if let Some(statement) = &known
         && Route::of(statement).is_some_and(|route| route.may_share(engine.placement, statement))
         && let Some(lane) = engine.pool.lane()
-        && (!again || lane.barrier().await.is_ok())
+        && (!again || Box::pin(lane.barrier()).await.is_ok())
         && let Some(outcome) = lane::run(engine, &lane, statement, call, deadline).await
     {
         return outcome;
     }
-    let checkout = checkout(engine, deadline, call.location, again).await?;
-    let outcome = on_checkout(engine, &checkout, known, call).await;
-    give_back(checkout, &outcome);
-    outcome
+    // Boxed: it would be most of the future of a read on a lane.
+    Box::pin(async move {
+        let checkout = checkout(engine, deadline, call.location, again).await?;
+        let outcome = on_checkout(engine, &checkout, known, call).await;
+        give_back(checkout, &outcome);
+        outcome
+    })
+    .await
 }
 
 /// Runs the statement once, on a connection of its own.

@@ -25,6 +25,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome, Failure> {
         "--release",
         "--manifest-path",
         MANIFEST,
+        "--no-default-features",
         "--bin",
         "wire",
     ]);
@@ -37,6 +38,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome, Failure> {
         "--release",
         "--manifest-path",
         MANIFEST,
+        "--no-default-features",
         "--bin",
         "wire",
         "--",

@@ -1,0 +1,136 @@
+//! What a full run leaves in the repository: the tables in BENCHMARKS.md, between two markers, and
+//! the plots beside them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::peers::{AQUIFER, BATCH, LOOKUP, WIRE};
+use crate::plot::{self, Bar};
+use crate::report::Measured;
+use crate::rounds::Outcome;
+use crate::{Error, Workload};
+
+/// What is between these lines is written anew by each full run.
+const BEGIN: &str = "<!-- measured: begin -->\n";
+const END: &str = "<!-- measured: end -->\n";
+
+/// Where the plots are, from the repository's root.
+const PLOTS: &str = "bench/plots";
+
+/// Puts the tables into BENCHMARKS.md and the plots beside the benchmark; returns what it has
+/// written.
+///
+/// # Errors
+/// When the markers are missing, and what the file system says.
+pub fn write(tables: &str, measured: &[Measured]) -> Result<Vec<PathBuf>, Error> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    fs::create_dir_all(root.join(PLOTS))?;
+    let mut written = Vec::new();
+    let mut images = String::new();
+    for (name, title, bars) in plots(measured) {
+        let path = root.join(PLOTS).join(format!("{name}.svg"));
+        fs::write(&path, plot::bars(&title, &bars))?;
+        images += &format!("![{title}]({PLOTS}/{name}.svg)\n\n");
+        written.push(path);
+    }
+    let document = root.join("BENCHMARKS.md");
+    let text = fs::read_to_string(&document)?;
+    fs::write(&document, replaced(&text, &format!("{images}{tables}"))?)?;
+    written.push(document);
+    Ok(written)
+}
+
+fn replaced(text: &str, tables: &str) -> Result<String, Error> {
+    let missing = || format!("BENCHMARKS.md lacks a line {}or {}", BEGIN, END.trim());
+    let (before, rest) = text.split_once(BEGIN).ok_or_else(missing)?;
+    let (_, after) = rest.split_once(END).ok_or_else(missing)?;
+    Ok(format!(
+        "{before}{BEGIN}\n{}\n{END}{after}",
+        tables.trim_end().to_owned() + "\n"
+    ))
+}
+
+type Plot = (String, String, Vec<Bar>);
+
+/// A plot of each section at 64 tasks, and what else is worth a look.
+fn plots(measured: &[Measured]) -> Vec<Plot> {
+    let mut plots = Vec::new();
+    for measured in measured {
+        let section = &measured.section;
+        let (key, title) = (section.key, section.title);
+        if section.is_timed() {
+            let title = format!("{title}: milliseconds, less is better");
+            let bars = bars(measured, section.tasks[0], |outcome| {
+                vec![outcome.milliseconds()]
+            });
+            plots.push((key.to_owned(), title, bars));
+            continue;
+        }
+        for tasks in [64, 256] {
+            if !section.tasks.contains(&tasks) || (tasks == 256 && key != "select") {
+                continue;
+            }
+            let title = format!("{title}, {tasks} tasks: over the exclusive pool, more is better");
+            let bars = bars(measured, tasks, |outcome| vec![measured.ratio(outcome)]);
+            plots.push((format!("{key}_{tasks}"), title, bars));
+        }
+        plots.extend(particular(measured));
+    }
+    plots
+}
+
+/// Processor time of the selects, tail latency beside slow calls.
+fn particular(measured: &Measured) -> Option<Plot> {
+    let of = |title: &str, parts: fn(&Outcome) -> Vec<f64>| {
+        Some((
+            format!("{}_64_costs", measured.section.key),
+            title.to_owned(),
+            bars(measured, 64, parts),
+        ))
+    };
+    match (measured.section.workload, measured.section.key) {
+        (Workload::Select, "select") => of(
+            "One row by its key, 64 tasks: µs of processor, client (dark) and server, less is better",
+            |outcome| vec![outcome.client, outcome.server],
+        ),
+        (Workload::Slow, _) => of(
+            "1 % slow calls, 64 tasks: p99 of the others in ms, less is better",
+            |outcome| vec![outcome.p99 / 1e3],
+        ),
+        _ => None,
+    }
+}
+
+fn bars(measured: &Measured, tasks: usize, parts: impl Fn(&Outcome) -> Vec<f64>) -> Vec<Bar> {
+    let outcomes = measured.outcomes.iter();
+    outcomes
+        .filter(|outcome| outcome.tasks == tasks)
+        .map(|outcome| {
+            let parts = parts(outcome);
+            let texts: Vec<_> = parts.iter().map(|part| format!("{part:.2}")).collect();
+            Bar {
+                name: outcome.name.to_owned(),
+                parts,
+                label: texts.join(" + "),
+                own: is_own(outcome.name),
+            }
+        })
+        .collect()
+}
+
+fn is_own(name: &str) -> bool {
+    [AQUIFER, LOOKUP, BATCH, WIRE].contains(&name) || name.starts_with("aquifer, ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_between_the_markers_is_written_anew() {
+        let text = format!("before\n{BEGIN}old\n{END}after\n");
+        let new = replaced(&text, "new\n").expect("both markers");
+        assert_eq!(new, format!("before\n{BEGIN}\nnew\n\n{END}after\n"));
+        assert!(replaced("no markers", "new").is_err());
+    }
+}
