@@ -119,7 +119,7 @@ async fn attempt(
     let known = engine.pool.catalog().statement(call.sql);
     let known = known.filter(|statement| Route::of(statement).is_some());
     if let Some(statement) = &known
-        && Route::of(statement).is_some_and(|route| route.may_share(engine.placement, statement))
+        && Route::of(statement).is_some_and(|route| route.may_share(engine, statement))
         && let Some(lane) = engine.pool.lane()
         && (!again || Box::pin(lane.barrier()).await.is_ok())
         && let Some(outcome) = lane::run(engine, &lane, statement, call, deadline).await

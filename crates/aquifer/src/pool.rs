@@ -157,6 +157,11 @@ impl Pool {
         self.0.lanes.least_busy()
     }
 
+    /// Whether an exclusive connection is to be had without waiting.
+    pub(crate) fn is_any_idle(&self) -> bool {
+        self.0.desk.lock().counts().idle > 0
+    }
+
     /// How long one statement may run on a lane.
     pub(crate) fn lane_timeout(&self) -> Duration {
         self.0.connector.lane_timeout()

@@ -80,11 +80,12 @@ impl Route {
 
     /// Whether the statement may run on a lane, for a caller who asked for `placement`.
     ///
-    /// A suspect is taken by one caller, who runs it elsewhere to find out how fast it is.
-    pub(super) fn may_share(self, placement: Placement, statement: &Statement) -> bool {
-        match (placement, self) {
+    /// A suspect is taken by one caller, who runs it elsewhere to find out how fast it is; where that
+    /// is to be had at once, for a read that is fast as a rule must not line up behind writes.
+    pub(super) fn may_share(self, engine: &Engine, statement: &Statement) -> bool {
+        match (engine.placement, self) {
             (Placement::Measured, Self::Shared) => {
-                Pace::unpack(statement.note()).may_share() && !take_probe(statement)
+                Pace::unpack(statement.note()).may_share() && !take_probe(engine, statement)
             }
             (Placement::Shared, Self::Shared | Self::Volatile) => true,
             _ => false,
@@ -117,10 +118,10 @@ impl Route {
 }
 
 /// Whether this caller is the one who finds out how fast a suspect is.
-fn take_probe(statement: &Statement) -> bool {
+fn take_probe(engine: &Engine, statement: &Statement) -> bool {
     let due = |note| Pace::unpack(note).probe().is_some();
     // Looked at first, since a look costs less than a change, and it is hardly ever due.
-    due(statement.note()) && change_pace(statement, Pace::probe)
+    due(statement.note()) && engine.pool.is_any_idle() && change_pace(statement, Pace::probe)
 }
 
 /// Notes what was learned about the statement's pace; says whether there was anything to note.
