@@ -244,3 +244,25 @@ async fn a_shutdown_fails_those_who_wait_and_leaves_none_hanging() {
     assert_eq!(users.find(1).await.unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(db.tasks_running(), 0);
 }
+
+#[tokio::test]
+async fn a_key_that_the_server_writes_otherwise_is_no_row_that_does_not_exist() {
+    let db = support::db().await;
+    db.execute_script(
+        "create table devices (id uuid primary key, seen timestamptz); \
+         insert into devices values ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', \
+                                     '2020-01-01 00:00:00.000001+00')",
+    )
+    .await
+    .unwrap();
+    let sql = "select id from devices where id = any($1::uuid[])";
+    let devices = db.lookup::<String, (String,)>(sql, "id");
+    let id = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11";
+    let error = devices.find(id.to_ascii_uppercase()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+    assert!(!error.to_string().contains("a0ee"), "{error}");
+    assert_eq!(
+        devices.find(id.to_owned()).await.unwrap(),
+        Some((id.to_owned(),))
+    );
+}
