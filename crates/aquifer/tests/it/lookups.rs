@@ -266,3 +266,25 @@ async fn a_key_that_the_server_writes_otherwise_is_no_row_that_does_not_exist() 
         Some((id.to_owned(),))
     );
 }
+
+#[tokio::test]
+async fn a_look_up_that_is_made_again_by_itself_has_no_more_time_for_it() {
+    let config = Config::from_url(support::url()).unwrap();
+    let limit = Duration::from_millis(450);
+    let db = Db::connect_with(&config).await.unwrap();
+    drop(users(&db).await);
+    let db = db.with_query_timeout(limit);
+    // Each of the first two keys fails after 300 ms; a group of both does, and then each by itself.
+    let failing = db.lookup::<i64, User>(
+        "select id, name from users where id = any($1) and \
+         (id > 2 or pg_sleep(0.3) is null or 1 / (id - id) = 0)",
+        "id",
+    );
+    assert_eq!(failing.find(3).await.unwrap(), Some(user(3)));
+    let (leader, one, two) = tokio::join!(failing.find(1), failing.find(1), failing.find(2));
+    assert_eq!(leader.unwrap_err().kind(), ErrorKind::Database);
+    for outcome in [one, two] {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Timeout);
+    }
+    assert_whole(&db).await;
+}
