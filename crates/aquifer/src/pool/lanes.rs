@@ -19,6 +19,8 @@ pub(super) struct Lanes {
 #[derive(Debug, Default)]
 struct State {
     open: Vec<Arc<Client>>,
+    /// How often all were retired.
+    retired: u64,
     closed: bool,
 }
 
@@ -50,10 +52,16 @@ impl Lanes {
         }
     }
 
-    pub(super) fn add(&self, client: Client) {
+    /// How often all lanes were retired so far.
+    pub(super) fn retirements(&self) -> u64 {
+        self.lock().retired
+    }
+
+    /// Adds a lane whose opening began after so many [`retirements`](Self::retirements).
+    pub(super) fn add(&self, client: Client, retirements: u64) {
         let mut state = self.lock();
         // It may have ended on the way here, when there was nothing to prune yet.
-        if !state.closed && client.ended().is_none() {
+        if !state.closed && state.retired == retirements && client.ended().is_none() {
             state.open.push(Arc::new(client));
         }
     }
@@ -85,7 +93,9 @@ impl Lanes {
     /// Takes the lanes there are out of use, so that new ones are opened; what is under way on them
     /// goes on.
     pub(super) fn retire(&self) -> Vec<Arc<Client>> {
-        std::mem::take(&mut self.lock().open)
+        let mut state = self.lock();
+        state.retired += 1;
+        std::mem::take(&mut state.open)
     }
 
     /// Takes all lanes out of use, for good; what is under way on them goes on.

@@ -87,12 +87,13 @@ async fn wait(inner: Arc<Inner>, due: Option<Instant>) {
 }
 
 async fn open_lane(inner: &Arc<Inner>) -> bool {
+    let retirements = inner.lanes.retirements();
     let Ok(client) = open(inner, true).await else {
         return false;
     };
     // During a pause it would be a connection to the server of before.
     if !inner.is_paused() {
-        inner.lanes.add(client);
+        inner.lanes.add(client, retirements);
     }
     true
 }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use aquifer::{Config, Db, ErrorKind, Session};
-use aquifer_testkit::{Login, Postgres, Proxy, Upstream};
+use aquifer_testkit::{Login, Mode, Postgres, Proxy, Upstream};
 
 use crate::support;
 
@@ -198,5 +198,36 @@ async fn a_size_that_leaves_no_exclusive_connection_is_refused() {
         assert!(error.to_string().contains("connections_max"), "{error}");
     }
     assert_eq!(db.pool_status().connections_max, 4);
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_was_being_opened_when_a_pause_began_is_not_used_after_it() {
+    let (old, new) = (Postgres::start(), Postgres::start());
+    let proxy = Proxy::to_postgres(&old);
+    let config = Config::from_url(proxy.through(&old.login_url(Login::Trust))).unwrap();
+    let config = config.advanced(|advanced| advanced.lanes(0));
+    let db = Db::connect_with(&config).await.unwrap();
+    // It has a connection, and nothing was sent yet that would have to be undone.
+    let held = db.begin().await.unwrap();
+    proxy.set(Mode::Delay(Duration::from_millis(500)));
+    let wanting = tokio::spawn(db.begin());
+    support::until("one is being opened", || db.pool_status().connecting == 1).await;
+    // Until the login has gone to the old server.
+    support::until("the old server has it", || old.client_count() == 2).await;
+    wanting.abort();
+    drop(held);
+    db.pause(Duration::from_secs(60)).await.unwrap();
+    assert_eq!(db.pool_status().connecting, 1);
+    proxy.redirect(Upstream::Port(new.port()));
+    // What is on its way stays late; a question to the old server would be answered at once.
+    proxy.set(Mode::Pass);
+    db.resume();
+    support::until("it is open", || db.pool_status().connecting == 0).await;
+    let port: String = db
+        .query_value("select current_setting('port')", ())
+        .await
+        .unwrap();
+    assert_eq!(port, new.port().to_string());
     support::assert_whole(&db).await;
 }
