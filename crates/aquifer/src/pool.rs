@@ -19,7 +19,7 @@ mod refusal;
 mod upkeep;
 
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +63,8 @@ struct Inner {
     opener: Background,
     upkeep: Background,
     last_failure: Mutex<Option<String>>,
+    /// In microseconds; `u64::MAX` while none was opened.
+    fastest_opening: AtomicU64,
     holders: Holders,
     /// An idle connection did not answer, so the others are asked.
     doubts: AtomicBool,
@@ -136,6 +138,7 @@ impl Pool {
             opener: Background::default(),
             upkeep: Background::default(),
             last_failure: Mutex::default(),
+            fastest_opening: AtomicU64::new(u64::MAX),
             holders: Holders::default(),
             doubts: AtomicBool::new(false),
             paused_until: Mutex::default(),
@@ -347,6 +350,12 @@ impl Inner {
         self.desk.lock().lost(permit);
         self.opener.tell();
         self.came_back.notify_waiters();
+    }
+
+    /// How long a connection may take to answer before it is used.
+    fn check_timeout(&self) -> Duration {
+        let fastest = self.fastest_opening.load(Ordering::Relaxed);
+        self.limits.check_timeout(Duration::from_micros(fastest))
     }
 
     /// A connection did not answer: the others are asked too, all at once, so that callers need not

@@ -128,8 +128,9 @@ impl Advanced {
     /// or another one has failed.
     ///
     /// Default: 250 ms. Range: 1 ms to 1 min. One that is late is closed, and the call takes
-    /// another. Don't touch it unless the server is far away: it must be several times the round
-    /// trip, or good connections are closed.
+    /// another. Where even the fastest opening of a connection took longer, that time holds instead,
+    /// up to four times this one. Don't touch it unless the server is so far away that a round trip
+    /// takes a second, or good connections are closed.
     #[must_use]
     #[track_caller]
     pub fn check_timeout(self, limit: Duration) -> Self {
