@@ -366,6 +366,13 @@ impl<C, W> Slots<C, W> {
         self.generation += 1;
     }
 
+    /// Whether each connection that there is or may be opened has somebody who uses it or waits for
+    /// it: whoever comes now waits until one is given back.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.in_use + self.queue.len() >= self.limits.capacity
+    }
+
     /// How many there are of each.
     #[must_use]
     pub fn counts(&self) -> Counts {

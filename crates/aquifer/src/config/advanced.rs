@@ -22,12 +22,13 @@ impl Advanced {
         Self(self.0.with_count(&knob::LANES, lanes, Location::caller()))
     }
 
-    /// Most requests under way on one lane; a read beyond takes the other lane, else a connection of
-    /// its own.
+    /// Requests under way on one lane from which on it counts as full: a read beyond takes the other
+    /// lane, else a connection of its own. While all of those are in use it waits on the lane after
+    /// all, up to `requests_max`.
     ///
     /// Default: 128, which is a full group under way and another one ready to follow. Range: 1 to
-    /// 4,096. Lower it if statements are sometimes slow without being known for it: so many reads at
-    /// most wait behind one. Don't lower it otherwise: sharing is what makes many callers fast.
+    /// 4,096. Lower it if statements are sometimes slow without being known for it: fewer reads wait
+    /// behind one then. Don't lower it otherwise: sharing is what makes many callers fast.
     #[must_use]
     #[track_caller]
     pub fn lane_requests_max(self, requests: u32) -> Self {

@@ -33,13 +33,13 @@ impl Lanes {
         }
     }
 
-    /// The lane with the fewest requests, the first of equals: so that few lanes carry large groups.
-    /// `None` when each has as many as it may.
-    pub(super) fn least_busy(&self) -> Option<Arc<Client>> {
+    /// The lane with the fewest requests, the first of equals: so that few lanes carry large groups;
+    /// and whether it has fewer than it should have at most.
+    pub(super) fn least_busy(&self) -> Option<(Arc<Client>, bool)> {
         let state = self.lock();
         let lanes = state.open.iter().map(|client| (client.in_flight(), client));
         let (in_flight, client) = lanes.min_by_key(|(in_flight, _)| *in_flight)?;
-        (in_flight < self.requests_max).then(|| Arc::clone(client))
+        Some((Arc::clone(client), in_flight < self.requests_max))
     }
 
     /// How many should be opened.
