@@ -124,6 +124,7 @@ impl<K: LookupKey> Shared<K> {
                 return found;
             }
             Entry::Behind(key, receiver) => (key, receiver),
+            Entry::Beside(key) => return self.find_alone(key, None, location).await,
         };
         let deadline = Deadline::after(self.engine.query_timeout);
         let early = deadline.at_most(group::PATIENCE).run(&mut receiver).await;

@@ -182,6 +182,33 @@ async fn a_look_up_does_not_wait_behind_a_stuck_one_and_what_nobody_waits_for_is
 }
 
 #[tokio::test]
+async fn no_more_than_ten_thousand_wait_behind_what_is_stuck() {
+    let db = support::db_of(8).await;
+    let users = sticky(&db).await;
+    // One by itself and three groups, which is all that may be under way.
+    let mut tasks = tokio::task::JoinSet::new();
+    for asleep in 1..=4 {
+        let users = users.clone();
+        tasks.spawn(async move { drop(users.find(1).await) });
+        until_sleeping(&db, asleep).await;
+    }
+    for _ in 0..10_000 {
+        let users = users.clone();
+        tasks.spawn(async move { drop(users.find(2).await) });
+    }
+    // They run in the order of being started, so this one comes after them.
+    let last = tokio::spawn({
+        let users = users.clone();
+        async move { users.find(3).await }
+    });
+    let found = tokio::time::timeout(Duration::from_secs(10), last).await;
+    let found = found.expect("it does not wait behind them");
+    assert_eq!(found.unwrap().unwrap(), Some(user(3)));
+    tasks.shutdown().await;
+    assert_whole(&db).await;
+}
+
+#[tokio::test]
 async fn inside_a_transaction_a_look_up_sees_what_it_wrote() {
     let db = support::db().await;
     let users = users(&db).await;
