@@ -1,5 +1,5 @@
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use aquifer_wire::{Client, Driver, Ended, Pulse};
@@ -19,9 +19,18 @@ pub(super) struct Lanes {
 #[derive(Debug, Default)]
 struct State {
     open: Vec<Arc<Client>>,
+    /// Out of use; on some a read may be under way still.
+    leaving: Vec<Weak<Client>>,
     /// How often all were retired.
     retired: u64,
     closed: bool,
+}
+
+impl State {
+    fn leave(&mut self, lane: &Arc<Client>) {
+        self.leaving.retain(|lane| lane.strong_count() > 0);
+        self.leaving.push(Arc::downgrade(lane));
+    }
 }
 
 impl Lanes {
@@ -87,7 +96,9 @@ impl Lanes {
 
     /// Takes one lane out of use, so that a new one is opened; what is under way on it goes on.
     pub(super) fn remove(&self, lane: &Arc<Client>) {
-        self.lock().open.retain(|open| !Arc::ptr_eq(open, lane));
+        let mut state = self.lock();
+        state.open.retain(|open| !Arc::ptr_eq(open, lane));
+        state.leave(lane);
     }
 
     /// Takes the lanes there are out of use, so that new ones are opened; what is under way on them
@@ -95,14 +106,28 @@ impl Lanes {
     pub(super) fn retire(&self) -> Vec<Arc<Client>> {
         let mut state = self.lock();
         state.retired += 1;
-        std::mem::take(&mut state.open)
+        let retired = std::mem::take(&mut state.open);
+        for lane in &retired {
+            state.leave(lane);
+        }
+        retired
     }
 
-    /// Takes all lanes out of use, for good; what is under way on them goes on.
+    /// As [`retire`](Self::retire), but hands back all lanes that have not ended, whenever they were
+    /// taken out of use.
+    pub(super) fn retire_all(&self) -> Vec<Arc<Client>> {
+        // Held until they are listed: the last one who holds a lane closes it.
+        let _retired = self.retire();
+        let state = self.lock();
+        let leaving = state.leaving.iter().filter_map(Weak::upgrade);
+        leaving.filter(|lane| lane.ended().is_none()).collect()
+    }
+
+    /// Takes all lanes out of use, for good; what is under way on them goes on. Hands back what
+    /// [`retire_all`](Self::retire_all) does.
     pub(super) fn close(&self) -> Vec<Arc<Client>> {
-        let mut state = self.lock();
-        state.closed = true;
-        std::mem::take(&mut state.open)
+        self.lock().closed = true;
+        self.retire_all()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
