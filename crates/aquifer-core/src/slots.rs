@@ -170,6 +170,8 @@ pub struct Slots<C, W> {
     in_use: usize,
     /// Raised by each failure that casts doubt on all connections there are.
     generation: u64,
+    /// The generation that the last pause began: what was being opened before is not used.
+    paused_at: u64,
 }
 
 impl<C, W> Slots<C, W> {
@@ -186,6 +188,7 @@ impl<C, W> Slots<C, W> {
             opening: 0,
             in_use: 0,
             generation: 0,
+            paused_at: 0,
         }
     }
 
@@ -261,6 +264,10 @@ impl<C, W> Slots<C, W> {
     ) -> (Placed<C, W>, Shed<W>) {
         let age = Age::new(span, opening.generation, now);
         self.open_failed(opening);
+        if age.generation < self.paused_at {
+            // It leads to where the server was before.
+            return (Placed::Surplus(connection), Vec::new());
+        }
         // From now on the queue moves faster.
         self.pace.start(now);
         self.place(age, connection, now)
@@ -357,6 +364,13 @@ impl<C, W> Slots<C, W> {
     /// must answer before it is used again.
     pub fn doubt(&mut self) {
         self.generation += 1;
+    }
+
+    /// Whether each connection that there is or may be opened has somebody who uses it or waits for
+    /// it: whoever comes now waits until one is given back.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.in_use + self.queue.len() >= self.limits.capacity
     }
 
     /// How many there are of each.

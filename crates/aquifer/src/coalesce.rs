@@ -124,6 +124,7 @@ impl<K: LookupKey> Shared<K> {
                 return found;
             }
             Entry::Behind(key, receiver) => (key, receiver),
+            Entry::Beside(key) => return self.find_alone(key, None, location).await,
         };
         let deadline = Deadline::after(self.engine.query_timeout);
         let early = deadline.at_most(group::PATIENCE).run(&mut receiver).await;
@@ -140,7 +141,11 @@ impl<K: LookupKey> Shared<K> {
         match answer {
             Ok(Answer::Found(found)) => Ok(found),
             Ok(Answer::Failed(error)) => Err(error),
-            Ok(Answer::Alone) => self.find_alone(key, None, location).await,
+            Ok(Answer::Alone) => {
+                // In what is left of this call's time, not in that of another one.
+                let alone = deadline.run(self.find_alone(key, None, location)).await;
+                alone.unwrap_or_else(|_elapsed| Err(self.engine.timed_out(deadline, self.text())))
+            }
             Err(_dropped) => Err(Error::new(
                 ErrorKind::Closed,
                 "the layer was shut down before the look-up was made",

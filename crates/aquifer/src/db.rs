@@ -249,7 +249,9 @@ impl Db {
     /// named `column`, which holds the key of each row. It must give for several keys what it gives
     /// for each of them: no LIMIT, no aggregate over all. The type of the key must be one that
     /// PostgreSQL compares byte by byte: integers, text of a deterministic collation, uuid, enums,
-    /// dates and times; others (numeric, citext, char(n)) are refused at the first look-up.
+    /// dates and times; others (numeric, citext, char(n)) are refused at the first look-up. A key must
+    /// be given as the server writes it (a UUID as text in lower case, times in microseconds): a row
+    /// that comes back under another key is an error, not a row that does not exist.
     #[must_use]
     pub fn lookup<K: LookupKey, T: FromRow + Send>(
         &self,
@@ -393,7 +395,9 @@ impl Db {
     /// They are set under the same Sync as the statement, or behind BEGIN, and end with it: they cost
     /// no round trip, and no other caller sees them. They add to those that the handle has; a name
     /// that it has is replaced. Names are `prefix.name`, or `role`. Joining a transaction of this
-    /// task that has other settings is an error; a handle without settings joins any.
+    /// task that has other settings is an error; a handle without settings joins any. What may commit
+    /// by itself (CALL, DO, VACUUM, scripts) is refused outside of a transaction, since the settings
+    /// would end at its first COMMIT.
     ///
     /// ```no_run
     /// # use aquifer::{Db, Error, Session};

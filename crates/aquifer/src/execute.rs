@@ -152,6 +152,10 @@ async fn on_checkout(
     if route == Route::Session && engine.pool.is_pooled() {
         return Err(refused(no_session("this statement"), Intent::Write));
     }
+    if engine.settings.is_some() && route.may_commit() {
+        route::refuse_commits(engine, &scan::scan(call.sql))
+            .map_err(|error| refused(error, Intent::Write))?;
+    }
     route.announce(checkout);
     if route == Route::Shared
         && let Some(outcome) = read::run(engine, checkout, &statement, call).await
@@ -254,7 +258,8 @@ async fn run_list(
         .iter()
         .map(|(sql, _)| {
             refuse_session_state(engine, sql)?;
-            check(sql)
+            let scan = check(sql)?;
+            route::refuse_commits(engine, &scan).map(|()| scan)
         })
         .collect::<Result<_, _>>()?;
     let settings = engine.settings.as_ref().map(Settings::statement);

@@ -19,7 +19,7 @@ mod refusal;
 mod upkeep;
 
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +63,8 @@ struct Inner {
     opener: Background,
     upkeep: Background,
     last_failure: Mutex<Option<String>>,
+    /// In microseconds; `u64::MAX` while none was opened.
+    fastest_opening: AtomicU64,
     holders: Holders,
     /// An idle connection did not answer, so the others are asked.
     doubts: AtomicBool,
@@ -136,6 +138,7 @@ impl Pool {
             opener: Background::default(),
             upkeep: Background::default(),
             last_failure: Mutex::default(),
+            fastest_opening: AtomicU64::new(u64::MAX),
             holders: Holders::default(),
             doubts: AtomicBool::new(false),
             paused_until: Mutex::default(),
@@ -152,9 +155,14 @@ impl Pool {
         Ok(Self(inner))
     }
 
-    /// The shared lane with the fewest requests; `None` while none is open or all are full.
+    /// The shared lane with the fewest requests; `None` while none is open, or all are full and an
+    /// exclusive connection is to be had.
+    ///
+    /// Where none is, a full lane is quicker still: the queue for exclusive connections moves by one
+    /// call at a time, and whoever came later and found room on a lane would overtake those in it.
     pub(crate) fn lane(&self) -> Option<Arc<Client>> {
-        self.0.lanes.least_busy()
+        let (lane, has_room) = self.0.lanes.least_busy()?;
+        (has_room || self.0.desk.lock().is_exhausted()).then_some(lane)
     }
 
     /// Whether an exclusive connection is to be had without waiting.
@@ -352,6 +360,12 @@ impl Inner {
         self.desk.lock().lost(permit);
         self.opener.tell();
         self.came_back.notify_waiters();
+    }
+
+    /// How long a connection may take to answer before it is used.
+    fn check_timeout(&self) -> Duration {
+        let fastest = self.fastest_opening.load(Ordering::Relaxed);
+        self.limits.check_timeout(Duration::from_micros(fastest))
     }
 
     /// A connection did not answer: the others are asked too, all at once, so that callers need not

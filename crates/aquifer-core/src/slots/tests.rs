@@ -4,7 +4,7 @@ mod world;
 
 use std::collections::{BTreeSet, VecDeque};
 
-use self::world::{LEFT, STEPS, Step, World};
+use self::world::{LEFT, SPAN, STEPS, Step, World};
 use super::*;
 
 #[test]
@@ -56,6 +56,19 @@ fn a_connection_released_after_close_is_handed_back_to_be_closed() {
     assert!(matches!(placed, Placed::Surplus(_)), "{placed:?}");
     assert_eq!(world.slots.counts().in_use, 0);
     assert_eq!(world.slots.wait(3, LEFT, world.now), Err(Refusal::Closed));
+}
+
+#[test]
+fn a_connection_that_was_being_opened_when_a_pause_began_is_closed_even_after_it() {
+    let mut world = World::new(2);
+    let before = world.slots.open_ahead().expect("there is room");
+    assert!(world.slots.pause().is_empty());
+    world.slots.resume(world.now);
+    let (placed, _) = world.slots.opened(before, 1, SPAN, world.now);
+    assert!(matches!(placed, Placed::Surplus(1)), "{placed:?}");
+    let after = world.slots.open_ahead().expect("there is room again");
+    let (placed, _) = world.slots.opened(after, 2, SPAN, world.now);
+    assert!(matches!(placed, Placed::Idle), "{placed:?}");
 }
 
 #[test]

@@ -6,11 +6,13 @@ use super::{Shed, Slots, State};
 
 impl<C, W> Slots<C, W> {
     /// No connection is given out until [`resume`](Self::resume); hands back the idle ones. Those
-    /// in use are closed as they come back, and if that is later, must answer before they are used.
+    /// in use are closed as they come back, and if that is later, must answer before they are used;
+    /// those that are being opened are closed whenever they are open.
     pub fn pause(&mut self) -> Vec<C> {
         if self.state == State::Open {
             self.state = State::Paused;
             self.doubt();
+            self.paused_at = self.generation;
         }
         self.take_idle(|_| true)
     }

@@ -143,14 +143,24 @@ impl<K: LookupKey> Shared<K> {
     }
 
     /// The rows of each key, in the order of `keys`.
+    ///
+    /// A row whose key nobody asked for is an error: otherwise one that PostgreSQL found, since it
+    /// writes the key in another way, would look like one that does not exist.
     fn by_key(&self, reply: &Reply, keys: &[K]) -> Result<Vec<Vec<Row>>, Error> {
         let mut found = vec![Vec::new(); keys.len()];
         let places: HashMap<&K, usize> = keys.iter().zip(0..).collect();
         for row in reply.rows() {
             let key: K = decode(&row, self.column)?;
-            if let Some(rows) = places.get(&key).and_then(|place| found.get_mut(*place)) {
-                rows.push(row);
-            }
+            let place = places.get(&key).and_then(|place| found.get_mut(*place));
+            let Some(rows) = place else {
+                return Err(unfit(&format!(
+                    "it returned a row with a key in column {:?} that was not asked for; the column \
+                     must hold the key as it was given (a UUID as text in lower case, times in \
+                     microseconds, no collation that takes different texts as equal)",
+                    self.column
+                )));
+            };
+            rows.push(row);
         }
         Ok(found)
     }
@@ -242,13 +252,14 @@ fn decode<K: DecodeOwned>(row: &Row, column: &str) -> Result<K, Error> {
     Ok(row.get(column)?)
 }
 
-/// Whether the failure may be due to a single key: one that can't be sent, or makes the server fail.
+/// Whether the failure may be due to a single key: one that can't be sent, makes the server fail, or
+/// is written otherwise than the server does.
 ///
 /// What says that the server is overloaded or away concerns all, and asking once for each of them
 /// would make it worse.
 fn may_be_one_key(error: &Error) -> bool {
     match error.kind() {
-        ErrorKind::Encode | ErrorKind::Decode | ErrorKind::Limit => true,
+        ErrorKind::Encode | ErrorKind::Decode | ErrorKind::Limit | ErrorKind::Usage => true,
         ErrorKind::Database => error.retry() == Retry::Never,
         _ => false,
     }

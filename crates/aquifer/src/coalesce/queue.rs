@@ -14,6 +14,10 @@ const GROUP_MAX: usize = 1000;
 /// Most groups under way at once, of one look-up.
 const GROUPS_MAX: usize = 4;
 
+/// Most callers that wait for a group, gone ones included: what is beyond is left to the pool, whose
+/// queue has a limit of its own.
+const WAITING_MAX: usize = 10 * GROUP_MAX;
+
 /// Invariant: while somebody waits, a group is under way, whose turn takes them on when it ends.
 #[derive(Debug)]
 pub(super) struct Queue<K> {
@@ -44,6 +48,8 @@ pub(super) enum Entry<K: LookupKey> {
     First(K, Turn<K>),
     /// It will be part of a group.
     Behind(K, oneshot::Receiver<Answer>),
+    /// Too many wait already: the caller looks up by itself.
+    Beside(K),
 }
 
 /// The right to have one group under way; when it ends, those who wait meanwhile are next.
@@ -59,6 +65,9 @@ impl<K: LookupKey> Shared<K> {
         if queue.groups == 0 {
             queue.groups = 1;
             return Entry::First(key, Turn(Some(Arc::clone(self))));
+        }
+        if queue.waiting.len() >= WAITING_MAX {
+            return Entry::Beside(key);
         }
         let (answer, receiver) = oneshot::channel();
         queue.waiting.push(Waiting {

@@ -22,12 +22,13 @@ impl Advanced {
         Self(self.0.with_count(&knob::LANES, lanes, Location::caller()))
     }
 
-    /// Most requests under way on one lane; a read beyond takes the other lane, else a connection of
-    /// its own.
+    /// Requests under way on one lane from which on it counts as full: a read beyond takes the other
+    /// lane, else a connection of its own. While all of those are in use it waits on the lane after
+    /// all, up to `requests_max`.
     ///
     /// Default: 128, which is a full group under way and another one ready to follow. Range: 1 to
-    /// 4,096. Lower it if statements are sometimes slow without being known for it: so many reads at
-    /// most wait behind one. Don't lower it otherwise: sharing is what makes many callers fast.
+    /// 4,096. Lower it if statements are sometimes slow without being known for it: fewer reads wait
+    /// behind one then. Don't lower it otherwise: sharing is what makes many callers fast.
     #[must_use]
     #[track_caller]
     pub fn lane_requests_max(self, requests: u32) -> Self {
@@ -128,8 +129,9 @@ impl Advanced {
     /// or another one has failed.
     ///
     /// Default: 250 ms. Range: 1 ms to 1 min. One that is late is closed, and the call takes
-    /// another. Don't touch it unless the server is far away: it must be several times the round
-    /// trip, or good connections are closed.
+    /// another. Where even the fastest opening of a connection took longer, that time holds instead,
+    /// up to four times this one. Don't touch it unless the server is so far away that a round trip
+    /// takes a second, or good connections are closed.
     #[must_use]
     #[track_caller]
     pub fn check_timeout(self, limit: Duration) -> Self {

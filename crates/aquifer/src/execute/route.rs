@@ -107,6 +107,11 @@ impl Route {
         }
     }
 
+    /// Whether its text has to be looked at for what may commit by itself.
+    pub(super) fn may_commit(self) -> bool {
+        matches!(self, Self::Exclusive | Self::Session)
+    }
+
     /// Tells the checkout what the statement is going to do to its session.
     pub(super) fn announce(self, checkout: &Checkout) {
         match self {
@@ -165,6 +170,20 @@ pub(crate) fn announce_text(scan: &Scan<'_>, checkout: &Checkout) -> bool {
 pub(crate) fn refuse_session_state(engine: &Engine, sql: &str) -> Result<(), Error> {
     if engine.pool.is_pooled() && scan::scan(sql).changes_session {
         return Err(no_session("this statement"));
+    }
+    Ok(())
+}
+
+/// Refuses what may commit by itself where settings must hold: they end with the first COMMIT, and
+/// what follows would run without them, perhaps with the rights of another role.
+pub(super) fn refuse_commits(engine: &Engine, scan: &Scan<'_>) -> Result<(), Error> {
+    if engine.settings.is_some() && scan.commits_midway {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            "a statement that may commit by itself (CALL, DO, VACUUM and the like) can't take the \
+             settings of this handle along, for they would end there; run it in a transaction of \
+             this handle, or on one without settings",
+        ));
     }
     Ok(())
 }

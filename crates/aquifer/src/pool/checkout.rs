@@ -67,7 +67,7 @@ impl Checkout {
     pub(super) async fn answers(&mut self) -> bool {
         let generation = self.pool.desk.lock().generation();
         self.asking = true;
-        let deadline = Deadline::after(self.pool.limits.check_timeout);
+        let deadline = Deadline::after(self.pool.check_timeout());
         let answer = deadline.run(self.client().barrier()).await;
         self.asking = false;
         if matches!(answer, Ok(Ok(()))) {

@@ -1,5 +1,5 @@
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use aquifer_wire::{Client, Driver, Ended, Pulse};
@@ -19,7 +19,18 @@ pub(super) struct Lanes {
 #[derive(Debug, Default)]
 struct State {
     open: Vec<Arc<Client>>,
+    /// Out of use; on some a read may be under way still.
+    leaving: Vec<Weak<Client>>,
+    /// How often all were retired.
+    retired: u64,
     closed: bool,
+}
+
+impl State {
+    fn leave(&mut self, lane: &Arc<Client>) {
+        self.leaving.retain(|lane| lane.strong_count() > 0);
+        self.leaving.push(Arc::downgrade(lane));
+    }
 }
 
 impl Lanes {
@@ -31,13 +42,13 @@ impl Lanes {
         }
     }
 
-    /// The lane with the fewest requests, the first of equals: so that few lanes carry large groups.
-    /// `None` when each has as many as it may.
-    pub(super) fn least_busy(&self) -> Option<Arc<Client>> {
+    /// The lane with the fewest requests, the first of equals: so that few lanes carry large groups;
+    /// and whether it has fewer than it should have at most.
+    pub(super) fn least_busy(&self) -> Option<(Arc<Client>, bool)> {
         let state = self.lock();
         let lanes = state.open.iter().map(|client| (client.in_flight(), client));
         let (in_flight, client) = lanes.min_by_key(|(in_flight, _)| *in_flight)?;
-        (in_flight < self.requests_max).then(|| Arc::clone(client))
+        Some((Arc::clone(client), in_flight < self.requests_max))
     }
 
     /// How many should be opened.
@@ -50,10 +61,16 @@ impl Lanes {
         }
     }
 
-    pub(super) fn add(&self, client: Client) {
+    /// How often all lanes were retired so far.
+    pub(super) fn retirements(&self) -> u64 {
+        self.lock().retired
+    }
+
+    /// Adds a lane whose opening began after so many [`retirements`](Self::retirements).
+    pub(super) fn add(&self, client: Client, retirements: u64) {
         let mut state = self.lock();
         // It may have ended on the way here, when there was nothing to prune yet.
-        if !state.closed && client.ended().is_none() {
+        if !state.closed && state.retired == retirements && client.ended().is_none() {
             state.open.push(Arc::new(client));
         }
     }
@@ -79,20 +96,38 @@ impl Lanes {
 
     /// Takes one lane out of use, so that a new one is opened; what is under way on it goes on.
     pub(super) fn remove(&self, lane: &Arc<Client>) {
-        self.lock().open.retain(|open| !Arc::ptr_eq(open, lane));
+        let mut state = self.lock();
+        state.open.retain(|open| !Arc::ptr_eq(open, lane));
+        state.leave(lane);
     }
 
     /// Takes the lanes there are out of use, so that new ones are opened; what is under way on them
     /// goes on.
     pub(super) fn retire(&self) -> Vec<Arc<Client>> {
-        std::mem::take(&mut self.lock().open)
+        let mut state = self.lock();
+        state.retired += 1;
+        let retired = std::mem::take(&mut state.open);
+        for lane in &retired {
+            state.leave(lane);
+        }
+        retired
     }
 
-    /// Takes all lanes out of use, for good; what is under way on them goes on.
+    /// As [`retire`](Self::retire), but hands back all lanes that have not ended, whenever they were
+    /// taken out of use.
+    pub(super) fn retire_all(&self) -> Vec<Arc<Client>> {
+        // Held until they are listed: the last one who holds a lane closes it.
+        let _retired = self.retire();
+        let state = self.lock();
+        let leaving = state.leaving.iter().filter_map(Weak::upgrade);
+        leaving.filter(|lane| lane.ended().is_none()).collect()
+    }
+
+    /// Takes all lanes out of use, for good; what is under way on them goes on. Hands back what
+    /// [`retire_all`](Self::retire_all) does.
     pub(super) fn close(&self) -> Vec<Arc<Client>> {
-        let mut state = self.lock();
-        state.closed = true;
-        std::mem::take(&mut state.open)
+        self.lock().closed = true;
+        self.retire_all()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

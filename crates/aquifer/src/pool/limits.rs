@@ -25,8 +25,8 @@ pub(crate) struct Limits {
     pub(super) acquire_timeout: Duration,
     pub(super) lifetime_max: Duration,
     pub(super) keepalive_interval: Duration,
-    /// For an answer of a connection that is about to be used.
-    pub(super) check_timeout: Duration,
+    /// For an answer of a connection that is about to be used, at least.
+    check_timeout: Duration,
     pub(super) leak_warning_after: Duration,
 }
 
@@ -34,6 +34,13 @@ impl Limits {
     /// For an answer of a connection that nobody needs just now.
     pub(super) fn keepalive_timeout(&self) -> Duration {
         self.check_timeout * 4
+    }
+
+    /// For an answer of a connection that is about to be used. An answer takes one round trip and an
+    /// opening two at least: where even the fastest took long, the server is far away, and good
+    /// connections must not be closed for that.
+    pub(super) fn check_timeout(&self, fastest_opening: Duration) -> Duration {
+        fastest_opening.clamp(self.check_timeout, self.keepalive_timeout())
     }
 
     /// Those of the exclusive connections.

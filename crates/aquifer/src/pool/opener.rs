@@ -1,6 +1,7 @@
 //! The background task that opens connections, one at a time, so that nobody waits for their own
 //! connect and a struggling server is not stormed.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
@@ -87,12 +88,13 @@ async fn wait(inner: Arc<Inner>, due: Option<Instant>) {
 }
 
 async fn open_lane(inner: &Arc<Inner>) -> bool {
+    let retirements = inner.lanes.retirements();
     let Ok(client) = open(inner, true).await else {
         return false;
     };
     // During a pause it would be a connection to the server of before.
     if !inner.is_paused() {
-        inner.lanes.add(client);
+        inner.lanes.add(client, retirements);
     }
     true
 }
@@ -159,6 +161,8 @@ pub(super) async fn open(inner: &Arc<Inner>, shared: bool) -> Result<Client, Err
     let (client, driver) = opened?;
     let process_id = client.process_id();
     let elapsed = clock::now() - start;
+    let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+    inner.fastest_opening.fetch_min(micros, Ordering::Relaxed);
     inner.observers.connection_opened(&ConnectionOpened {
         process_id,
         shared,

@@ -26,7 +26,7 @@ impl Pool {
         let idle = self.0.desk.lock().pause();
         close_all(idle);
         self.0.upkeep.tell();
-        let lanes = self.0.lanes.retire();
+        let lanes = self.0.lanes.retire_all();
         if deadline.run(self.0.all_back(&lanes)).await.is_err() {
             let text = format!(
                 "calls were under way for longer than {hold_max:?}, so the pool was not paused and \

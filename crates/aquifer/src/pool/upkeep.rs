@@ -89,7 +89,7 @@ impl Inner {
     fn ask_idle(self: &Arc<Self>, doubtful: bool) {
         // In doubt a caller may be about to try the next one.
         let limit = if doubtful {
-            self.limits.check_timeout
+            self.check_timeout()
         } else {
             self.limits.keepalive_timeout()
         };

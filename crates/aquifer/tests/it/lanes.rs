@@ -131,6 +131,38 @@ async fn a_read_beyond_the_cap_takes_another_connection() {
 }
 
 #[tokio::test]
+async fn more_reads_at_once_than_lanes_and_queue_should_hold_are_all_answered() {
+    let db = with_lanes(1, |config| {
+        let config = config.connections_max(4);
+        config.advanced(|advanced| {
+            let advanced = advanced.lane_timeout(Duration::from_secs(3600));
+            advanced.lane_requests_max(16).waiters_max(8)
+        })
+    })
+    .await;
+    // All of them know that it is quick.
+    let db = db.shared();
+    let sql = "select $1::bigint";
+    let _known: i64 = db.query_value(sql, (0_i64,)).await.unwrap();
+    let mut calls = JoinSet::new();
+    for tag in 0..500_i64 {
+        let db = db.clone();
+        calls.spawn(async move {
+            for round in 0..5 {
+                let own = tag * 100 + round;
+                let got: i64 = db.query_value(sql, (own,)).await?;
+                assert_eq!(got, own, "a foreign reply");
+            }
+            Ok::<_, Error>(())
+        });
+    }
+    for outcome in calls.join_all().await {
+        outcome.expect("a lane that is full takes more while nothing else is free");
+    }
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
 async fn a_lane_that_stands_still_is_retired_and_its_reads_are_answered_elsewhere() {
     let server = Postgres::start();
     // No other attempt is allowed: what a retired lane leaves behind is not a failure.

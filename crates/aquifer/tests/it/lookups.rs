@@ -182,6 +182,33 @@ async fn a_look_up_does_not_wait_behind_a_stuck_one_and_what_nobody_waits_for_is
 }
 
 #[tokio::test]
+async fn no_more_than_ten_thousand_wait_behind_what_is_stuck() {
+    let db = support::db_of(8).await;
+    let users = sticky(&db).await;
+    // One by itself and three groups, which is all that may be under way.
+    let mut tasks = tokio::task::JoinSet::new();
+    for asleep in 1..=4 {
+        let users = users.clone();
+        tasks.spawn(async move { drop(users.find(1).await) });
+        until_sleeping(&db, asleep).await;
+    }
+    for _ in 0..10_000 {
+        let users = users.clone();
+        tasks.spawn(async move { drop(users.find(2).await) });
+    }
+    // They run in the order of being started, so this one comes after them.
+    let last = tokio::spawn({
+        let users = users.clone();
+        async move { users.find(3).await }
+    });
+    let found = tokio::time::timeout(Duration::from_secs(10), last).await;
+    let found = found.expect("it does not wait behind them");
+    assert_eq!(found.unwrap().unwrap(), Some(user(3)));
+    tasks.shutdown().await;
+    assert_whole(&db).await;
+}
+
+#[tokio::test]
 async fn inside_a_transaction_a_look_up_sees_what_it_wrote() {
     let db = support::db().await;
     let users = users(&db).await;
@@ -243,4 +270,48 @@ async fn a_shutdown_fails_those_who_wait_and_leaves_none_hanging() {
     }
     assert_eq!(users.find(1).await.unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(db.tasks_running(), 0);
+}
+
+#[tokio::test]
+async fn a_key_that_the_server_writes_otherwise_is_no_row_that_does_not_exist() {
+    let db = support::db().await;
+    db.execute_script(
+        "create table devices (id uuid primary key, seen timestamptz); \
+         insert into devices values ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', \
+                                     '2020-01-01 00:00:00.000001+00')",
+    )
+    .await
+    .unwrap();
+    let sql = "select id from devices where id = any($1::uuid[])";
+    let devices = db.lookup::<String, (String,)>(sql, "id");
+    let id = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11";
+    let error = devices.find(id.to_ascii_uppercase()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+    assert!(!error.to_string().contains("a0ee"), "{error}");
+    assert_eq!(
+        devices.find(id.to_owned()).await.unwrap(),
+        Some((id.to_owned(),))
+    );
+}
+
+#[tokio::test]
+async fn a_look_up_that_is_made_again_by_itself_has_no_more_time_for_it() {
+    let config = Config::from_url(support::url()).unwrap();
+    let limit = Duration::from_millis(450);
+    let db = Db::connect_with(&config).await.unwrap();
+    drop(users(&db).await);
+    let db = db.with_query_timeout(limit);
+    // Each of the first two keys fails after 300 ms; a group of both does, and then each by itself.
+    let failing = db.lookup::<i64, User>(
+        "select id, name from users where id = any($1) and \
+         (id > 2 or pg_sleep(0.3) is null or 1 / (id - id) = 0)",
+        "id",
+    );
+    assert_eq!(failing.find(3).await.unwrap(), Some(user(3)));
+    let (leader, one, two) = tokio::join!(failing.find(1), failing.find(1), failing.find(2));
+    assert_eq!(leader.unwrap_err().kind(), ErrorKind::Database);
+    for outcome in [one, two] {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Timeout);
+    }
+    assert_whole(&db).await;
 }

@@ -232,3 +232,31 @@ async fn a_call_that_is_dropped_at_any_poll_leaves_no_tenant_behind() {
     assert_eq!(tenant(&db.exclusive()).await, "");
     drop_role(&db, &role).await;
 }
+
+#[tokio::test]
+async fn what_could_commit_midway_does_not_go_on_without_them() {
+    let db = support::db_of(3).await;
+    db.execute_script(
+        "create table seen (tenant text); \
+         create procedure p() language plpgsql as $$ begin \
+           insert into seen values (current_setting('app.tenant', true)); commit; \
+           insert into seen values (current_setting('app.tenant', true)); end $$",
+    )
+    .await
+    .unwrap();
+    let one = of(&db, "one");
+    let called = one.execute("call p()", ()).await;
+    let batched = one.batch(Batch::new().add("call p()", ())).await;
+    let seen: Vec<String> = db
+        .query_column("select coalesce(tenant, '') from seen", ())
+        .await
+        .unwrap();
+    assert!(seen.iter().all(|tenant| tenant == "one"), "{seen:?}");
+    for error in [
+        called.map(drop).unwrap_err(),
+        batched.map(drop).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+    }
+    support::assert_whole(&db).await;
+}

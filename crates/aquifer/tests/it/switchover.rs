@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use aquifer::{Config, Db, ErrorKind, Session};
-use aquifer_testkit::{Login, Postgres, Proxy, Upstream};
+use aquifer_testkit::{Login, Mode, Postgres, Proxy, Upstream};
 
 use crate::support;
 
@@ -66,6 +66,42 @@ async fn after_a_pause_every_connection_is_new_and_nobody_noticed() {
     assert_eq!(waiting.await.unwrap().unwrap(), format!("{port_of_new}0"));
     assert_eq!(reading.await.unwrap().unwrap(), port_of_new);
     assert_eq!(port(&db).await, port_of_new);
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn a_pause_waits_for_the_reads_on_a_lane_that_is_being_replaced() {
+    let config = Config::from_url(support::url()).unwrap();
+    let observer = Db::connect_with(&config).await.unwrap();
+    let db = Db::connect_with(&config.advanced(|advanced| {
+        let advanced = advanced.lifetime_max(Duration::from_secs(1));
+        advanced.lanes(1).lane_timeout(Duration::from_secs(3600))
+    }))
+    .await
+    .unwrap();
+    observer
+        .execute("create table t (a int)", ())
+        .await
+        .unwrap();
+    let sql = "select count(*) from t";
+    let reader = db.shared();
+    support::until("the lane is open", || db.pool_status().lanes == 1).await;
+    assert_eq!(reader.query_value::<i64>(sql, ()).await.unwrap(), 0);
+    let lock = observer.begin().await.unwrap();
+    lock.execute("lock table t in access exclusive mode", ())
+        .await
+        .unwrap();
+    let reading = tokio::spawn(async move { reader.query_value::<i64>(sql, ()).await });
+    support::until("it is on the lane", || db.pool_status().lane_requests == 1).await;
+    support::until("the lane is replaced", || {
+        db.pool_status().lane_requests == 0
+    })
+    .await;
+    assert!(!reading.is_finished());
+    let error = db.pause(Duration::from_millis(50)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    lock.rollback().await.unwrap();
+    assert_eq!(reading.await.unwrap().unwrap(), 0);
     support::assert_whole(&db).await;
 }
 
@@ -132,7 +168,8 @@ async fn a_pause_that_is_dropped_resumes() {
         }
     })
     .await;
-    assert!(aborted >= 2, "a pause that never waits shows nothing");
+    // Once for the transaction; for the lanes only if they are open again already.
+    assert!(aborted >= 1, "a pause that never waits shows nothing");
 }
 
 #[tokio::test]
@@ -198,5 +235,36 @@ async fn a_size_that_leaves_no_exclusive_connection_is_refused() {
         assert!(error.to_string().contains("connections_max"), "{error}");
     }
     assert_eq!(db.pool_status().connections_max, 4);
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_was_being_opened_when_a_pause_began_is_not_used_after_it() {
+    let (old, new) = (Postgres::start(), Postgres::start());
+    let proxy = Proxy::to_postgres(&old);
+    let config = Config::from_url(proxy.through(&old.login_url(Login::Trust))).unwrap();
+    let config = config.advanced(|advanced| advanced.lanes(0));
+    let db = Db::connect_with(&config).await.unwrap();
+    // It has a connection, and nothing was sent yet that would have to be undone.
+    let held = db.begin().await.unwrap();
+    proxy.set(Mode::Delay(Duration::from_millis(500)));
+    let wanting = tokio::spawn(db.begin());
+    support::until("one is being opened", || db.pool_status().connecting == 1).await;
+    // Until the login has gone to the old server.
+    support::until("the old server has it", || old.client_count() == 2).await;
+    wanting.abort();
+    drop(held);
+    db.pause(Duration::from_secs(60)).await.unwrap();
+    assert_eq!(db.pool_status().connecting, 1);
+    proxy.redirect(Upstream::Port(new.port()));
+    // What is on its way stays late; a question to the old server would be answered at once.
+    proxy.set(Mode::Pass);
+    db.resume();
+    support::until("it is open", || db.pool_status().connecting == 0).await;
+    let port: String = db
+        .query_value("select current_setting('port')", ())
+        .await
+        .unwrap();
+    assert_eq!(port, new.port().to_string());
     support::assert_whole(&db).await;
 }

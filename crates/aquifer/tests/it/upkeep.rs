@@ -279,3 +279,21 @@ async fn who_holds_a_connection_for_long_is_named_once() {
     assert_ne!(events[0].process_id, events[1].process_id, "each once");
     drop((first, second));
 }
+
+#[tokio::test]
+async fn connections_to_a_server_far_away_are_kept() {
+    let proxy = Proxy::to_postgres(Postgres::shared());
+    let url = proxy.through(Postgres::shared().tcp_url());
+    // A round trip is longer than `check_timeout`.
+    proxy.set(Mode::Delay(Duration::from_millis(150)));
+    let (config, observer) = observed(Config::from_url(url).unwrap());
+    let db = Db::connect_with(&config.advanced(|advanced| advanced.lanes(0)))
+        .await
+        .unwrap();
+    db.execute("select 1", ()).await.unwrap();
+    // Longer than a connection may be idle before it is asked.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    db.execute("select 1", ()).await.unwrap();
+    assert_eq!(*observer.lost.lock().unwrap(), [""; 0]);
+    assert_eq!(observer.opened.load(Ordering::Relaxed), 1);
+}

@@ -273,7 +273,9 @@ impl World {
         let idle: Vec<_> = self.slots.idle.iter().map(|(a, _)| age(a)).collect();
         let used: Vec<_> = self.permits.iter().map(|(p, _)| age(&p.0)).collect();
         let opening = self.openings.iter().map(|opening| opening.generation);
-        let opening: Vec<_> = opening.map(|g| g < self.slots.generation).collect();
+        let opening: Vec<_> = opening
+            .map(|g| (g < self.slots.generation, g < self.slots.paused_at))
+            .collect();
         let mut queue = self.slots.queue.clone();
         let waits: Vec<_> = std::iter::from_fn(|| queue.pop())
             .map(|(_, since)| (self.now - since).min(Duration::from_millis(101)))
