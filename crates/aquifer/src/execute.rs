@@ -118,18 +118,37 @@ async fn attempt(
     // transaction) is as good as unknown: nobody has decided where it belongs.
     let known = engine.pool.catalog().statement(call.sql);
     let known = known.filter(|statement| Route::of(statement).is_some());
-    if let Some(statement) = &known
-        && Route::of(statement).is_some_and(|route| route.may_share(engine, statement))
-        && let Some(lane) = engine.pool.lane()
+    let shared = known.as_ref().filter(|statement| {
+        Route::of(statement).is_some_and(|route| route.may_share(engine, statement))
+    });
+    let lane = shared.and_then(|_| engine.pool.lane());
+    if let (Some(statement), Some(lane)) = (shared, &lane)
         && (!again || Box::pin(lane.barrier()).await.is_ok())
-        && let Some(outcome) = lane::run(engine, &lane, statement, call, deadline).await
+        && let Some(outcome) = lane::run(engine, lane, statement, call, deadline).await
     {
         return outcome;
     }
+    // A read that found no lane runs on the first one that is opened, if that comes sooner.
+    let shared = shared.filter(|_| lane.is_none());
     // Boxed: it would be most of the future of a read on a lane.
-    Box::pin(async move {
-        let checkout = checkout(engine, deadline, call.location, again).await?;
-        let outcome = on_checkout(engine, &checkout, known, call).await;
+    Box::pin(async {
+        let checked_out = checkout(engine, deadline, call.location, again);
+        let checkout = match shared {
+            None => checked_out.await?,
+            Some(statement) => match engine.pool.checkout_unless_lane(checked_out).await {
+                Some(checkout) => checkout?,
+                None => {
+                    if let Some(lane) = engine.pool.lane()
+                        && let Some(outcome) =
+                            lane::run(engine, &lane, statement, call, deadline).await
+                    {
+                        return outcome;
+                    }
+                    checkout(engine, deadline, call.location, again).await?
+                }
+            },
+        };
+        let outcome = on_checkout(engine, &checkout, known.clone(), call).await;
         give_back(checkout, &outcome);
         outcome
     })

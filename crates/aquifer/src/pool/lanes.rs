@@ -1,10 +1,14 @@
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use aquifer_wire::{Client, Driver, Ended, Pulse};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::{Checkout, Pool};
 use crate::clock;
 use crate::deadline::Deadline;
 
@@ -14,6 +18,8 @@ pub(super) struct Lanes {
     state: Mutex<State>,
     lanes_max: usize,
     requests_max: usize,
+    /// Told when one was opened.
+    opened: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +45,7 @@ impl Lanes {
             state: Mutex::default(),
             lanes_max,
             requests_max,
+            opened: Notify::new(),
         }
     }
 
@@ -49,6 +56,15 @@ impl Lanes {
         let lanes = state.open.iter().map(|client| (client.in_flight(), client));
         let (in_flight, client) = lanes.min_by_key(|(in_flight, _)| *in_flight)?;
         Some((Arc::clone(client), in_flight < self.requests_max))
+    }
+
+    /// Waits until one is opened, if none is open.
+    async fn any(&self) {
+        let mut opened = pin!(self.opened.notified());
+        opened.as_mut().enable();
+        if self.lock().open.is_empty() {
+            opened.await;
+        }
     }
 
     /// How many should be opened.
@@ -72,6 +88,8 @@ impl Lanes {
         // It may have ended on the way here, when there was nothing to prune yet.
         if !state.closed && state.retired == retirements && client.ended().is_none() {
             state.open.push(Arc::new(client));
+            drop(state);
+            self.opened.notify_waiters();
         }
     }
 
@@ -132,6 +150,28 @@ impl Lanes {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pool {
+    /// What `checkout` gets, for a read that found no lane open; `None` as soon as one is opened, for
+    /// whoever holds the exclusive connections may do so for long.
+    ///
+    /// Cancellation: as that of `checkout`.
+    pub(crate) async fn checkout_unless_lane<E>(
+        &self,
+        checkout: impl Future<Output = Result<Checkout, E>>,
+    ) -> Option<Result<Checkout, E>> {
+        let mut checkout = pin!(checkout);
+        if self.0.limits.lanes == 0 {
+            return Some(checkout.await);
+        }
+        let mut lane = pin!(self.0.lanes.any());
+        poll_fn(|context| match checkout.as_mut().poll(context) {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending => lane.as_mut().poll(context).map(|()| None),
+        })
+        .await
     }
 }
 

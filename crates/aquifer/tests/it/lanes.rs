@@ -294,3 +294,23 @@ async fn the_server_looks_whether_its_client_is_there() {
         assert_eq!(interval, "500ms");
     }
 }
+
+#[tokio::test]
+async fn a_read_that_finds_no_lane_runs_on_the_next_one_although_all_else_is_held() {
+    let db = with_lanes(1, |config| config.connections_max(2)).await;
+    let known = "select $1::bigint";
+    for tag in 0..3_i64 {
+        // Learned, found to be fast, and run on the lane.
+        assert_eq!(db.query_value::<i64>(known, (tag,)).await.unwrap(), tag);
+    }
+    let held = db.begin().await.unwrap();
+    let kill = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+                where datname = current_database() and pid <> pg_backend_pid()";
+    for tag in 0..20_i64 {
+        // The only other session is the lane.
+        held.query(kill, ()).await.unwrap();
+        assert_eq!(db.query_value::<i64>(known, (tag,)).await.unwrap(), tag);
+    }
+    held.rollback().await.unwrap();
+    support::assert_whole(&db).await;
+}
