@@ -265,7 +265,9 @@ impl Db {
     /// Does one piece of work under a key at most once: a statement, a batch or a transaction.
     ///
     /// See [`Idempotent`]. A key has 1 to 512 bytes, and names the work: the number of a request,
-    /// for example.
+    /// for example. Keys are those of the database, whatever [settings](Self::with_settings) the
+    /// handle has: put the tenant into keys that tenants choose. With the setting `role` it is that
+    /// role which must have the rights on the table of keys.
     pub fn idempotent(&self, key: impl Into<String>) -> Idempotent {
         Idempotent::new(&self.engine, key.into(), self.detached)
     }

@@ -278,7 +278,11 @@ async fn run_list(
         .map(|(sql, _)| {
             refuse_session_state(engine, sql)?;
             let scan = check(sql)?;
-            route::refuse_commits(engine, &scan).map(|()| scan)
+            route::refuse_commits(engine, &scan)?;
+            if intent == Intent::Idempotent {
+                route::refuse_commits_of_claim(&scan)?;
+            }
+            Ok::<_, Error>(scan)
         })
         .collect::<Result<_, _>>()?;
     let settings = engine.settings.as_ref().map(Settings::statement);

@@ -188,6 +188,20 @@ pub(super) fn refuse_commits(engine: &Engine, scan: &Scan<'_>) -> Result<(), Err
     Ok(())
 }
 
+/// Refuses what may commit by itself together with the claim of its key: when the rest fails, the
+/// key would stay.
+pub(super) fn refuse_commits_of_claim(scan: &Scan<'_>) -> Result<(), Error> {
+    if scan.commits_midway {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            "a statement that may commit by itself (CALL, DO, VACUUM and the like) can't be done \
+             under an idempotency key, which a failure would leave behind; run it in a transaction \
+             under the key",
+        ));
+    }
+    Ok(())
+}
+
 /// What is refused behind a pooler.
 pub(crate) fn no_session(what: &str) -> Error {
     let text = format!(

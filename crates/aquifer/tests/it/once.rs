@@ -159,3 +159,20 @@ async fn a_write_that_a_view_hides_is_not_sent_twice_where_there_are_no_lanes() 
     }
     support::assert_whole(&db).await;
 }
+
+#[tokio::test]
+async fn what_could_commit_its_key_without_the_work_is_refused() {
+    let db = support::db().await;
+    db.execute_script(
+        "create procedure p() language plpgsql as \
+         $$ begin commit; raise exception 'behind the commit'; end $$",
+    )
+    .await
+    .unwrap();
+    let once = db.idempotent("call");
+    for _ in 0..2 {
+        let error = once.execute("call p()", ()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+    }
+    assert_eq!(once.execute("select 1", ()).await.unwrap(), 1);
+}
