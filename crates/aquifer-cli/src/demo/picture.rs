@@ -14,10 +14,8 @@ use super::stage::{Chapter, Failure, Step};
 const SOURCE: &str = include_str!("picture.rs");
 
 const WRITERS: usize = 5;
-/// Tasks that read, and what each of them reads one after another.
-const READERS: usize = 100;
-const READS_EACH: usize = 10;
-const READS: usize = READERS * READS_EACH;
+/// Tasks that read, each once.
+const READS: usize = 1_000;
 /// How many of those that hold a connection are named.
 const NAMED: usize = 3;
 
@@ -32,16 +30,8 @@ pub(super) fn chapter() -> Chapter {
 
 pub(super) async fn perform(step: &mut Step, scene: &Scene) -> Result<(), Failure> {
     let db = &scene.db;
-    // The first read of a text takes an exclusive connection, to find out that it may share one. On
-    // this handle none of those that follow is timed again on one, where it would have to wait; so
-    // would what comes before the lanes are open.
-    let shared = db.shared();
-    read(&shared).await?;
-    let lanes = patience::until("the lanes are open", async || {
-        let status = db.pool_status();
-        Ok(status.lanes == status.lanes_max)
-    });
-    lanes.await?;
+    // The first read of a text takes an exclusive connection, to find out that it may share one.
+    read(db).await?;
     let open = hold_all(db).await?;
     let mut writers = JoinSet::new();
     for _ in 0..WRITERS {
@@ -50,7 +40,7 @@ pub(super) async fn perform(step: &mut Step, scene: &Scene) -> Result<(), Failur
     }
     let queued = async || Ok(db.pool_status().waiting == WRITERS);
     patience::until("the writers wait", queued).await?;
-    let busiest = read_meanwhile(&shared).await?;
+    let busiest = read_meanwhile(db).await?;
     // ANCHOR: ask
     let status = db.pool_status();
     let holders = db.holders();
@@ -97,14 +87,9 @@ async fn read(db: &Db) -> Result<i64, Error> {
 /// Reads while all exclusive connections are held; how the pool stood when most were under way.
 async fn read_meanwhile(db: &Db) -> Result<PoolStatus, Failure> {
     let mut tasks = JoinSet::new();
-    for _ in 0..READERS {
+    for _ in 0..READS {
         let db = db.clone();
-        tasks.spawn(async move {
-            for _ in 0..READS_EACH {
-                read(&db).await?;
-            }
-            Ok::<_, Error>(())
-        });
+        tasks.spawn(async move { read(&db).await });
     }
     let mut busiest = db.pool_status();
     while let Some(done) = tasks.join_next().await {
