@@ -42,8 +42,9 @@ impl Advanced {
     /// on a connection of its own, now and in future.
     ///
     /// Default: 250 ms. Range: 10 ms to 1 h. A lane on which nobody gets an answer for twice that
-    /// time is retired, and its reads are run elsewhere. Don't raise it for slow reports: they are
-    /// known to be slow after their first run, and never meet it.
+    /// time is retired, and its reads are run elsewhere: raise it where a round trip takes half a
+    /// second. Don't raise it for slow reports: they are known to be slow after their first run, and
+    /// never meet it.
     #[must_use]
     #[track_caller]
     pub fn lane_timeout(self, limit: Duration) -> Self {
