@@ -101,8 +101,8 @@ pub trait Session: sealed::Run {
         sql: impl SqlText,
         params: impl Params + Send + Sync + 'a,
     ) -> SessionFuture<'a, Vec<Row>> {
-        let reply = fetch(self, sql.into_sql(), params, Location::caller());
-        Box::pin(async move { Ok(reply.await?.rows().collect()) })
+        let (sql, location) = (sql.into_sql(), Location::caller());
+        Box::pin(async move { Ok(fetch(self, sql, params, location).await?.rows().collect()) })
     }
 
     /// All rows, each read into a `T`.
@@ -118,8 +118,8 @@ pub trait Session: sealed::Run {
         sql: impl SqlText,
         params: impl Params + Send + Sync + 'a,
     ) -> SessionFuture<'a, Vec<T>> {
-        let reply = fetch(self, sql.into_sql(), params, Location::caller());
-        Box::pin(async move { Ok(reply.await?.decode()?) })
+        let (sql, location) = (sql.into_sql(), Location::caller());
+        Box::pin(async move { Ok(fetch(self, sql, params, location).await?.decode()?) })
     }
 
     /// The only row, read into a `T`.
@@ -136,8 +136,11 @@ pub trait Session: sealed::Run {
         sql: impl SqlText,
         params: impl Params + Send + Sync + 'a,
     ) -> SessionFuture<'a, T> {
-        let reply = fetch(self, sql.into_sql(), params, Location::caller());
-        Box::pin(async move { at_most_one(reply.await?.decode()?)?.ok_or_else(not_found) })
+        let (sql, location) = (sql.into_sql(), Location::caller());
+        Box::pin(async move {
+            let reply = fetch(self, sql, params, location).await?;
+            only_row(&reply)?.ok_or_else(not_found)
+        })
     }
 
     /// The only row, read into a `T`, or `None` when there is none.
@@ -153,8 +156,8 @@ pub trait Session: sealed::Run {
         sql: impl SqlText,
         params: impl Params + Send + Sync + 'a,
     ) -> SessionFuture<'a, Option<T>> {
-        let reply = fetch(self, sql.into_sql(), params, Location::caller());
-        Box::pin(async move { at_most_one(reply.await?.decode()?) })
+        let (sql, location) = (sql.into_sql(), Location::caller());
+        Box::pin(async move { only_row(&fetch(self, sql, params, location).await?) })
     }
 
     /// The first column of the only row.
@@ -188,8 +191,12 @@ pub trait Session: sealed::Run {
         sql: impl SqlText,
         params: impl Params + Send + Sync + 'a,
     ) -> SessionFuture<'a, T> {
-        let reply = fetch(self, sql.into_sql(), params, Location::caller());
-        Box::pin(async move { at_most_one(reply.await?.decode_column()?)?.ok_or_else(not_found) })
+        let (sql, location) = (sql.into_sql(), Location::caller());
+        Box::pin(async move {
+            let reply = fetch(self, sql, params, location).await?;
+            at_most_one(&reply)?;
+            reply.decode_column()?.pop().ok_or_else(not_found)
+        })
     }
 
     /// The first column of all rows.
@@ -205,8 +212,8 @@ pub trait Session: sealed::Run {
         sql: impl SqlText,
         params: impl Params + Send + Sync + 'a,
     ) -> SessionFuture<'a, Vec<T>> {
-        let reply = fetch(self, sql.into_sql(), params, Location::caller());
-        Box::pin(async move { Ok(reply.await?.decode_column()?) })
+        let (sql, location) = (sql.into_sql(), Location::caller());
+        Box::pin(async move { Ok(fetch(self, sql, params, location).await?.decode_column()?) })
     }
 
     /// How many rows the statement inserted, changed or deleted.
@@ -222,8 +229,8 @@ pub trait Session: sealed::Run {
         sql: impl SqlText,
         params: impl Params + Send + Sync + 'a,
     ) -> SessionFuture<'a, u64> {
-        let reply = fetch(self, sql.into_sql(), params, Location::caller());
-        Box::pin(async move { Ok(reply.await?.affected()) })
+        let (sql, location) = (sql.into_sql(), Location::caller());
+        Box::pin(async move { Ok(fetch(self, sql, params, location).await?.affected()) })
     }
 
     /// Runs several statements in one round trip, all or none; returns for each how many rows it
@@ -470,6 +477,7 @@ async fn open_stream<T: FromRow + Send>(
 }
 
 /// The location is passed in: `#[track_caller]` does nothing on async fns.
+/// Called within the box of each method: made before it, its future would be copied into it.
 async fn fetch<S: Session + ?Sized>(
     session: &S,
     sql: Sql,
@@ -503,15 +511,25 @@ fn chosen<'a>(
     Ok(chosen)
 }
 
-fn at_most_one<T>(mut rows: Vec<T>) -> Result<Option<T>, Error> {
-    if rows.len() > 1 {
+fn only_row<T: FromRow>(reply: &Reply) -> Result<Option<T>, Error> {
+    at_most_one(reply)?;
+    if reply.is_empty() {
+        // Columns that don't fit are an error without rows too.
+        return Ok(reply.decode()?.pop());
+    }
+    // Not by way of a list, which would cost an allocation.
+    Ok(reply.decode_first()?)
+}
+
+fn at_most_one(reply: &Reply) -> Result<(), Error> {
+    if reply.len() > 1 {
         let text = format!(
             "one row was asked for and {} came; add a condition or LIMIT, or use `query`",
-            rows.len()
+            reply.len()
         );
         return Err(Error::new(ErrorKind::TooManyRows, text));
     }
-    Ok(rows.pop())
+    Ok(())
 }
 
 fn not_found() -> Error {
