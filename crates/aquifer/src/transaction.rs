@@ -71,6 +71,8 @@ struct Inner {
     parent: Option<Transaction>,
     /// 0 for the transaction itself, 1 for a savepoint in it, and so on.
     depth: u32,
+    /// Of a savepoint: the server may have heard of it.
+    sent: AtomicBool,
     /// What failed first, for the error of a commit that can't be.
     first_failure: Mutex<Option<Failure>>,
     /// Something failed, here or in a savepoint, that another run as a whole may not meet.
@@ -121,6 +123,7 @@ impl Transaction {
             root,
             link: Link::new(checkout),
             depth: parent.as_ref().map_or(0, |parent| parent.0.depth + 1),
+            sent: AtomicBool::new(false),
             parent,
             first_failure: Mutex::default(),
             may_run_again: AtomicBool::new(false),
@@ -167,12 +170,14 @@ impl Transaction {
         let savepoint = Self::new(root, &checkout, Some(self), location);
         let text = format!("savepoint s{}", savepoint.0.depth);
         if !savepoint.0.root.is_begun() {
-            let first = Box::pin(savepoint.open(&text, First::Savepoint(&text)));
-            if first.await?.is_some() {
+            let (text, sent) = (text.as_str(), &savepoint.0.sent);
+            let first = First::Savepoint { text, sent };
+            if Box::pin(savepoint.open(text, first)).await?.is_some() {
                 return Ok(savepoint);
             }
         }
         let checkout = savepoint.0.link.active()?;
+        savepoint.0.sent.store(true, Ordering::Release);
         let request = checkout.client().control(&text);
         let done = savepoint.on_connection(&text, &checkout, request).await;
         if done.as_ref().is_err_and(is_unsent) {
@@ -366,7 +371,8 @@ impl Drop for Inner {
             self.finished(Some(false));
             return;
         };
-        if self.root.is_sent(checkout.client()) {
+        // What is taken back without having been sent fails, and the transaction with it.
+        if self.sent.load(Ordering::Acquire) && self.root.is_sent(checkout.client()) {
             // Written before anything that the parent may send, so nothing has to wait for it.
             let depth = self.depth;
             let undo = format!("rollback to savepoint s{depth}; release savepoint s{depth}");

@@ -5,6 +5,7 @@
 //! a BEGIN that failed, where it would take effect on its own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aquifer_wire::{Client, Reply, Sharing, TransactionStatus};
 
@@ -21,8 +22,11 @@ use crate::statement::Prepared;
 #[derive(Clone, Copy)]
 pub(super) enum First<'a> {
     Statements(&'a [Prepared<'a>]),
-    /// A savepoint, as a text of the simple protocol.
-    Savepoint(&'a str),
+    /// A savepoint, as a text of the simple protocol; notes that it was sent.
+    Savepoint {
+        text: &'a str,
+        sent: &'a AtomicBool,
+    },
     /// What can't travel with BEGIN.
     Apart,
 }
@@ -114,7 +118,10 @@ async fn send(
     }
     let Some(settings) = settings else {
         let (text, along) = match first {
-            First::Savepoint(savepoint) => (format!("{}; {savepoint}", root.begin), true),
+            First::Savepoint { text, sent } => {
+                sent.store(true, Ordering::Release);
+                (format!("{}; {text}", root.begin), true)
+            }
             First::Statements(_) | First::Apart => (root.begin.to_string(), false),
         };
         client.control(&text).await?;

@@ -245,3 +245,26 @@ async fn a_first_statement_that_is_dropped_at_any_poll_leaves_one_transaction() 
         }
     }
 }
+
+#[tokio::test]
+async fn a_savepoint_that_is_given_up_before_it_was_sent_harms_nothing() {
+    let db = support::db_of(4).await;
+    db.execute_script("create table t (a int)").await.unwrap();
+    pay(&db).await.unwrap();
+    let waits = "select count(*) from pg_stat_activity \
+         where wait_event_type = 'Lock' and datname = current_database()";
+    let blocker = db.begin().await.unwrap();
+    blocker.execute("lock table t", ()).await.unwrap();
+    let tx = db.begin().await.unwrap();
+    let first = tx.execute("insert into t values ($1)", (1_i32,));
+    let (inserted, ()) = tokio::join!(first, async {
+        while blocker.query_value::<i64>(waits, ()).await.unwrap() == 0 {}
+        // The one who sends BEGIN is not done: this one waits, and goes.
+        assert!(support::abort_at(1, tx.begin()).await.is_none());
+        blocker.rollback().await.unwrap();
+    });
+    assert_eq!(inserted.unwrap(), 1);
+    tx.commit().await.unwrap();
+    assert_eq!(rows(&db).await, 2);
+    support::assert_whole(&db).await;
+}
