@@ -155,11 +155,12 @@ async fn send_along(
     }
     let mut all: Vec<Prepared<'_>> = settings.iter().chain(statements).copied().collect();
     all.extend(asks.then_some((XID, &() as _)));
+    let question = asks.then(|| root.question());
     let mut replies = client.open(&root.begin, &all).await?;
+    if let Some(question) = question {
+        question.end(replies.as_mut());
+    }
     if let Some(replies) = &mut replies {
-        if asks {
-            root.take_xid(replies);
-        }
         replies.drain(..usize::from(settings.is_some()));
     }
     Ok(replies)

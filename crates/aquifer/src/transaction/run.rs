@@ -92,8 +92,9 @@ impl Transaction {
                 return client.run(&statement, call.params, sharing).await.map(Some);
             }
             let list = [(call.sql, call.params), (XID, &() as _)];
+            let question = root.question();
             let mut replies = Box::pin(client.batch(&list, sharing)).await?;
-            root.take_xid(&mut replies);
+            question.end(Some(&mut replies));
             Ok(replies.pop())
         };
         let reply = self.on_connection(call.sql, &checkout, request).await?;
@@ -123,10 +124,11 @@ impl Transaction {
         let asks = writes && root.asks_for_xid(&checkout);
         let mut all = statements.to_vec();
         all.extend(asks.then_some((XID, &() as _)));
+        let question = asks.then(|| root.question());
         let request = Box::pin(checkout.client().batch(&all, Sharing::Within(turn)));
         let mut replies = self.on_connection(text, &checkout, request).await?;
-        if asks {
-            root.take_xid(&mut replies);
+        if let Some(question) = question {
+            question.end(Some(&mut replies));
         }
         Ok(replies)
     }
