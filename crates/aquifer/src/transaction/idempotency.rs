@@ -236,10 +236,10 @@ impl sealed::Run for Idempotent {
             .await
     }
 
-    async fn seat(&self, need: Need, location: &'static Location<'static>) -> Result<Seat, Error> {
+    async fn seat(&self, _need: Need, location: &'static Location<'static>) -> Result<Seat, Error> {
         let options = TransactionOptions::new();
         let transaction = self.transaction(options, location).await?;
-        transaction.into_seat(need, true).await
+        transaction.into_seat(true).await
     }
 
     async fn run_script(

@@ -49,8 +49,12 @@ impl sealed::Run for Transaction {
         self.0.root.engine.observed(&text, location, all).await
     }
 
-    async fn seat(&self, need: Need, _location: &'static Location<'static>) -> Result<Seat, Error> {
-        self.clone().into_seat(need, false).await
+    async fn seat(&self, need: Need, location: &'static Location<'static>) -> Result<Seat, Error> {
+        if need == Need::AllOrNone {
+            let savepoint = self.clone().savepoint(location).await?;
+            return savepoint.into_seat(true).await;
+        }
+        self.clone().into_seat(false).await
     }
 
     async fn run_script(

@@ -65,7 +65,7 @@ async fn a_commit_that_falls_silent_is_unknown_and_resolved_when_the_network_is_
 async fn the_number_is_known_however_the_write_was_made() {
     let (proxy, db) = table(|config| config).await;
     for round in 0..2 {
-        for way in 0..5 {
+        for way in 0..7 {
             let tx = db.begin().await.unwrap();
             match way {
                 0 => drop(tx.query("select note()", ()).await.unwrap()),
@@ -85,6 +85,15 @@ async fn the_number_is_known_however_the_write_was_made() {
                         .await
                         .unwrap();
                     savepoint.commit().await.unwrap();
+                }
+                4 => {
+                    let mut notes = tx.stream("select note()", ()).await.unwrap();
+                    while notes.next().await.unwrap().is_some() {}
+                }
+                5 => {
+                    tx.query("select a from t", ()).await.unwrap();
+                    let dropped = tx.execute("insert into t values (1)", ());
+                    assert!(support::abort_at(1, dropped).await.is_none());
                 }
                 _ => {
                     let batch = aquifer::Batch::new()
