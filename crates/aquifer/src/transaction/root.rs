@@ -103,6 +103,11 @@ impl Root {
         self.unasked.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it can't have written anything.
+    pub(super) fn only_reads(&self) -> bool {
+        self.options.is_read_only() && !self.unasked.load(Ordering::Relaxed)
+    }
+
     /// Whether to ask for the number before COMMIT is sent.
     pub(super) fn asks_before_commit(&self, checkout: &Checkout) -> bool {
         self.unasked.load(Ordering::Relaxed) && self.asks_for_xid(checkout)

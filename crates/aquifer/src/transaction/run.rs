@@ -10,8 +10,7 @@ use super::opening::{self, First};
 use crate::bulk::{Need, Seat};
 use crate::deadline::Deadline;
 use crate::execute::{
-    Engine, announce, announce_text, may_write, refuse_copy, refuse_copy_in_script,
-    refuse_session_state,
+    announce, announce_text, may_write, refuse_copy, refuse_copy_in_script, refuse_session_state,
 };
 use crate::pool::{Checkout, XID};
 use crate::session::{Session, sealed};
@@ -23,7 +22,7 @@ impl Session for Transaction {}
 impl sealed::Run for Transaction {
     async fn run(&self, call: Call<'_>) -> Result<Reply, Error> {
         let statement = async {
-            refuse(&self.0.root.engine, call.sql)?;
+            self.refuse(call.sql)?;
             if !self.0.root.is_begun() {
                 let list = [(call.sql, call.params)];
                 // Boxed: it happens once per transaction, and would be most of each call's future.
@@ -83,6 +82,21 @@ impl sealed::Run for Transaction {
 }
 
 impl Transaction {
+    /// BEGIN, COMMIT and the like inside a transaction would end it behind the handle's back; COPY
+    /// would end its connection.
+    fn refuse(&self, sql: &str) -> Result<(), Error> {
+        if scan::controls_transaction(sql) {
+            return Err(control());
+        }
+        let root = &self.0.root;
+        if root.options.is_read_only() && scan::scan(sql).class > Class::Read {
+            // SET TRANSACTION READ WRITE, for one.
+            root.set_unasked();
+        }
+        refuse_session_state(&root.engine, sql)?;
+        refuse_copy(sql)
+    }
+
     /// Runs one statement of a transaction that has begun.
     async fn statement(&self, call: Call<'_>) -> Result<Reply, Error> {
         let (checkout, turn) = self.checkout()?;
@@ -111,7 +125,7 @@ impl Transaction {
         text: &str,
     ) -> Result<Vec<Reply>, Error> {
         for (sql, _) in statements {
-            refuse(&self.0.root.engine, sql)?;
+            self.refuse(sql)?;
         }
         let root = &self.0.root;
         if !root.is_begun() && !statements.is_empty() {
@@ -179,16 +193,6 @@ impl Transaction {
             }
         }
     }
-}
-
-/// BEGIN, COMMIT and the like inside a transaction would end it behind the handle's back; COPY would
-/// end its connection.
-fn refuse(engine: &Engine, sql: &str) -> Result<(), Error> {
-    if scan::controls_transaction(sql) {
-        return Err(control());
-    }
-    refuse_session_state(engine, sql)?;
-    refuse_copy(sql)
 }
 
 fn control() -> Error {

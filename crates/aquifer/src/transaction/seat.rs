@@ -26,7 +26,9 @@ impl Transaction {
         // Refused here rather than at the first use.
         self.checkout()?;
         // Also for a stream of what looks like a read: a function in it may write.
-        root.set_unasked();
+        if !root.options.is_read_only() {
+            root.set_unasked();
+        }
         let engine = Arc::clone(&root.engine);
         let transaction = self;
         Ok(Seat::new(&engine, Box::new(Within { transaction, own })))

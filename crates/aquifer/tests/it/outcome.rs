@@ -131,6 +131,27 @@ async fn a_read_only_transaction_whose_commit_is_lost_may_be_run_again() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_was_only_begun_as_read_only_is_not_said_to_have_changed_nothing() {
+    let (proxy, db) = table(impatient).await;
+    for scripted in [false, true] {
+        let options = TransactionOptions::new().read_only();
+        let tx = db.begin_with(options).await.unwrap();
+        if scripted {
+            let script = "set transaction read write; insert into t values (1)";
+            tx.execute_script(script).await.unwrap();
+        } else {
+            tx.execute("set transaction read write", ()).await.unwrap();
+            tx.execute("insert into t values (1)", ()).await.unwrap();
+        }
+        proxy.cut(Cut::before(Direction::ToClient, b'C').containing("COMMIT"));
+        let error = tx.commit().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unknown, "{error}");
+        proxy.clear_cuts();
+    }
+    assert_eq!(rows(&db).await, 2);
+}
+
+#[tokio::test]
 async fn a_closure_whose_commit_was_lost_on_its_way_is_run_again() {
     let (proxy, db) = table(|config| config).await;
     let runs = std::sync::atomic::AtomicU32::new(0);
