@@ -215,15 +215,16 @@ impl Transaction {
     /// ```
     #[track_caller]
     pub fn on_commit(&self, hook: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-        self.0.link.active()?;
-        self.0.hooks.add(hook, Location::caller());
-        Ok(())
+        let location = Location::caller();
+        let hooks = &self.0.hooks;
+        self.0.link.while_active(|| hooks.add(hook, location))
     }
 
     /// Makes the work durable, or, for a savepoint, part of the transaction around it.
     ///
     /// COMMIT is carried out whole, within `commit_timeout`, by a task if this future is dropped. A
-    /// transaction that has sent nothing costs no round trip. If the connection ends before the
+    /// transaction that has sent nothing costs no round trip. A future that is kept and not polled
+    /// holds it up, and with it the connection. If the connection ends before the
     /// answer, the layer asks the server on another connection what became of the transaction, and
     /// returns what it learns.
     ///

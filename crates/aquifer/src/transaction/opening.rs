@@ -202,8 +202,11 @@ fn replace(transaction: &Transaction, checkout: &Arc<Checkout>) {
 fn not_begun(transaction: &Transaction, error: aquifer_wire::Error) -> Error {
     let mut next = Some(transaction);
     while let Some(transaction) = next {
-        drop(transaction.0.link.take("refused at its beginning"));
+        let ended = transaction.0.link.take("refused at its beginning");
         next = transaction.0.parent.as_ref();
+        if ended.is_some() && next.is_none() {
+            transaction.0.finished(Some(false));
+        }
     }
     let text = format!("the server refused to begin the transaction: {error}");
     transaction.note(Error::from_wire(error, false).with_message(text))

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use aquifer::{Db, Error, ErrorKind, Resolved, Session, Transaction, UnknownCommit};
+use aquifer::{Config, Db, Error, ErrorKind, Resolved, Session, Transaction, UnknownCommit};
 use aquifer_testkit::{Cut, Direction, Ending, Proxy};
 
 use crate::support::{self, proxied};
@@ -150,7 +151,22 @@ async fn compare(db: &Db, told: Vec<(i64, Told)>) -> (usize, usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_ledger_is_exact_although_connections_are_cut_at_random_messages() {
-    let (proxy, db) = proxied(|config| config.connections_max(10)).await;
+    run(|config| config).await;
+}
+
+/// With so little time, it is the caller who has to find out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_unknown_commit_resolves_to_what_really_happened() {
+    let commit_timeout = Duration::from_millis(1);
+    let change =
+        |config: Config| config.advanced(|advanced| advanced.commit_timeout(commit_timeout));
+    let unknown = run(change).await;
+    assert!(unknown > 0, "nothing was left to be resolved");
+}
+
+/// Does the transfers; how many commits the callers were left to resolve.
+async fn run(change: impl FnOnce(Config) -> Config) -> usize {
+    let (proxy, db) = proxied(|config| change(config.connections_max(10))).await;
     db.execute_script(
         "create table accounts (id bigint primary key, balance bigint not null); \
          insert into accounts select n, 1000 from generate_series(0, 19) as n; \
@@ -186,4 +202,5 @@ async fn the_ledger_is_exact_although_connections_are_cut_at_random_messages() {
     let (done, unknown) = compare(&db, told).await;
     println!("{done} done, {unknown} unknown, {cuts} cuts");
     support::assert_whole(&db).await;
+    unknown
 }

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use aquifer::{Batch, Db, Error, ErrorKind, Isolation, Session, TransactionOptions};
+use aquifer::{Batch, Config, Db, Error, ErrorKind, Isolation, Session, TransactionOptions};
 use aquifer_testkit::{Direction, Postgres, Proxy, Shutdown};
 
 use crate::support::{self, proxied};
@@ -151,7 +151,11 @@ async fn a_begin_that_the_server_refuses_runs_nothing() {
     // Without a primary it waits for one, and answers reads meanwhile.
     std::fs::write(server.data_dir().join("standby.signal"), "").unwrap();
     server.start_again();
-    let db = Db::connect(server.url()).await.unwrap();
+    let recorder = support::Recorder::default();
+    let config = Config::from_url(server.url()).unwrap();
+    let db = Db::connect_with(&config.observer(std::sync::Arc::new(recorder.clone())))
+        .await
+        .unwrap();
     let read = "select a from t";
     let tx = db.begin().await.unwrap();
     assert_eq!(tx.query_value::<i32>(read, ()).await.unwrap(), 1);
@@ -168,6 +172,8 @@ async fn a_begin_that_the_server_refuses_runs_nothing() {
         let error = tx.commit().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Transaction);
     }
+    let told = recorder.text().matches("TransactionFinished").count();
+    assert_eq!(told, 3, "each has an end");
     support::until("all connections are back", || db.pool_status().in_use == 0).await;
 }
 
