@@ -196,7 +196,9 @@ impl Transaction {
     /// it when the savepoint is committed, and are dropped when it is rolled back.
     ///
     /// When the outcome of COMMIT stays unknown they are dropped, even if [`Db::resolve`]
-    /// finds out later that it took effect.
+    /// finds out later that it took effect. One that holds a handle of this transaction keeps it from
+    /// being rolled back when the last other handle is dropped; the closure of `with_transaction`
+    /// ends it all the same.
     ///
     /// [`Db::resolve`]: crate::Db::resolve
     ///
@@ -360,13 +362,13 @@ impl Inner {
         };
         self.root.engine.observers.transaction_finished(&event);
     }
-}
 
-impl Drop for Inner {
-    fn drop(&mut self) {
+    /// Active or Held → Ended: takes back what was not ended in another way.
+    fn abandon(&self) {
         let Some(checkout) = self.link.take("dropped") else {
             return;
         };
+        drop(self.hooks.take());
         let Some(parent) = &self.parent else {
             // The checkout's own drop rolls back, and puts the connection in order.
             self.finished(Some(false));
@@ -380,6 +382,12 @@ impl Drop for Inner {
             checkout.client().control_detached(&undo);
         }
         parent.0.link.resume();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.abandon();
     }
 }
 
