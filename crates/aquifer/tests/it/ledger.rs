@@ -73,6 +73,24 @@ async fn one(db: &Db, id: i64, numbers: &mut Numbers) -> Told {
     }
 }
 
+/// What came of all transfers; `unknown` were left to their callers to resolve.
+struct Figures {
+    done: usize,
+    unknown: usize,
+    cuts: u64,
+}
+
+impl std::fmt::Display for Figures {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            done,
+            unknown,
+            cuts,
+        } = self;
+        write!(formatter, "{done} done, {unknown} unknown, {cuts} cuts")
+    }
+}
+
 /// Cuts a connection at a random message, again and again.
 async fn cut_at_random(proxy: &Proxy, stop: &AtomicBool) {
     let mut numbers = Numbers(0x5851_f42d_4c95_7f2d);
@@ -151,7 +169,8 @@ async fn compare(db: &Db, told: Vec<(i64, Told)>) -> (usize, usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_ledger_is_exact_although_connections_are_cut_at_random_messages() {
-    run(|config| config).await;
+    let figures = run(|config| config).await;
+    println!("{figures}");
 }
 
 /// With so little time, it is the caller who has to find out.
@@ -160,12 +179,12 @@ async fn each_unknown_commit_resolves_to_what_really_happened() {
     let commit_timeout = Duration::from_millis(1);
     let change =
         |config: Config| config.advanced(|advanced| advanced.commit_timeout(commit_timeout));
-    let unknown = run(change).await;
-    assert!(unknown > 0, "nothing was left to be resolved");
+    let figures = run(change).await;
+    println!("{figures}");
+    assert!(figures.unknown > 0, "nothing was left to be resolved");
 }
 
-/// Does the transfers; how many commits the callers were left to resolve.
-async fn run(change: impl FnOnce(Config) -> Config) -> usize {
+async fn run(change: impl FnOnce(Config) -> Config) -> Figures {
     let (proxy, db) = proxied(|config| change(config.connections_max(10))).await;
     db.execute_script(
         "create table accounts (id bigint primary key, balance bigint not null); \
@@ -200,7 +219,10 @@ async fn run(change: impl FnOnce(Config) -> Config) -> usize {
     let cuts = proxy.traffic().cuts();
     assert!(cuts > 10, "{cuts} cuts show nothing");
     let (done, unknown) = compare(&db, told).await;
-    println!("{done} done, {unknown} unknown, {cuts} cuts");
     support::assert_whole(&db).await;
-    unknown
+    Figures {
+        done,
+        unknown,
+        cuts,
+    }
 }
