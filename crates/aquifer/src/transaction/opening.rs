@@ -76,6 +76,7 @@ pub(super) async fn open(
             attempts.next();
             let pool = &root.engine.pool;
             let location = transaction.0.location;
+            checkout.make_room();
             match pool.checkout_answering(deadline, location).await {
                 Ok(other) => {
                     replace(transaction, &Arc::new(other));
