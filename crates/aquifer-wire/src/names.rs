@@ -1,5 +1,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use crate::statement::Columns;
 
 /// The prepared statements of one connection, by the id of their description.
 ///
@@ -44,6 +47,8 @@ impl Hasher for IdHasher {
 struct Entry {
     name: u32,
     used: u64,
+    /// The session has described it, and as its description says.
+    fits: bool,
 }
 
 /// How a statement is called on this connection.
@@ -53,6 +58,8 @@ pub(crate) enum Name {
     Known(u32),
     /// It must be prepared under this name first.
     New(u32),
+    /// It was prepared, and the session has not said yet whether its description fits.
+    Unsettled(u32),
 }
 
 impl Names {
@@ -74,7 +81,10 @@ impl Names {
         self.clock += 1;
         if let Some(entry) = self.known.get_mut(&id) {
             entry.used = self.clock;
-            return Name::Known(entry.name);
+            return match entry.fits {
+                true => Name::Known(entry.name),
+                false => Name::Unsettled(entry.name),
+            };
         }
         if self.known.len() >= self.names_max {
             let oldest = self.known.iter().min_by_key(|(_, entry)| entry.used);
@@ -88,6 +98,7 @@ impl Names {
             Entry {
                 name: self.next,
                 used: self.clock,
+                fits: false,
             },
         );
         Name::New(self.next)
@@ -100,6 +111,20 @@ impl Names {
         }
     }
 
+    /// The server has prepared it: whether its description fits. One that does not is forgotten, and
+    /// with the next use described anew.
+    pub(crate) fn settle(&mut self, parsed: &Parsed) {
+        let entry = self.known.get_mut(&parsed.id);
+        let Some(entry) = entry.filter(|entry| entry.name == parsed.name) else {
+            return;
+        };
+        if parsed.fits {
+            entry.fits = true;
+        } else {
+            self.forget(parsed.id);
+        }
+    }
+
     /// The session has deallocated all.
     pub(crate) fn clear(&mut self) {
         self.known.clear();
@@ -107,8 +132,8 @@ impl Names {
     }
 
     /// Takes back the Parse and Close messages that the server never carried out.
-    pub(crate) fn take_back(&mut self, parses: &[(u64, u32)], closes: &[u32]) {
-        for (id, name) in parses {
+    pub(crate) fn take_back(&mut self, parses: &[Parsed], closes: &[u32]) {
+        for Parsed { id, name, .. } in parses {
             if self.known.get(id).is_some_and(|entry| entry.name == *name) {
                 self.known.remove(id);
             }
@@ -117,19 +142,64 @@ impl Names {
     }
 }
 
+/// A Parse message that was written.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) id: u64,
+    pub(crate) name: u32,
+    /// What the description says of the columns; `None` where it is only being made.
+    pub(crate) columns: Option<Arc<Columns>>,
+    /// The session has described them so.
+    pub(crate) fits: bool,
+}
+
+impl Parsed {
+    pub(crate) fn new(id: u64, name: u32, columns: Option<&Arc<Columns>>) -> Self {
+        Self {
+            id,
+            name,
+            columns: columns.cloned(),
+            fits: false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parsed(id: u64, name: u32, fits: bool) -> Parsed {
+        Parsed {
+            fits,
+            ..Parsed::new(id, name, None)
+        }
+    }
+
+    #[test]
+    fn a_name_is_known_once_the_session_has_described_it_as_expected() {
+        let mut names = Names::new(2);
+        assert_eq!(names.name(10), Name::New(1));
+        assert_eq!(names.name(10), Name::Unsettled(1));
+        names.settle(&parsed(10, 1, true));
+        assert_eq!(names.name(10), Name::Known(1));
+        assert_eq!(names.name(20), Name::New(2));
+        names.settle(&parsed(20, 2, false));
+        assert_eq!(names.to_close, [2]);
+        assert_eq!(names.name(20), Name::New(3));
+        // What is said of the name before concerns it no longer.
+        names.settle(&parsed(20, 2, true));
+        assert_eq!(names.name(20), Name::Unsettled(3));
+    }
 
     #[test]
     fn the_least_recently_used_name_makes_room_and_is_closed() {
         let mut names = Names::new(2);
         assert_eq!(names.name(10), Name::New(1));
         assert_eq!(names.name(20), Name::New(2));
-        assert_eq!(names.name(10), Name::Known(1));
+        assert_eq!(names.name(10), Name::Unsettled(1));
         assert_eq!(names.name(30), Name::New(3));
         assert_eq!(names.to_close, [2]);
-        assert_eq!(names.name(10), Name::Known(1));
+        assert_eq!(names.name(10), Name::Unsettled(1));
         assert_eq!(names.name(20), Name::New(4));
     }
 
@@ -138,7 +208,7 @@ mod tests {
         let mut names = Names::new(0);
         assert_eq!(names.name(10), Name::New(UNNAMED));
         assert_eq!(names.name(10), Name::New(UNNAMED));
-        names.take_back(&[(10, UNNAMED)], &[]);
+        names.take_back(&[parsed(10, UNNAMED, false)], &[]);
         names.forget(10);
         assert!(names.to_close.is_empty());
     }
@@ -147,7 +217,7 @@ mod tests {
     fn a_statement_that_was_never_parsed_is_forgotten_without_a_close() {
         let mut names = Names::new(2);
         assert_eq!(names.name(10), Name::New(1));
-        names.take_back(&[(10, 1)], &[]);
+        names.take_back(&[parsed(10, 1, false)], &[]);
         assert!(names.to_close.is_empty());
         assert_eq!(names.name(10), Name::New(2));
     }

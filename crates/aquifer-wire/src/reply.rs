@@ -315,6 +315,12 @@ fn read_fields(body: &[u8]) -> Result<Vec<Field>, Error> {
     }
 }
 
+/// Whether a RowDescription or NoData says what the columns are known to be.
+pub(crate) fn fits(tag: u8, body: &[u8], columns: &Columns) -> bool {
+    let fields = description(tag, body).ok().flatten();
+    fields.is_some_and(|fields| same(&fields, columns.list()))
+}
+
 fn same(fields: &[Field], columns: &[crate::statement::Column]) -> bool {
     let pairs = fields.iter().zip(columns);
     fields.len() == columns.len()

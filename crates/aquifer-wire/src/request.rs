@@ -8,7 +8,7 @@ use bytes::{BufMut, BytesMut};
 use postgres_protocol::message::frontend;
 
 use crate::copy::CopyLink;
-use crate::names::{Name, Names, UNNAMED};
+use crate::names::{Name, Names, Parsed, UNNAMED};
 use crate::statement::Statement;
 use crate::types::Type;
 
@@ -92,7 +92,7 @@ pub(crate) enum Request<'a> {
 /// nothing, so requests carry it boxed.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
-    pub(crate) parses: Vec<(u64, u32)>,
+    pub(crate) parses: Vec<Parsed>,
     pub(crate) closes: Vec<u32>,
     /// The COPY that the request is.
     pub(crate) copy: Option<Arc<CopyLink>>,
@@ -134,9 +134,10 @@ impl Request<'_> {
             Self::Describe { id, sql } => {
                 let name = match names.name(*id) {
                     // Prepared at the first attempt, whose group then failed at its end.
-                    Name::Known(name) => name,
+                    Name::Known(name) | Name::Unsettled(name) => name,
                     Name::New(name) => {
-                        written.get_or_insert_default().parses.push((*id, name));
+                        let parsed = Parsed::new(*id, name, None);
+                        written.get_or_insert_default().parses.push(parsed);
                         write_parse(&name_text(name), sql, &[], out)?;
                         name
                     }
@@ -151,7 +152,7 @@ impl Request<'_> {
             Self::Copy { sql, link } => {
                 let written = written.get_or_insert_default();
                 // No description has the number 0.
-                written.parses.push((0, 0));
+                written.parses.push(Parsed::new(0, UNNAMED, None));
                 written.copy = Some(Arc::clone(link));
                 write_parse("", sql, &[], out)?;
                 out.put_slice(BIND_NOTHING);
@@ -223,12 +224,17 @@ fn prepare(
     match names.name(statement.id) {
         Name::Known(name) => Ok(name),
         Name::New(name) => {
-            let written = written.get_or_insert_default();
-            written.parses.push((statement.id, name));
+            let parsed = Parsed::new(statement.id, name, Some(&statement.columns));
+            written.get_or_insert_default().parses.push(parsed);
             let text = name_text(name);
             write_parse(&text, &statement.sql, &statement.parameters, out)?;
             // The description may be older than this session: the answer tells.
             frontend::describe(b'S', &text, out)?;
+            Ok(name)
+        }
+        Name::Unsettled(name) => {
+            // Nor does whoever comes before that answer know.
+            frontend::describe(b'S', &name_text(name), out)?;
             Ok(name)
         }
     }
@@ -333,6 +339,10 @@ mod tests {
         let (mut names, mut written, mut out) = (Names::new(8), None, BytesMut::new());
         let refused = Request::Execute(&bound).write(&mut names, &mut written, &mut out);
         assert!(refused.is_err() && out.capacity() < 1_000);
-        assert_eq!(written.unwrap().parses, [(1, 1)], "to be taken back");
+        let parses = written.unwrap().parses;
+        let [parsed] = &parses[..] else {
+            panic!("nothing to be taken back");
+        };
+        assert_eq!((parsed.id, parsed.name), (1, 1));
     }
 }

@@ -597,7 +597,7 @@ impl sealed::Run for Db {
                 };
                 let options = options.into();
                 let transaction = Transaction::start(&self.engine, &options, location).await?;
-                transaction.into_seat(need, true).await
+                transaction.into_seat(true).await
             }
         }
     }

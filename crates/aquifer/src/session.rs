@@ -386,7 +386,8 @@ pub trait Session: sealed::Run {
     ///
     /// One statement takes up to 32,768 rows or 8 MiB of values, as one array for each column, so
     /// that one prepared statement serves any number of rows; more take several statements in one
-    /// transaction. Values are converted to the columns' types as parameters are; other columns get
+    /// transaction; in the transaction that is open already they are in a savepoint, so that its
+    /// handle can't be used meanwhile. Values are converted to the columns' types as parameters are; other columns get
     /// their defaults. Names are taken literally, case and all. Columns of array or composite type
     /// are refused, since UNNEST takes such values apart: use [`copy_into`](Self::copy_into).
     ///

@@ -71,6 +71,8 @@ struct Inner {
     parent: Option<Transaction>,
     /// 0 for the transaction itself, 1 for a savepoint in it, and so on.
     depth: u32,
+    /// Of a savepoint: the server may have heard of it.
+    sent: AtomicBool,
     /// What failed first, for the error of a commit that can't be.
     first_failure: Mutex<Option<Failure>>,
     /// Something failed, here or in a savepoint, that another run as a whole may not meet.
@@ -121,6 +123,7 @@ impl Transaction {
             root,
             link: Link::new(checkout),
             depth: parent.as_ref().map_or(0, |parent| parent.0.depth + 1),
+            sent: AtomicBool::new(false),
             parent,
             first_failure: Mutex::default(),
             may_run_again: AtomicBool::new(false),
@@ -167,12 +170,14 @@ impl Transaction {
         let savepoint = Self::new(root, &checkout, Some(self), location);
         let text = format!("savepoint s{}", savepoint.0.depth);
         if !savepoint.0.root.is_begun() {
-            let first = Box::pin(savepoint.open(&text, First::Savepoint(&text)));
-            if first.await?.is_some() {
+            let (text, sent) = (text.as_str(), &savepoint.0.sent);
+            let first = First::Savepoint { text, sent };
+            if Box::pin(savepoint.open(text, first)).await?.is_some() {
                 return Ok(savepoint);
             }
         }
         let checkout = savepoint.0.link.active()?;
+        savepoint.0.sent.store(true, Ordering::Release);
         let request = checkout.client().control(&text);
         let done = savepoint.on_connection(&text, &checkout, request).await;
         if done.as_ref().is_err_and(is_unsent) {
@@ -191,7 +196,9 @@ impl Transaction {
     /// it when the savepoint is committed, and are dropped when it is rolled back.
     ///
     /// When the outcome of COMMIT stays unknown they are dropped, even if [`Db::resolve`]
-    /// finds out later that it took effect.
+    /// finds out later that it took effect. One that holds a handle of this transaction keeps it from
+    /// being rolled back when the last other handle is dropped; the closure of `with_transaction`
+    /// ends it all the same.
     ///
     /// [`Db::resolve`]: crate::Db::resolve
     ///
@@ -210,15 +217,16 @@ impl Transaction {
     /// ```
     #[track_caller]
     pub fn on_commit(&self, hook: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-        self.0.link.active()?;
-        self.0.hooks.add(hook, Location::caller());
-        Ok(())
+        let location = Location::caller();
+        let hooks = &self.0.hooks;
+        self.0.link.while_active(|| hooks.add(hook, location))
     }
 
     /// Makes the work durable, or, for a savepoint, part of the transaction around it.
     ///
     /// COMMIT is carried out whole, within `commit_timeout`, by a task if this future is dropped. A
-    /// transaction that has sent nothing costs no round trip. If the connection ends before the
+    /// transaction that has sent nothing costs no round trip. A future that is kept and not polled
+    /// holds it up, and with it the connection. If the connection ends before the
     /// answer, the layer asks the server on another connection what became of the transaction, and
     /// returns what it learns.
     ///
@@ -354,25 +362,32 @@ impl Inner {
         };
         self.root.engine.observers.transaction_finished(&event);
     }
-}
 
-impl Drop for Inner {
-    fn drop(&mut self) {
+    /// Active or Held → Ended: takes back what was not ended in another way.
+    fn abandon(&self) {
         let Some(checkout) = self.link.take("dropped") else {
             return;
         };
+        drop(self.hooks.take());
         let Some(parent) = &self.parent else {
             // The checkout's own drop rolls back, and puts the connection in order.
             self.finished(Some(false));
             return;
         };
-        if self.root.is_sent(checkout.client()) {
+        // What is taken back without having been sent fails, and the transaction with it.
+        if self.sent.load(Ordering::Acquire) && self.root.is_sent(checkout.client()) {
             // Written before anything that the parent may send, so nothing has to wait for it.
             let depth = self.depth;
             let undo = format!("rollback to savepoint s{depth}; release savepoint s{depth}");
             checkout.client().control_detached(&undo);
         }
         parent.0.link.resume();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.abandon();
     }
 }
 

@@ -10,6 +10,7 @@ use crate::ended::Reason;
 use crate::event::{Event, Notification};
 use crate::frame::{self, HEADER, tag};
 use crate::queue::{Form, Member};
+use crate::reply;
 use crate::slot::Outcome;
 
 /// A member's answer, which waits for its group's end.
@@ -25,6 +26,7 @@ pub(super) struct Answered {
 pub(super) struct Progress {
     steps: usize,
     parsed: usize,
+    described: usize,
     closed: usize,
     bound: bool,
     failed: bool,
@@ -58,6 +60,10 @@ impl Driver {
                 tag::READY => self.ready(start)?,
                 tag::ERROR => self.error(start)?,
                 tag::COPY_IN | tag::COPY_OUT | tag::COPY_DONE => self.copy_step(tag, start)?,
+                tag::ROW_DESCRIPTION | tag::NO_DATA => {
+                    self.described(tag, start);
+                    self.step(tag)?;
+                }
                 _ => self.step(tag)?,
             }
         }
@@ -142,6 +148,28 @@ impl Driver {
         Ok(())
     }
 
+    /// The session says what a statement returns, behind its Parse or for itself: notes whether its
+    /// description says so too.
+    fn described(&mut self, tag: u8, start: usize) {
+        let index = self.answers.len();
+        let prepared = self.progress.described..self.progress.parsed;
+        self.progress.described = self.progress.parsed;
+        let parsed = self
+            .group
+            .get_mut(index)
+            .and_then(|member| member.written.as_mut())
+            .and_then(|written| written.parses.get_mut(prepared)?.last_mut());
+        let Some(parsed) = parsed else {
+            return;
+        };
+        let body = self.read.get(start + HEADER..self.scanned);
+        parsed.fits = match &parsed.columns {
+            // The description is made of this answer.
+            None => true,
+            Some(columns) => reply::fits(tag, body.unwrap_or_default(), columns),
+        };
+    }
+
     /// Cuts the current member's answer off, which ends at `end`, and goes on to the next one.
     fn finish_member(&mut self, end: usize) {
         let frames = self.read.split_to(end).freeze();
@@ -203,7 +231,11 @@ impl Driver {
                 let Some(written) = &member.written else {
                     continue;
                 };
-                let parses = written.parses.get(progress.parsed..).unwrap_or_default();
+                let (parsed, parses) = written
+                    .parses
+                    .split_at_checked(progress.parsed)
+                    .unwrap_or_default();
+                parsed.iter().for_each(|parsed| queue.names.settle(parsed));
                 let closes = written.closes.get(progress.closed..).unwrap_or_default();
                 if !parses.is_empty() || !closes.is_empty() {
                     queue.names.take_back(parses, closes);

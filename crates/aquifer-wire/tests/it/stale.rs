@@ -339,3 +339,49 @@ async fn a_result_of_a_composite_type_that_was_altered_is_read_at_the_second_att
         assert_eq!(row.get::<Vec<PlaceWithNumber>>(0).unwrap()[0].number, 5);
     }
 }
+
+/// A session that still knows `a` as an integer, where it is a number with a fraction by now.
+async fn with_an_old_description(sql: &str) -> Client {
+    let table = "create table t (a int); insert into t values (1)";
+    let [prepared, other] = two(table, sql, &()).await;
+    let change = "alter table t alter a type float4";
+    prepared.script(change).await.unwrap();
+    other
+}
+
+#[tokio::test]
+async fn whoever_comes_before_a_changed_description_is_forgotten_gets_the_new_columns_too() {
+    for sharing in [Sharing::Shared, Sharing::Own] {
+        let sql = "select a from t";
+        let client = with_an_old_description(sql).await;
+        let query = || client.query(sql, &(), sharing);
+        let (first, second, third) = tokio::join!(query(), query(), query());
+        for reply in [first, second, third] {
+            let row = reply.unwrap().rows().next().unwrap();
+            assert_eq!(row.get::<f32>(0).unwrap(), 1.0, "{sharing:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_changed_description_is_seen_although_the_first_to_ask_has_gone_or_failed() {
+    let sql = "select a from t";
+    let client = with_an_old_description(sql).await;
+    let mut gone = Box::pin(client.query(sql, &(), Sharing::Own));
+    std::future::poll_fn(|context| {
+        assert!(gone.as_mut().poll(context).is_pending());
+        std::task::Poll::Ready(())
+    })
+    .await;
+    drop(gone);
+    assert_eq!(row(&client, sql, &()).await.get::<f32>(0).unwrap(), 1.0);
+
+    let sql = "select a from t where 1 / $1 > 0";
+    let table = "create table t (a int); insert into t values (1)";
+    let [prepared, client] = two(table, sql, &(1_i32,)).await;
+    let change = "alter table t alter a type float4";
+    prepared.script(change).await.unwrap();
+    run(&client, sql, &(0_i32,)).await.unwrap_err();
+    let read = row(&client, sql, &(1_i32,)).await;
+    assert_eq!(read.get::<f32>(0).unwrap(), 1.0);
+}

@@ -31,6 +31,9 @@ pub enum Need {
         /// Whether its own may not write.
         read_only: bool,
     },
+    /// A transaction of its own, or a savepoint in the one that is open: several statements, of
+    /// which all or none take effect.
+    AllOrNone,
 }
 
 /// A connection held for longer than one call, and what stands around it.

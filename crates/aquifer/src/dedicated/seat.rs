@@ -3,38 +3,67 @@ use std::sync::Arc;
 use aquifer_wire::{Sharing, TransactionStatus};
 
 use super::Dedicated;
-use crate::Error;
 use crate::bulk::{Around, BoxFuture, Need, Seat};
+use crate::deadline::Deadline;
+use crate::execute::Engine;
 use crate::pool::Checkout;
+use crate::{Error, ErrorKind};
 
 /// A connection that somebody has for session state.
-#[derive(Debug)]
 struct OnSession {
+    engine: Arc<Engine>,
     checkout: Arc<Checkout>,
-    /// A transaction was begun for the operation, and not ended.
-    own: bool,
+    /// What was begun for the operation, and not ended.
+    own: Option<Own>,
 }
+
+/// What an operation begins in a session, by its texts.
+#[derive(Clone, Copy, Debug)]
+struct Own {
+    begin: &'static str,
+    /// What keeps its work, and the tag of the server's answer then.
+    keep: (&'static str, &'static str),
+    undo: &'static str,
+}
+
+const TRANSACTION: Own = Own {
+    begin: "begin",
+    keep: ("commit", "COMMIT"),
+    undo: "rollback",
+};
+
+const READ_ONLY: Own = Own {
+    begin: "begin read only",
+    ..TRANSACTION
+};
+
+const SAVEPOINT: Own = Own {
+    begin: "savepoint aquifer_all_or_none",
+    keep: ("release savepoint aquifer_all_or_none", "RELEASE"),
+    undo: "rollback to savepoint aquifer_all_or_none; release savepoint aquifer_all_or_none",
+};
 
 impl Dedicated {
     pub(super) async fn take_seat(&self, need: Need) -> Result<Seat, Error> {
-        let mut session = OnSession {
-            checkout: Arc::clone(&self.checkout),
-            own: false,
-        };
-        let begin = match need {
-            Need::Transaction { read_only: true } => "begin read only",
-            Need::Transaction { read_only: false } => "begin",
-            Need::Connection { .. } => "",
-        };
         let client = self.checkout.client();
-        if !begin.is_empty() && client.status() == TransactionStatus::Idle {
-            // Said before the await: a future dropped meanwhile rolls back.
-            session.own = true;
-            let seat = Seat::new(&self.engine, Box::new(session));
+        let idle = client.status() == TransactionStatus::Idle;
+        let own = match need {
+            Need::Transaction { read_only: true } if idle => Some(READ_ONLY),
+            Need::Transaction { read_only: false } | Need::AllOrNone if idle => Some(TRANSACTION),
+            Need::AllOrNone => Some(SAVEPOINT),
+            Need::Transaction { .. } | Need::Connection { .. } => None,
+        };
+        let session = OnSession {
+            engine: Arc::clone(&self.engine),
+            checkout: Arc::clone(&self.checkout),
+            // Said before the await: a future dropped meanwhile takes it back.
+            own,
+        };
+        let seat = Seat::new(&self.engine, Box::new(session));
+        if let Some(Own { begin, .. }) = own {
             seat.bounded(begin, false, client.control(begin)).await?;
-            return Ok(seat);
         }
-        Ok(Seat::new(&self.engine, Box::new(session)))
+        Ok(seat)
     }
 }
 
@@ -44,31 +73,60 @@ impl Around for OnSession {
     }
 
     fn failed(&self, error: aquifer_wire::Error, writes: bool) -> Error {
-        Error::from_wire(error, writes && !self.own)
+        Error::from_wire(error, writes && self.own.is_none())
     }
 
     fn is_own(&self) -> bool {
-        self.own
+        self.own.is_some()
     }
 
     fn end(mut self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
-            if !std::mem::take(&mut self.own) {
+            let Some(Own { keep, .. }) = self.own.take() else {
                 return Ok(());
+            };
+            let (text, kept) = keep;
+            let deadline = Deadline::after(self.engine.commit_timeout);
+            match deadline.run(self.checkout.client().control(text)).await {
+                Ok(Ok(tags)) if tags.iter().any(|tag| tag == kept) => Ok(()),
+                // The server answers ROLLBACK where a statement had failed before.
+                Ok(Ok(_)) => Err(rolled_back()),
+                Ok(Err(error)) => Err(Error::from_wire(error, true)),
+                Err(_) => {
+                    self.checkout.discard();
+                    Err(unanswered())
+                }
             }
-            let commit = self.checkout.client().control("commit");
-            commit
-                .await
-                .map(drop)
-                .map_err(|error| Error::from_wire(error, true))
         })
     }
 }
 
 impl Drop for OnSession {
     fn drop(&mut self) {
-        if self.own {
-            self.checkout.client().control_detached("rollback");
+        if let Some(own) = self.own {
+            self.checkout.client().control_detached(own.undo);
         }
     }
+}
+
+impl std::fmt::Debug for OnSession {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("OnSession")
+            .field("checkout", &self.checkout)
+            .field("own", &self.own)
+            .finish_non_exhaustive()
+    }
+}
+
+fn rolled_back() -> Error {
+    let text = "the transaction was rolled back instead of committed, since a statement of the \
+         session had failed before";
+    Error::new(ErrorKind::Transaction, text)
+}
+
+fn unanswered() -> Error {
+    let text = "the server did not answer COMMIT within commit_timeout; whether the transaction \
+         took effect is unknown, and the session was closed";
+    Error::new(ErrorKind::Unknown, text)
 }

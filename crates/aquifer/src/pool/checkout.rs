@@ -1,6 +1,6 @@
 use std::panic::Location;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aquifer_core::slots::{Claimed, Permit};
@@ -24,7 +24,7 @@ const RESET: &str = "close all; set session authorization default; reset role; r
 #[derive(Debug)]
 pub(crate) struct Checkout {
     pool: Arc<Inner>,
-    pub(super) held: Option<(Permit, Connection)>,
+    pub(super) held: Option<(Place, Connection)>,
     holder: u64,
     /// It must answer before it is used.
     doubtful: bool,
@@ -33,6 +33,9 @@ pub(crate) struct Checkout {
     /// Close instead of putting back.
     pub(super) discard: AtomicBool,
 }
+
+/// The permit, until it is given up; see [`Checkout::make_room`].
+pub(super) type Place = Mutex<Option<Permit>>;
 
 impl Checkout {
     /// `None` if the connection has ended, which is noted.
@@ -49,7 +52,7 @@ impl Checkout {
         let holder = pool.holders.add(&connection.client, location);
         Some(Self {
             pool: Arc::clone(pool),
-            held: Some((permit, connection)),
+            held: Some((Place::new(Some(permit)), connection)),
             holder,
             doubtful: claimed.doubtful,
             asking: false,
@@ -71,7 +74,9 @@ impl Checkout {
         let answer = deadline.run(self.client().barrier()).await;
         self.asking = false;
         if matches!(answer, Ok(Ok(()))) {
-            if let Some((permit, _connection)) = &mut self.held {
+            if let Some((place, _connection)) = &mut self.held
+                && let Ok(Some(permit)) = place.get_mut()
+            {
                 permit.answered(generation);
             }
             return true;
@@ -138,6 +143,22 @@ impl Checkout {
         self.client().close();
     }
 
+    /// Of a connection that has ended: frees its place for another one, which whoever has this
+    /// checkout may need while it still has it.
+    pub(crate) fn make_room(&self) {
+        let Some((place, connection)) = &self.held else {
+            return;
+        };
+        if connection.client.ended().is_none() {
+            return;
+        }
+        let permit = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(permit) = permit {
+            self.pool.holders.remove(self.holder);
+            self.pool.lost(permit);
+        }
+    }
+
     /// For a checkout that would be discarded: its connection is in order again.
     fn put_back(self) {
         self.discard.store(false, Ordering::Release);
@@ -191,7 +212,11 @@ fn is_clean(connection: &Connection) -> bool {
 
 impl Drop for Checkout {
     fn drop(&mut self) {
-        let Some((permit, connection)) = self.held.take() else {
+        let Some((place, connection)) = self.held.take() else {
+            return;
+        };
+        let permit = place.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Some(permit) = permit else {
             return;
         };
         if *self.discard.get_mut() || connection.client.ended().is_some() {
@@ -204,7 +229,7 @@ impl Drop for Checkout {
             self.pool.release(permit, connection);
         } else {
             let pool = Arc::clone(&self.pool);
-            let held = Some((permit, connection));
+            let held = Some((Place::new(Some(permit)), connection));
             // From here on a drop discards: when the task can't run, is aborted, or is too late.
             let checkout = Self {
                 pool,

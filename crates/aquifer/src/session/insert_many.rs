@@ -136,10 +136,7 @@ impl<S: Session + ?Sized> Insert<'_, S> {
         if more {
             // All or nothing, though it takes several statements.
             drop(seat);
-            seat = self
-                .session
-                .seat(Need::Transaction { read_only: false }, self.location)
-                .await?;
+            seat = self.session.seat(Need::AllOrNone, self.location).await?;
         }
         let mut inserted = 0;
         while arrays.rows() > 0 {

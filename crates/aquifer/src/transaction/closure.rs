@@ -79,6 +79,7 @@ where
     E: From<Error> + Send,
 {
     let handle = transaction.clone();
+    let _end = End(transaction);
     match ambient::within(transaction.clone(), f(handle)).await {
         Ok(value) => {
             transaction.clone().commit().await?;
@@ -90,5 +91,15 @@ where
             drop(transaction.clone().rollback().await);
             Err(error)
         }
+    }
+}
+
+/// The closure's future was dropped, or has panicked: that ends the transaction, also where somebody
+/// still has a handle, as a hook may.
+struct End<'a>(&'a Transaction);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.0.abandon();
     }
 }

@@ -125,7 +125,7 @@ async fn conclude(transaction: &Transaction, checkout: Arc<Checkout>) -> Result<
         }
         Ended::Lost(error) => error,
     };
-    if root.options.is_read_only() {
+    if root.only_reads() {
         return Err(rolled_back(transaction, lost));
     }
     let unknown = unknown_of(root, &checkout);

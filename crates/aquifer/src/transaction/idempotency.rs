@@ -236,10 +236,10 @@ impl sealed::Run for Idempotent {
             .await
     }
 
-    async fn seat(&self, need: Need, location: &'static Location<'static>) -> Result<Seat, Error> {
+    async fn seat(&self, _need: Need, location: &'static Location<'static>) -> Result<Seat, Error> {
         let options = TransactionOptions::new();
         let transaction = self.transaction(options, location).await?;
-        transaction.into_seat(need, true).await
+        transaction.into_seat(true).await
     }
 
     async fn run_script(
@@ -300,7 +300,7 @@ pub(super) async fn nested(
             Ok(()) => return Ok(savepoint),
             Err(error) if !created && is_missing(&error) => {
                 savepoint.rollback().await?;
-                create(&outer.0.root.engine, location).await?;
+                create_within(&outer, location).await?;
                 created = true;
             }
             Err(error) => return Err(explain(error)),
@@ -324,6 +324,22 @@ async fn create(engine: &Engine, location: &'static Location<'static>) -> Result
     plain.settings = None;
     let created = execute::run_script(&plain, CREATE, location).await;
     created.map_err(explain)
+}
+
+/// As [`create`], within a transaction, whose connection may be the only one; but not where its
+/// settings may say who it is.
+async fn create_within(
+    outer: &Transaction,
+    location: &'static Location<'static>,
+) -> Result<(), Error> {
+    let engine = &outer.0.root.engine;
+    if engine.settings.is_some() {
+        return create(engine, location).await;
+    }
+    let savepoint = outer.clone().savepoint(location).await?;
+    let created = sealed::Run::run_script(&savepoint, CREATE, location).await;
+    created.map_err(explain)?;
+    savepoint.commit().await
 }
 
 /// Whether the work under a key was done, on a connection outside a transaction.

@@ -31,6 +31,15 @@ impl Link {
         }
     }
 
+    /// Does something that whoever ends or holds the transaction must find done.
+    pub(super) fn while_active<T>(&self, act: impl FnOnce() -> T) -> Result<T, Error> {
+        match &*self.state() {
+            State::Active(_) => Ok(act()),
+            State::Held(_) => Err(held()),
+            State::Ended(how) => Err(ended(how)),
+        }
+    }
+
     /// Active → Held, for a savepoint.
     pub(super) fn hold(&self) -> Result<Arc<Checkout>, Error> {
         let mut state = self.state();

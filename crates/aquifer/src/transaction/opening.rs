@@ -5,6 +5,7 @@
 //! a BEGIN that failed, where it would take effect on its own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aquifer_wire::{Client, Reply, Sharing, TransactionStatus};
 
@@ -21,8 +22,11 @@ use crate::statement::Prepared;
 #[derive(Clone, Copy)]
 pub(super) enum First<'a> {
     Statements(&'a [Prepared<'a>]),
-    /// A savepoint, as a text of the simple protocol.
-    Savepoint(&'a str),
+    /// A savepoint, as a text of the simple protocol; notes that it was sent.
+    Savepoint {
+        text: &'a str,
+        sent: &'a AtomicBool,
+    },
     /// What can't travel with BEGIN.
     Apart,
 }
@@ -72,6 +76,7 @@ pub(super) async fn open(
             attempts.next();
             let pool = &root.engine.pool;
             let location = transaction.0.location;
+            checkout.make_room();
             match pool.checkout_answering(deadline, location).await {
                 Ok(other) => {
                     replace(transaction, &Arc::new(other));
@@ -114,7 +119,10 @@ async fn send(
     }
     let Some(settings) = settings else {
         let (text, along) = match first {
-            First::Savepoint(savepoint) => (format!("{}; {savepoint}", root.begin), true),
+            First::Savepoint { text, sent } => {
+                sent.store(true, Ordering::Release);
+                (format!("{}; {text}", root.begin), true)
+            }
             First::Statements(_) | First::Apart => (root.begin.to_string(), false),
         };
         client.control(&text).await?;
@@ -148,11 +156,12 @@ async fn send_along(
     }
     let mut all: Vec<Prepared<'_>> = settings.iter().chain(statements).copied().collect();
     all.extend(asks.then_some((XID, &() as _)));
+    let question = asks.then(|| root.question());
     let mut replies = client.open(&root.begin, &all).await?;
+    if let Some(question) = question {
+        question.end(replies.as_mut());
+    }
     if let Some(replies) = &mut replies {
-        if asks {
-            root.take_xid(replies);
-        }
         replies.drain(..usize::from(settings.is_some()));
     }
     Ok(replies)
@@ -194,8 +203,11 @@ fn replace(transaction: &Transaction, checkout: &Arc<Checkout>) {
 fn not_begun(transaction: &Transaction, error: aquifer_wire::Error) -> Error {
     let mut next = Some(transaction);
     while let Some(transaction) = next {
-        drop(transaction.0.link.take("refused at its beginning"));
+        let ended = transaction.0.link.take("refused at its beginning");
         next = transaction.0.parent.as_ref();
+        if ended.is_some() && next.is_none() {
+            transaction.0.finished(Some(false));
+        }
     }
     let text = format!("the server refused to begin the transaction: {error}");
     transaction.note(Error::from_wire(error, false).with_message(text))

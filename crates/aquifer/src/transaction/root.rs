@@ -84,7 +84,12 @@ impl Root {
         if let Some(number) = number {
             self.xid.store(number, Ordering::Relaxed);
         }
-        self.unasked.store(false, Ordering::Relaxed);
+    }
+
+    /// About to ask for the number.
+    pub(super) fn question(&self) -> Question<'_> {
+        let (root, ended) = (self, false);
+        Question { root, ended }
     }
 
     /// The transaction's number, if it is known to have written something.
@@ -98,8 +103,42 @@ impl Root {
         self.unasked.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it can't have written anything.
+    pub(super) fn only_reads(&self) -> bool {
+        self.options.is_read_only() && !self.unasked.load(Ordering::Relaxed)
+    }
+
     /// Whether to ask for the number before COMMIT is sent.
     pub(super) fn asks_before_commit(&self, checkout: &Checkout) -> bool {
         self.unasked.load(Ordering::Relaxed) && self.asks_for_xid(checkout)
+    }
+}
+
+/// A question for the transaction's number that is under way behind a write.
+///
+/// Dropped without its end, since the caller went away, the write may be done all the same; then the
+/// number is asked for before COMMIT.
+#[must_use]
+pub(super) struct Question<'a> {
+    root: &'a Root,
+    ended: bool,
+}
+
+impl Question<'_> {
+    /// Takes the number out of the answers, of which it is the last one; without answers nothing was
+    /// done.
+    pub(super) fn end(mut self, replies: Option<&mut Vec<Reply>>) {
+        self.ended = true;
+        if let Some(replies) = replies {
+            self.root.take_xid(replies);
+        }
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.root.set_unasked();
+        }
     }
 }

@@ -10,8 +10,7 @@ use super::opening::{self, First};
 use crate::bulk::{Need, Seat};
 use crate::deadline::Deadline;
 use crate::execute::{
-    Engine, announce, announce_text, may_write, refuse_copy, refuse_copy_in_script,
-    refuse_session_state,
+    announce, announce_text, may_write, refuse_copy, refuse_copy_in_script, refuse_session_state,
 };
 use crate::pool::{Checkout, XID};
 use crate::session::{Session, sealed};
@@ -23,7 +22,7 @@ impl Session for Transaction {}
 impl sealed::Run for Transaction {
     async fn run(&self, call: Call<'_>) -> Result<Reply, Error> {
         let statement = async {
-            refuse(&self.0.root.engine, call.sql)?;
+            self.refuse(call.sql)?;
             if !self.0.root.is_begun() {
                 let list = [(call.sql, call.params)];
                 // Boxed: it happens once per transaction, and would be most of each call's future.
@@ -49,8 +48,12 @@ impl sealed::Run for Transaction {
         self.0.root.engine.observed(&text, location, all).await
     }
 
-    async fn seat(&self, need: Need, _location: &'static Location<'static>) -> Result<Seat, Error> {
-        self.clone().into_seat(need, false).await
+    async fn seat(&self, need: Need, location: &'static Location<'static>) -> Result<Seat, Error> {
+        if need == Need::AllOrNone {
+            let savepoint = self.clone().savepoint(location).await?;
+            return savepoint.into_seat(true).await;
+        }
+        self.clone().into_seat(false).await
     }
 
     async fn run_script(
@@ -79,6 +82,21 @@ impl sealed::Run for Transaction {
 }
 
 impl Transaction {
+    /// BEGIN, COMMIT and the like inside a transaction would end it behind the handle's back; COPY
+    /// would end its connection.
+    fn refuse(&self, sql: &str) -> Result<(), Error> {
+        if scan::controls_transaction(sql) {
+            return Err(control());
+        }
+        let root = &self.0.root;
+        if root.options.is_read_only() && scan::scan(sql).class > Class::Read {
+            // SET TRANSACTION READ WRITE, for one.
+            root.set_unasked();
+        }
+        refuse_session_state(&root.engine, sql)?;
+        refuse_copy(sql)
+    }
+
     /// Runs one statement of a transaction that has begun.
     async fn statement(&self, call: Call<'_>) -> Result<Reply, Error> {
         let (checkout, turn) = self.checkout()?;
@@ -92,8 +110,9 @@ impl Transaction {
                 return client.run(&statement, call.params, sharing).await.map(Some);
             }
             let list = [(call.sql, call.params), (XID, &() as _)];
+            let question = root.question();
             let mut replies = Box::pin(client.batch(&list, sharing)).await?;
-            root.take_xid(&mut replies);
+            question.end(Some(&mut replies));
             Ok(replies.pop())
         };
         let reply = self.on_connection(call.sql, &checkout, request).await?;
@@ -106,7 +125,7 @@ impl Transaction {
         text: &str,
     ) -> Result<Vec<Reply>, Error> {
         for (sql, _) in statements {
-            refuse(&self.0.root.engine, sql)?;
+            self.refuse(sql)?;
         }
         let root = &self.0.root;
         if !root.is_begun() && !statements.is_empty() {
@@ -123,10 +142,11 @@ impl Transaction {
         let asks = writes && root.asks_for_xid(&checkout);
         let mut all = statements.to_vec();
         all.extend(asks.then_some((XID, &() as _)));
+        let question = asks.then(|| root.question());
         let request = Box::pin(checkout.client().batch(&all, Sharing::Within(turn)));
         let mut replies = self.on_connection(text, &checkout, request).await?;
-        if asks {
-            root.take_xid(&mut replies);
+        if let Some(question) = question {
+            question.end(Some(&mut replies));
         }
         Ok(replies)
     }
@@ -173,16 +193,6 @@ impl Transaction {
             }
         }
     }
-}
-
-/// BEGIN, COMMIT and the like inside a transaction would end it behind the handle's back; COPY would
-/// end its connection.
-fn refuse(engine: &Engine, sql: &str) -> Result<(), Error> {
-    if scan::controls_transaction(sql) {
-        return Err(control());
-    }
-    refuse_session_state(engine, sql)?;
-    refuse_copy(sql)
 }
 
 fn control() -> Error {

@@ -7,7 +7,7 @@ use aquifer_wire::Sharing;
 use super::Transaction;
 use super::opening::First;
 use crate::Error;
-use crate::bulk::{Around, BoxFuture, Need, Seat};
+use crate::bulk::{Around, BoxFuture, Seat};
 use crate::pool::Checkout;
 
 /// The transaction that an operation runs in.
@@ -20,12 +20,13 @@ struct Within {
 impl Transaction {
     /// A place in this transaction, which is begun on the server; with `own` it is committed when the
     /// operation is at its end.
-    pub(crate) async fn into_seat(self, need: Need, own: bool) -> Result<Seat, Error> {
+    pub(crate) async fn into_seat(self, own: bool) -> Result<Seat, Error> {
         let root = &self.0.root;
         drop(Box::pin(self.open("BEGIN", First::Apart)).await?);
         // Refused here rather than at the first use.
         self.checkout()?;
-        if !matches!(need, Need::Transaction { read_only: true }) {
+        // Also for a stream of what looks like a read: a function in it may write.
+        if !root.options.is_read_only() {
             root.set_unasked();
         }
         let engine = Arc::clone(&root.engine);

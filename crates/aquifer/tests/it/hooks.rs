@@ -184,3 +184,29 @@ async fn hooks_run_when_the_caller_has_gone_and_when_the_answer_was_lost() {
     }
     support::assert_whole(&db).await;
 }
+
+#[tokio::test]
+async fn a_closure_that_is_dropped_gives_its_connection_back_whatever_its_hooks_hold() {
+    let db = table(1).await;
+    for panics in [true, false] {
+        let given = Arc::new(tokio::sync::Notify::new());
+        let work = tokio::spawn({
+            let (db, given) = (db.clone(), Arc::clone(&given));
+            async move {
+                db.with_transaction(async |tx| {
+                    tx.execute("insert into t values (1)", ()).await?;
+                    let held = tx.clone();
+                    tx.on_commit(async move { drop(held) })?;
+                    given.notify_one();
+                    assert!(!panics, "the panic that is wanted");
+                    std::future::pending::<Result<(), Error>>().await
+                })
+                .await
+            }
+        });
+        given.notified().await;
+        work.abort();
+        work.await.unwrap_err();
+        support::assert_whole(&db).await;
+    }
+}

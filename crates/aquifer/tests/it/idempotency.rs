@@ -245,3 +245,17 @@ async fn aborted_at_each_poll_it_is_done_whole_or_not_at_all() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_first_key_of_all_may_be_used_within_a_transaction_on_the_only_connection() {
+    let db = table(1).await;
+    db.with_transaction(async |_| {
+        let work = db.idempotent("first");
+        work.execute("insert into t values (1)", ()).await
+    })
+    .await
+    .unwrap();
+    assert_eq!(rows(&db).await, 1);
+    let again = db.idempotent("first");
+    is_done(again.execute("insert into t values (1)", ()).await);
+}

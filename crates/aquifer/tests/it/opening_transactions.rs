@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use aquifer::{Batch, Db, Error, ErrorKind, Isolation, Session, TransactionOptions};
+use aquifer::{Batch, Config, Db, Error, ErrorKind, Isolation, Session, TransactionOptions};
 use aquifer_testkit::{Direction, Postgres, Proxy, Shutdown};
 
 use crate::support::{self, proxied};
@@ -151,7 +151,11 @@ async fn a_begin_that_the_server_refuses_runs_nothing() {
     // Without a primary it waits for one, and answers reads meanwhile.
     std::fs::write(server.data_dir().join("standby.signal"), "").unwrap();
     server.start_again();
-    let db = Db::connect(server.url()).await.unwrap();
+    let recorder = support::Recorder::default();
+    let config = Config::from_url(server.url()).unwrap();
+    let db = Db::connect_with(&config.observer(std::sync::Arc::new(recorder.clone())))
+        .await
+        .unwrap();
     let read = "select a from t";
     let tx = db.begin().await.unwrap();
     assert_eq!(tx.query_value::<i32>(read, ()).await.unwrap(), 1);
@@ -168,12 +172,21 @@ async fn a_begin_that_the_server_refuses_runs_nothing() {
         let error = tx.commit().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Transaction);
     }
+    let told = recorder.text().matches("TransactionFinished").count();
+    assert_eq!(told, 3, "each has an end");
     support::until("all connections are back", || db.pool_status().in_use == 0).await;
 }
 
 #[tokio::test]
 async fn a_first_statement_moves_away_from_a_connection_that_had_ended() {
-    let db = support::db_of(4).await;
+    // The connection that ended must make room for the other one.
+    for connections in [1, 4] {
+        moves_away(connections).await;
+    }
+}
+
+async fn moves_away(connections: u32) {
+    let db = support::db_of(connections).await;
     db.execute_script("create table t (a int)").await.unwrap();
     pay(&db).await.unwrap();
     let database: String = db
@@ -244,4 +257,27 @@ async fn a_first_statement_that_is_dropped_at_any_poll_leaves_one_transaction() 
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_savepoint_that_is_given_up_before_it_was_sent_harms_nothing() {
+    let db = support::db_of(4).await;
+    db.execute_script("create table t (a int)").await.unwrap();
+    pay(&db).await.unwrap();
+    let waits = "select count(*) from pg_stat_activity \
+         where wait_event_type = 'Lock' and datname = current_database()";
+    let blocker = db.begin().await.unwrap();
+    blocker.execute("lock table t", ()).await.unwrap();
+    let tx = db.begin().await.unwrap();
+    let first = tx.execute("insert into t values ($1)", (1_i32,));
+    let (inserted, ()) = tokio::join!(first, async {
+        while blocker.query_value::<i64>(waits, ()).await.unwrap() == 0 {}
+        // The one who sends BEGIN is not done: this one waits, and goes.
+        assert!(support::abort_at(1, tx.begin()).await.is_none());
+        blocker.rollback().await.unwrap();
+    });
+    assert_eq!(inserted.unwrap(), 1);
+    tx.commit().await.unwrap();
+    assert_eq!(rows(&db).await, 2);
+    support::assert_whole(&db).await;
 }

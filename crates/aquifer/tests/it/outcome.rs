@@ -65,7 +65,7 @@ async fn a_commit_that_falls_silent_is_unknown_and_resolved_when_the_network_is_
 async fn the_number_is_known_however_the_write_was_made() {
     let (proxy, db) = table(|config| config).await;
     for round in 0..2 {
-        for way in 0..5 {
+        for way in 0..7 {
             let tx = db.begin().await.unwrap();
             match way {
                 0 => drop(tx.query("select note()", ()).await.unwrap()),
@@ -85,6 +85,15 @@ async fn the_number_is_known_however_the_write_was_made() {
                         .await
                         .unwrap();
                     savepoint.commit().await.unwrap();
+                }
+                4 => {
+                    let mut notes = tx.stream("select note()", ()).await.unwrap();
+                    while notes.next().await.unwrap().is_some() {}
+                }
+                5 => {
+                    tx.query("select a from t", ()).await.unwrap();
+                    let dropped = tx.execute("insert into t values (1)", ());
+                    assert!(support::abort_at(1, dropped).await.is_none());
                 }
                 _ => {
                     let batch = aquifer::Batch::new()
@@ -119,6 +128,27 @@ async fn a_read_only_transaction_whose_commit_is_lost_may_be_run_again() {
         (ErrorKind::Connection, Retry::Safe)
     );
     support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_was_only_begun_as_read_only_is_not_said_to_have_changed_nothing() {
+    let (proxy, db) = table(impatient).await;
+    for scripted in [false, true] {
+        let options = TransactionOptions::new().read_only();
+        let tx = db.begin_with(options).await.unwrap();
+        if scripted {
+            let script = "set transaction read write; insert into t values (1)";
+            tx.execute_script(script).await.unwrap();
+        } else {
+            tx.execute("set transaction read write", ()).await.unwrap();
+            tx.execute("insert into t values (1)", ()).await.unwrap();
+        }
+        proxy.cut(Cut::before(Direction::ToClient, b'C').containing("COMMIT"));
+        let error = tx.commit().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unknown, "{error}");
+        proxy.clear_cuts();
+    }
+    assert_eq!(rows(&db).await, 2);
 }
 
 #[tokio::test]

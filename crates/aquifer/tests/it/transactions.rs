@@ -352,3 +352,35 @@ async fn a_rollback_does_not_wait_for_a_statement_that_nobody_waits_for() {
     }
     support::assert_whole(&db).await;
 }
+
+#[tokio::test]
+async fn no_text_ends_a_transaction_behind_its_handle() {
+    let db = support::db().await;
+    db.execute_script(
+        "create table t (a int); \
+         create procedure commits() language plpgsql as 'begin commit; end'",
+    )
+    .await
+    .unwrap();
+    for script in [
+        "insert into t values (1); commit; insert into t values (2)",
+        "insert into t values (1); end",
+        "insert into t values (1); /* ; */ abort; insert into t values (2)",
+        "insert into t values (1); prepare transaction 'x'",
+        "insert into t values (1); rollback and chain",
+        "insert into t values (1); call commits()",
+        "insert into t values (1); do $$begin commit; end$$",
+    ] {
+        let tx = db.begin().await.unwrap();
+        tx.execute_script(script).await.unwrap_err();
+        let statement = script.split_once("; ").unwrap().1;
+        tx.execute(statement, ()).await.unwrap_err();
+        let batch = aquifer::Batch::new()
+            .add("insert into t values (3)", ())
+            .add(statement, ());
+        tx.batch(batch).await.unwrap_err();
+        tx.rollback().await.unwrap();
+        let kept: i64 = db.query_value("select count(*) from t", ()).await.unwrap();
+        assert_eq!(kept, 0, "{script}");
+    }
+}

@@ -1,3 +1,5 @@
+use std::future::IntoFuture;
+
 use aquifer::{ErrorKind, Session};
 
 use super::{COLUMNS, EVERYTHING, Reports, count, values, wrong};
@@ -139,5 +141,29 @@ async fn operations_on_many_rows_run_in_spawned_tasks_of_generic_services() {
     assert_eq!(tokio::spawn(serve(tx.clone())).await.unwrap(), 10);
     tx.rollback().await.unwrap();
     assert_eq!(tokio::spawn(serve(db.clone())).await.unwrap(), 10);
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn within_a_transaction_it_is_all_rows_or_none_too() {
+    let db = support::db().await;
+    db.execute_script("create table t (id int)").await.unwrap();
+    let rows = || (0..40_000_i64).chain([i64::MAX]).map(|id| (id,));
+    let tx = db.begin().await.unwrap();
+    tx.execute("insert into t values (-1)", ()).await.unwrap();
+    let error = tx.insert_many("t", ["id"], rows()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Encode, "{error}");
+    let many = tx.insert_many("t", ["id"], rows().take(40_000));
+    assert!(support::abort_at(1, many.into_future()).await.is_none());
+    tx.execute("insert into t values (-2)", ()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(count(&db, "t").await, 2);
+
+    let session = db.dedicated().await.unwrap();
+    session.execute("begin", ()).await.unwrap();
+    session.insert_many("t", ["id"], rows()).await.unwrap_err();
+    session.execute("commit", ()).await.unwrap();
+    drop(session);
+    assert_eq!(count(&db, "t").await, 2);
     support::assert_whole(&db).await;
 }

@@ -256,3 +256,19 @@ async fn a_stale_plan_is_healed_in_a_stream_of_its_own_transaction() {
     }
     support::assert_whole(&db).await;
 }
+
+#[tokio::test]
+async fn what_a_dedicated_session_could_not_commit_is_no_end_of_its_stream() {
+    let db = table().await;
+    let session = db.dedicated().await.unwrap();
+    let sql = "insert into t (id, name) values (-1, 'x') returning id";
+    let mut stream = session.stream_as::<(i64,)>(sql, ()).await.unwrap();
+    assert_eq!(stream.next().await.unwrap(), Some((-1,)));
+    session.execute("select 1 / 0", ()).await.unwrap_err();
+    stream.next().await.unwrap_err();
+    let kept: i64 = session
+        .query_value("select count(*) from t where id = -1", ())
+        .await
+        .unwrap();
+    assert_eq!(kept, 0);
+}
