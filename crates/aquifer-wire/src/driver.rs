@@ -50,6 +50,8 @@ pub struct Driver {
     yielding: bool,
     /// The answer being read may be that of a COPY.
     copying: bool,
+    /// It does not read, since the handle of a COPY has enough.
+    stalled: bool,
 }
 
 impl Driver {
@@ -68,6 +70,7 @@ impl Driver {
             flushing: false,
             yielding: false,
             copying: false,
+            stalled: false,
         }
     }
 
@@ -80,7 +83,13 @@ impl Driver {
         }
         match self.poll_write(context) {
             Poll::Ready(Reason::Io(kind)) => self.poll_last_words(context, kind),
-            other => other,
+            other => {
+                // Whoever took something before the waker was there found nobody to wake.
+                if self.stalled && self.copy_link().is_none_or(|link| link.has_room()) {
+                    context.waker().wake_by_ref();
+                }
+                other
+            }
         }
     }
 
@@ -109,7 +118,8 @@ impl Driver {
             self.shared.queue().stop_gathering();
         }
         loop {
-            if self.copying && self.poll_copy().is_pending() {
+            self.stalled = self.copying && self.poll_copy().is_pending();
+            if self.stalled {
                 return Poll::Pending;
             }
             match self.socket.poll_ready(context) {
