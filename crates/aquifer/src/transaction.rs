@@ -289,9 +289,7 @@ impl Transaction {
     /// Whoever ends or holds it changes the link first and sends then, so that this turn is over
     /// when that is sent.
     fn checkout(&self) -> Result<(Arc<Checkout>, u64), Error> {
-        let checkout = self.0.link.active()?;
-        let turn = checkout.client().turn();
-        Ok((checkout, turn))
+        self.0.link.active_turn()
     }
 
     /// Whether this transaction is of that `Db`.

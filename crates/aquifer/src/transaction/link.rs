@@ -31,6 +31,18 @@ impl Link {
         }
     }
 
+    /// As [`active`](Self::active), with the turn of what runs on it now.
+    ///
+    /// Both under the lock: read behind it, the turn could be one that began when the transaction
+    /// had ended, and what runs in it would take effect by itself.
+    pub(super) fn active_turn(&self) -> Result<(Arc<Checkout>, u64), Error> {
+        match &*self.state() {
+            State::Active(checkout) => Ok((Arc::clone(checkout), checkout.client().turn())),
+            State::Held(_) => Err(held()),
+            State::Ended(how) => Err(ended(how)),
+        }
+    }
+
     /// Does something that whoever ends or holds the transaction must find done.
     pub(super) fn while_active<T>(&self, act: impl FnOnce() -> T) -> Result<T, Error> {
         match &*self.state() {
