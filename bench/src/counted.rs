@@ -21,7 +21,7 @@ pub struct Bounded<'a> {
     pub place: &'a Place,
     /// How many tasks ask at once.
     pub tasks: usize,
-    /// Queries of the longer run; the shorter one makes half of them.
+    /// Queries of the longer run; the shorter one makes a twentieth of them.
     pub queries: usize,
     /// Whether several threads run the tasks.
     pub threads: bool,
@@ -120,7 +120,7 @@ impl Bounded<'_> {
     }
 
     fn per_query(&self, count: impl Fn(usize) -> Result<f64, Error>) -> Result<f64, Error> {
-        let short = self.queries / 2;
+        let short = self.queries / 20;
         let difference = count(self.queries)? - count(short)?;
         Ok(difference / (self.queries - short) as f64)
     }

@@ -56,6 +56,9 @@ struct Measure {
     /// How long each contender runs in a round, instead of what each section has.
     #[arg(long)]
     milliseconds: Option<u64>,
+    /// Write the tables and plots into the repository even when the run is not the full one.
+    #[arg(long)]
+    write: bool,
     /// Name the sections and the contenders, and measure nothing.
     #[arg(long)]
     list: bool,
@@ -66,10 +69,11 @@ impl Measure {
         self.only.is_empty() || self.only.iter().any(|only| only == key)
     }
 
-    /// Whether the run is the one whose results stand in the repository.
-    fn is_full(&self) -> bool {
+    /// Whether the results shall stand in the repository: those of a full run do.
+    fn writes(&self) -> bool {
         let narrowed = !self.only.is_empty() || !self.contenders.is_empty();
-        !self.quick && !narrowed && self.tasks.is_empty() && self.rounds.is_none()
+        let shortened = self.quick || self.rounds.is_some() || self.milliseconds.is_some();
+        self.write || (!narrowed && !shortened && self.tasks.is_empty())
     }
 
     fn sections(&self) -> Result<Vec<Section>, Error> {
@@ -156,7 +160,7 @@ fn measure(arguments: &Measure) -> Result<(), Error> {
     drop(installed);
     let seconds = start.elapsed().as_secs();
     let setting = format!("{setting}; {} min {} s in all", seconds / 60, seconds % 60);
-    if arguments.is_full() {
+    if arguments.writes() {
         let sections: String = measured.iter().map(|one| one.markdown() + "\n").collect();
         let not_run: String = missing
             .iter()
