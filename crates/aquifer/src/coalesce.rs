@@ -56,8 +56,8 @@ pub struct Lookup<K, T> {
 }
 
 impl<K: LookupKey, T: FromRow + Send> Lookup<K, T> {
-    pub(crate) fn new(engine: Arc<Engine>, detached: bool, sql: Sql, column: &'static str) -> Self {
-        let shared = Arc::new(Shared::new(engine, detached, sql, column));
+    pub(crate) fn new(engine: Arc<Engine>, sql: Sql, column: &'static str) -> Self {
+        let shared = Arc::new(Shared::new(engine, sql, column));
         let row = PhantomData;
         Self { shared, row }
     }
@@ -112,9 +112,7 @@ impl<K: LookupKey> Shared<K> {
         key: K,
         location: &'static Location<'static>,
     ) -> Result<Found, Error> {
-        if !self.detached
-            && let Some(transaction) = transaction::current(&self.engine)?
-        {
+        if let Some(transaction) = transaction::current(&self.engine)? {
             return self.find_alone(key, Some(transaction), location).await;
         }
         let (key, mut receiver) = match self.enter(key, location) {

@@ -55,7 +55,6 @@ use crate::{Error, UnknownCommit, clock};
 pub struct Db {
     engine: Arc<Engine>,
     shutdown_timeout: Duration,
-    detached: bool,
 }
 
 /// How long tasks get to notice that their connections were closed.
@@ -127,12 +126,12 @@ impl Db {
             attempts_max: settings.attempts_max,
             placement: Placement::default(),
             settings: None,
+            detached: false,
             budget: Arc::new(Mutex::new(Budget::new(20, 10, clock::now().into_std()))),
         });
         Ok(Self {
             engine,
             shutdown_timeout: settings.shutdown_timeout,
-            detached: false,
         })
     }
 
@@ -167,7 +166,7 @@ impl Db {
         let location = Location::caller();
         let db = self.clone();
         async move {
-            match db.ambient()? {
+            match transaction::current(&db.engine)? {
                 Some(ambient) => ambient.nested(&options.into(), location).await,
                 None => Transaction::start(&db.engine, &options.into(), location).await,
             }
@@ -238,7 +237,7 @@ impl Db {
         let location = Location::caller();
         let db = self.clone();
         async move {
-            let outer = db.ambient()?;
+            let outer = transaction::current(&db.engine)?;
             transaction::with_transaction(&db.engine, outer, &options.into(), location, f).await
         }
     }
@@ -259,7 +258,7 @@ impl Db {
         column: &'static str,
     ) -> Lookup<K, T> {
         let engine = Arc::clone(&self.engine);
-        Lookup::new(engine, self.detached, sql.into_sql(), column)
+        Lookup::new(engine, sql.into_sql(), column)
     }
 
     /// Does one piece of work under a key at most once: a statement, a batch or a transaction.
@@ -269,7 +268,7 @@ impl Db {
     /// handle has: put the tenant into keys that tenants choose. With the setting `role` it is that
     /// role which must have the rights on the table of keys.
     pub fn idempotent(&self, key: impl Into<String>) -> Idempotent {
-        Idempotent::new(&self.engine, key.into(), self.detached)
+        Idempotent::new(&self.engine, key.into())
     }
 
     /// Removes idempotency keys of work that was done longer ago than `older_than`; returns how many.
@@ -365,10 +364,7 @@ impl Db {
     /// one), such a call inside one of them waits for itself until `acquire_timeout`.
     #[must_use]
     pub fn detached(&self) -> Self {
-        Self {
-            detached: true,
-            ..self.clone()
-        }
+        self.changed(|engine| engine.detached = true)
     }
 
     /// The same database with another deadline for each call, instead of `query_timeout`.
@@ -537,14 +533,6 @@ impl Db {
         self.engine.tasks.running()
     }
 
-    /// The transaction to join; an error when it has other settings than this handle.
-    fn ambient(&self) -> Result<Option<Transaction>, Error> {
-        if self.detached {
-            return Ok(None);
-        }
-        transaction::current(&self.engine)
-    }
-
     /// The same database with something else about how calls are run.
     fn changed(&self, change: impl FnOnce(&mut Engine)) -> Self {
         let mut engine = Engine::clone(&self.engine);
@@ -560,7 +548,7 @@ impl Session for Db {}
 
 impl sealed::Run for Db {
     async fn run(&self, call: Call<'_>) -> Result<Reply, Error> {
-        match self.ambient()? {
+        match transaction::current(&self.engine)? {
             // Boxed: it would be most of the future of every call.
             Some(ambient) => Box::pin(ambient.run(call)).await,
             None => execute::run(&self.engine, call).await,
@@ -572,14 +560,14 @@ impl sealed::Run for Db {
         batch: Batch<'_>,
         location: &'static Location<'static>,
     ) -> Result<Vec<Reply>, Error> {
-        match self.ambient()? {
+        match transaction::current(&self.engine)? {
             Some(ambient) => ambient.run_batch(batch, location).await,
             None => execute::run_batch(&self.engine, batch, location).await,
         }
     }
 
     async fn seat(&self, need: Need, location: &'static Location<'static>) -> Result<Seat, Error> {
-        if let Some(ambient) = self.ambient()? {
+        if let Some(ambient) = transaction::current(&self.engine)? {
             return ambient.seat(need, location).await;
         }
         match need {
@@ -607,7 +595,7 @@ impl sealed::Run for Db {
         sql: &str,
         location: &'static Location<'static>,
     ) -> Result<(), Error> {
-        match self.ambient()? {
+        match transaction::current(&self.engine)? {
             Some(ambient) => ambient.run_script(sql, location).await,
             None => execute::run_script(&self.engine, sql, location).await,
         }
@@ -619,7 +607,7 @@ impl fmt::Debug for Db {
         formatter
             .debug_struct("Db")
             .field("pool", &self.pool_status())
-            .field("detached", &self.detached)
+            .field("detached", &self.engine.detached)
             .finish_non_exhaustive()
     }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Engine {
     pub(crate) placement: Placement,
     /// What each statement is run with.
     pub(crate) settings: Option<Settings>,
+    /// Its calls stay out of the transaction that their task may be in.
+    pub(crate) detached: bool,
     /// What all callers together can afford of further attempts.
     pub(crate) budget: Arc<Mutex<Budget>>,
 }

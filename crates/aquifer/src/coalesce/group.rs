@@ -27,8 +27,6 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(5);
 /// What the clones of one look-up share.
 pub(super) struct Shared<K> {
     pub(super) engine: Arc<Engine>,
-    /// Whether it stays out of the transaction that its caller is in.
-    pub(super) detached: bool,
     pub(super) queue: Mutex<Queue<K>>,
     sql: Sql,
     /// The column that holds the key.
@@ -54,10 +52,9 @@ pub(super) enum Answer {
 }
 
 impl<K> Shared<K> {
-    pub(super) fn new(engine: Arc<Engine>, detached: bool, sql: Sql, column: &'static str) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, sql: Sql, column: &'static str) -> Self {
         Self {
             engine,
-            detached,
             queue: Mutex::default(),
             sql,
             column,

@@ -34,6 +34,9 @@ pub(super) async fn without<F: Future>(future: F) -> F::Output {
 /// The innermost transaction of this `Db` that the running task is in, for a call to join; an error
 /// when it has other settings than the handle that is called.
 pub(crate) fn current(engine: &Engine) -> Result<Option<Transaction>, Error> {
+    if engine.detached {
+        return Ok(None);
+    }
     let current = AMBIENT.try_with(|innermost| {
         let mut next = innermost.as_ref();
         while let Some(ambient) = next {

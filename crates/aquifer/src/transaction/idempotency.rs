@@ -61,15 +61,13 @@ const KEY_MAX: usize = 512;
 pub struct Idempotent {
     engine: Arc<Engine>,
     key: Arc<str>,
-    detached: bool,
 }
 
 impl Idempotent {
-    pub(crate) fn new(engine: &Arc<Engine>, key: String, detached: bool) -> Self {
+    pub(crate) fn new(engine: &Arc<Engine>, key: String) -> Self {
         Self {
             engine: Arc::clone(engine),
             key: Arc::from(key),
-            detached,
         }
     }
 
@@ -135,7 +133,7 @@ impl Idempotent {
         let location = Location::caller();
         let this = self.clone();
         async move {
-            let outer = this.ambient()?;
+            let outer = ambient::current(&this.engine)?;
             closure::run(&this.engine, outer, &this.terms(options), location, f).await
         }
     }
@@ -147,21 +145,13 @@ impl Idempotent {
         }
     }
 
-    fn ambient(&self) -> Result<Option<Transaction>, Error> {
-        if self.detached {
-            Ok(None)
-        } else {
-            ambient::current(&self.engine)
-        }
-    }
-
     async fn transaction(
         &self,
         options: TransactionOptions,
         location: &'static Location<'static>,
     ) -> Result<Transaction, Error> {
         let terms = self.terms(options);
-        match self.ambient()? {
+        match ambient::current(&self.engine)? {
             Some(outer) => outer.nested(&terms, location).await,
             None => Transaction::start(&self.engine, &terms, location).await,
         }
@@ -201,7 +191,7 @@ impl Session for Idempotent {}
 impl sealed::Run for Idempotent {
     async fn run(&self, call: Call<'_>) -> Result<Reply, Error> {
         let list = [(call.sql, call.params)];
-        let mut replies = if self.ambient()?.is_some() {
+        let mut replies = if ambient::current(&self.engine)?.is_some() {
             let savepoint = self
                 .transaction(TransactionOptions::new(), call.location)
                 .await?;
@@ -224,7 +214,7 @@ impl sealed::Run for Idempotent {
         batch: Batch<'_>,
         location: &'static Location<'static>,
     ) -> Result<Vec<Reply>, Error> {
-        if self.ambient()?.is_some() {
+        if ambient::current(&self.engine)?.is_some() {
             let savepoint = self
                 .transaction(TransactionOptions::new(), location)
                 .await?;
