@@ -219,7 +219,7 @@ impl Transaction {
     pub fn on_commit(&self, hook: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
         let location = Location::caller();
         let hooks = &self.0.hooks;
-        self.0.link.while_active(|| hooks.add(hook, location))
+        self.0.link.while_active(|_| hooks.add(hook, location))
     }
 
     /// Makes the work durable, or, for a savepoint, part of the transaction around it.

@@ -24,11 +24,7 @@ impl Link {
 
     /// The connection, unless the transaction has ended or is held by a savepoint.
     pub(super) fn active(&self) -> Result<Arc<Checkout>, Error> {
-        match &*self.state() {
-            State::Active(checkout) => Ok(Arc::clone(checkout)),
-            State::Held(_) => Err(held()),
-            State::Ended(how) => Err(ended(how)),
-        }
+        self.while_active(Arc::clone)
     }
 
     /// As [`active`](Self::active), with the turn of what runs on it now.
@@ -36,34 +32,23 @@ impl Link {
     /// Both under the lock: read behind it, the turn could be one that began when the transaction
     /// had ended, and what runs in it would take effect by itself.
     pub(super) fn active_turn(&self) -> Result<(Arc<Checkout>, u64), Error> {
-        match &*self.state() {
-            State::Active(checkout) => Ok((Arc::clone(checkout), checkout.client().turn())),
-            State::Held(_) => Err(held()),
-            State::Ended(how) => Err(ended(how)),
-        }
+        self.while_active(|checkout| (Arc::clone(checkout), checkout.client().turn()))
     }
 
     /// Does something that whoever ends or holds the transaction must find done.
-    pub(super) fn while_active<T>(&self, act: impl FnOnce() -> T) -> Result<T, Error> {
-        match &*self.state() {
-            State::Active(_) => Ok(act()),
-            State::Held(_) => Err(held()),
-            State::Ended(how) => Err(ended(how)),
-        }
+    pub(super) fn while_active<T>(
+        &self,
+        act: impl FnOnce(&Arc<Checkout>) -> T,
+    ) -> Result<T, Error> {
+        self.state().active().map(act)
     }
 
     /// Active → Held, for a savepoint.
     pub(super) fn hold(&self) -> Result<Arc<Checkout>, Error> {
         let mut state = self.state();
-        match &*state {
-            State::Active(checkout) => {
-                let checkout = Arc::clone(checkout);
-                *state = State::Held(Arc::clone(&checkout));
-                Ok(checkout)
-            }
-            State::Held(_) => Err(held()),
-            State::Ended(how) => Err(ended(how)),
-        }
+        let checkout = Arc::clone(state.active()?);
+        *state = State::Held(Arc::clone(&checkout));
+        Ok(checkout)
     }
 
     /// Held → Active, when the savepoint has ended.
@@ -77,15 +62,9 @@ impl Link {
     /// Active → Ended; the connection for the last word.
     pub(super) fn end(&self, how: &'static str) -> Result<Arc<Checkout>, Error> {
         let mut state = self.state();
-        match &*state {
-            State::Active(checkout) => {
-                let checkout = Arc::clone(checkout);
-                *state = State::Ended(how);
-                Ok(checkout)
-            }
-            State::Held(_) => Err(held()),
-            State::Ended(how) => Err(ended(how)),
-        }
+        let checkout = Arc::clone(state.active()?);
+        *state = State::Ended(how);
+        Ok(checkout)
     }
 
     /// Another connection in the place of one that ended before anything was done on it.
@@ -103,6 +82,16 @@ impl Link {
         match std::mem::replace(&mut *self.state(), State::Ended(how)) {
             State::Active(checkout) | State::Held(checkout) => Some(checkout),
             State::Ended(_) => None,
+        }
+    }
+}
+
+impl State {
+    fn active(&self) -> Result<&Arc<Checkout>, Error> {
+        match self {
+            Self::Active(checkout) => Ok(checkout),
+            Self::Held(_) => Err(held()),
+            Self::Ended(how) => Err(ended(how)),
         }
     }
 }
