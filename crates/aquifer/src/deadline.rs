@@ -56,6 +56,11 @@ impl Deadline {
         Duration::from_millis(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// When the call began.
+    pub(crate) fn start(self) -> Instant {
+        self.start
+    }
+
     pub(crate) fn elapsed(self) -> Duration {
         clock::now() - self.start
     }

@@ -13,13 +13,13 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aquifer_core::backoff;
 use aquifer_core::budget::Budget;
 use aquifer_core::retry::Intent;
 use aquifer_core::scan;
 use aquifer_wire::{Client, Reply, Sharing, Statement};
+use tokio::time::Instant;
 
-pub(crate) use self::again::{Attempts, may_help, may_help_transaction};
+pub(crate) use self::again::{Attempts, delay, may_help, may_help_transaction};
 use self::route::Route;
 pub(crate) use self::route::{
     Placement, announce, announce_text, check, may_write, no_session, refuse_copy,
@@ -32,10 +32,6 @@ use crate::settings::Settings;
 use crate::statement::{Batch, Call, Prepared};
 use crate::tasks::Tasks;
 use crate::{Error, ErrorKind, Retry, clock};
-
-/// Waits between attempts: full jitter between these.
-const BACKOFF_BASE: Duration = Duration::from_millis(10);
-const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// What runs statements: the pool, and what holds for each call of one handle.
 #[derive(Clone, Debug)]
@@ -79,7 +75,7 @@ where
 {
     let deadline = Deadline::after(engine.query_timeout);
     let mut attempts = Attempts::first(engine.attempts_max);
-    engine.first_attempt();
+    engine.first_attempt(deadline.start());
     let outcome = loop {
         // Pinned here: moved along, its bytes would be copied at each hand-over.
         let attempt = pin!(attempt(deadline, attempts.made() > 1));
@@ -89,7 +85,7 @@ where
             Ok(Err(failed)) => break Err(say_midway(failed.error, sql)),
             Err(_) => break Err(engine.timed_out(deadline, sql)),
         };
-        let delay = backoff::delay(attempts.made(), BACKOFF_BASE, BACKOFF_MAX, clock::random());
+        let delay = delay(attempts.made());
         if delay >= deadline.left() || !engine.can_afford_another() {
             break Err(error);
         }
@@ -342,8 +338,8 @@ pub(crate) async fn run_script(
 
 impl Engine {
     /// Pays into the budget of further attempts.
-    pub(crate) fn first_attempt(&self) {
-        self.budget().deposit(clock::now().into_std());
+    pub(crate) fn first_attempt(&self, start: Instant) {
+        self.budget().deposit(start.into_std());
     }
 
     /// Takes another attempt out of the budget, if it is in there.

@@ -1,7 +1,16 @@
 //! Whether a failed attempt is made again: the table is `aquifer_core::retry`, here it is asked.
 
+use std::time::Duration;
+
+use aquifer_core::backoff;
 use aquifer_core::retry::{self, Action, Connection, Failure, Intent, Kind, Phase, Remedy};
 use aquifer_wire as wire;
+
+use crate::clock;
+
+/// Waits between attempts: full jitter between these.
+const BACKOFF_BASE: Duration = Duration::from_millis(10);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// Most attempts that a session's end may cost one call without being counted.
 const CUTS_MAX: u32 = 10;
@@ -43,6 +52,11 @@ impl Attempts {
     pub(crate) fn next(&mut self) {
         self.made += 1;
     }
+}
+
+/// How long to wait after so many attempts.
+pub(crate) fn delay(attempts: u32) -> Duration {
+    backoff::delay(attempts, BACKOFF_BASE, BACKOFF_MAX, clock::random())
 }
 
 fn was_cut(error: &wire::Error) -> bool {

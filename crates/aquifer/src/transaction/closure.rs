@@ -2,17 +2,10 @@
 
 use std::panic::Location;
 use std::sync::Arc;
-use std::time::Duration;
-
-use aquifer_core::backoff;
 
 use super::{Terms, Transaction, ambient};
-use crate::execute::{Engine, may_help_transaction};
+use crate::execute::{Engine, delay, may_help_transaction};
 use crate::{Error, clock};
-
-/// Waits between attempts: full jitter between these.
-const BACKOFF_BASE: Duration = Duration::from_millis(10);
-const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// Runs `f` in a transaction, or in a savepoint of the one that this task is in.
 ///
@@ -36,7 +29,7 @@ where
         return attempt(&savepoint, f).await;
     }
     let mut attempts = 1;
-    engine.first_attempt();
+    engine.first_attempt(clock::now());
     loop {
         let transaction = match Transaction::start(engine, terms, location).await {
             Ok(transaction) => transaction,
@@ -60,7 +53,7 @@ where
 }
 
 async fn wait(attempts: &mut u32) {
-    let delay = backoff::delay(*attempts, BACKOFF_BASE, BACKOFF_MAX, clock::random());
+    let delay = delay(*attempts);
     *attempts += 1;
     tokio::time::sleep(delay).await;
 }
