@@ -9,7 +9,7 @@ use aquifer_wire as wire;
 use super::knob::{self, Knob};
 use super::origin::Sourced;
 use super::quantity::Quantity;
-use super::{Config, Origin, PasswordProvider, Pooler, refusal};
+use super::{Config, Origin, PasswordProvider, Pooler, RedisSettings, refusal};
 use crate::Error;
 use crate::observe::Observer;
 
@@ -44,6 +44,7 @@ pub(crate) struct Settings {
     pub(crate) statements_max: usize,
     pub(crate) requests_max: usize,
     pub(crate) message_max: usize,
+    pub(crate) redis: Option<RedisSettings>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
 }
 
@@ -52,7 +53,6 @@ impl Config {
     pub(crate) fn check(&self) -> Result<Settings, Error> {
         let connections_max = self.count(&knob::CONNECTIONS_MAX)?;
         let query_timeout = self.time(&knob::QUERY_TIMEOUT)?;
-        self.redis()?;
         Ok(Settings {
             wire: self.connection()?.check()?,
             password: self
@@ -82,6 +82,7 @@ impl Config {
             statements_max: size(self.count(&knob::STATEMENTS_MAX)?),
             requests_max: size(self.count(&knob::REQUESTS_MAX)?),
             message_max: size(self.count(&knob::MESSAGE_MAX)?),
+            redis: self.check_redis()?,
             observers: self.observers.clone(),
         })
     }
@@ -114,12 +115,21 @@ impl Config {
         given(&self.times, knob, default)
     }
 
-    fn count(&self, knob: &Knob<u32>) -> Result<u32, Error> {
+    /// The value of a truth value, with its default.
+    pub(super) fn flag_unchecked(&self, knob: &Knob<bool>) -> (bool, Origin) {
+        given(&self.flags, knob, knob.default)
+    }
+
+    pub(super) fn flag(&self, knob: &Knob<bool>) -> bool {
+        self.flag_unchecked(knob).0
+    }
+
+    pub(super) fn count(&self, knob: &Knob<u32>) -> Result<u32, Error> {
         let (value, origin) = self.count_unchecked(knob);
         knob.check(value, &origin)
     }
 
-    fn time(&self, knob: &Knob<Duration>) -> Result<Duration, Error> {
+    pub(super) fn time(&self, knob: &Knob<Duration>) -> Result<Duration, Error> {
         let (value, origin) = self.time_unchecked(knob);
         knob.check(value, &origin)
     }
@@ -211,6 +221,6 @@ impl<T: Quantity> Knob<T> {
 }
 
 /// No platform with a tokio has a `usize` of less than 32 bits.
-fn size(count: u32) -> usize {
+pub(super) fn size(count: u32) -> usize {
     count as usize
 }
