@@ -6,7 +6,8 @@
 //! | a PostgreSQL to stop, pause and kill | [`Postgres::start`], [`Postgres::start_with`] |
 //! | a login by a certain method | [`Login`] |
 //! | certificates, good and bad | [`Tls`] |
-//! | a Redis to stop, pause and kill | [`Redis`] |
+//! | a Redis to stop, pause and kill, a replica of it | [`Redis`] |
+//! | sentinels that watch a Redis, a cluster of Redis | [`Sentinels`], [`RedisCluster`] |
 //! | a PgBouncer before a PostgreSQL | [`PgBouncer`] |
 //! | a network that delays, stalls and breaks | [`Proxy`] |
 //! | a connection that breaks at one message | [`Cut`] |
@@ -35,6 +36,6 @@ pub use aquifer_embedded::{Builder, Embedded, Shutdown};
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Login, Postgres};
 pub use proxy::{Cut, Direction, Ending, Mode, Proxy, Traffic, Upstream, tag};
-pub use redis::Redis;
+pub use redis::{Redis, RedisCluster, Sentinels};
 pub use scripted::{CancelRequest, Gate, Received, Script, ScriptedServer, message};
 pub use tls::{CertificateFiles, ServerCertificate, Tls};

@@ -26,13 +26,13 @@ use aquifer_wire::Secret;
 
 pub use self::advanced::Advanced;
 pub(crate) use self::check::{Settings, check_resize};
-pub(crate) use self::redis::{
-    RedisAddress, RedisLayout, RedisLogin, RedisSettings, RedisTarget, RedisTls,
-};
 use self::environment::Environment;
 pub use self::origin::Origin;
 use self::origin::Sourced;
 pub use self::pooler::Pooler;
+pub(crate) use self::redis::{
+    RedisAddress, RedisLayout, RedisLogin, RedisSettings, RedisTarget, RedisTls,
+};
 use crate::Error;
 use crate::observe::Observer;
 

@@ -18,6 +18,7 @@ use crate::execute::{self, Engine, Placement};
 use crate::listener::Listener;
 use crate::observe::{Events, Observers};
 use crate::pool::{Connector, Holder, Limits, Pool, PoolStatus, Tuning};
+use crate::redis::Redis;
 use crate::session::{Session, sealed};
 use crate::settings::Settings;
 use crate::statement::{Batch, Call, SqlText};
@@ -54,6 +55,7 @@ use crate::{Error, UnknownCommit, clock};
 #[derive(Clone)]
 pub struct Db {
     engine: Arc<Engine>,
+    redis: Option<Redis>,
     shutdown_timeout: Duration,
 }
 
@@ -116,6 +118,10 @@ impl Db {
             pooler: settings.pooler,
         };
         let connector = Connector::new(settings.wire, settings.password, tuning);
+        let redis = match settings.redis {
+            Some(redis) => Some(Redis::start(redis, &tasks, observers.clone()).await?),
+            None => None,
+        };
         let pool = Pool::start(connector, limits, &tasks, observers.clone()).await?;
         let engine = Arc::new(Engine {
             pool,
@@ -131,6 +137,7 @@ impl Db {
         });
         Ok(Self {
             engine,
+            redis,
             shutdown_timeout: settings.shutdown_timeout,
         })
     }
@@ -444,6 +451,14 @@ impl Db {
         self.changed(|engine| engine.placement = Placement::Shared)
     }
 
+    /// Redis, if `redis_url` is set; whether it answers or not.
+    ///
+    /// It shares this handle's events, tasks and shutdown.
+    #[must_use]
+    pub fn redis(&self) -> Option<&Redis> {
+        self.redis.as_ref()
+    }
+
     /// How many connections there are, and what they do.
     #[must_use]
     pub fn pool_status(&self) -> PoolStatus {
@@ -473,6 +488,9 @@ impl Db {
         let hard = Deadline::after(deadline);
         let soft = Deadline::after(deadline.mul_f64(0.7));
         let drained = self.engine.pool.drain(soft, hard).await;
+        if let Some(redis) = &self.redis {
+            redis.close(hard).await;
+        }
         // All that runs now ends by itself, since every connection is closed.
         self.engine.tasks.join(hard.or_after(TASKS_END)).await;
         Shutdown {

@@ -35,6 +35,7 @@
 //! | to know what became of a lost COMMIT | [`Error::unknown_commit`] and [`Db::resolve`] |
 //! | notifications | [`Db::listen`] |
 //! | a connection to myself, for session state | [`Db::dedicated`] |
+//! | Redis: any command, with Sentinel and Cluster | [`Redis`], [`Db::redis`] |
 //! | start-up, health and shutdown of a service | [`DatabaseManager`] |
 //! | a database without installing a service | `Embedded::start` (feature `embedded`, on by default) |
 //! | to know what to do about an error | [`Error::kind`], [`Error::retry`], and its text |
@@ -64,6 +65,7 @@ mod listener;
 mod manager;
 mod observe;
 mod pool;
+pub mod redis;
 mod session;
 mod settings;
 mod statement;
@@ -94,6 +96,7 @@ pub use crate::observe::{
     QueryFinished, Service, Status, TransactionFinished,
 };
 pub use crate::pool::{Holder, PoolStatus};
+pub use crate::redis::{Redis, RedisMaster, RedisStatus};
 pub use crate::session::{InsertMany, Session, SessionFuture};
 #[doc(hidden)]
 pub use crate::statement::count_placeholders;

@@ -200,6 +200,11 @@ impl Config {
         self
     }
 
+    /// The observers, for a part that is used without the rest.
+    pub(crate) fn observers(&self) -> crate::observe::Observers {
+        crate::observe::Observers::new(&self.observers)
+    }
+
     /// Sends the layer's events to `observer`, besides those that were added before.
     #[must_use]
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {

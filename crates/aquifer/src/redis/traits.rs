@@ -88,6 +88,11 @@ impl<'a> Known<'a> {
         Self { words, name }
     }
 
+    /// Its name in capitals.
+    pub(super) fn name(&self) -> &str {
+        self.name.trim()
+    }
+
     pub(super) fn effect(&self) -> Effect {
         if self.is_in(READS) {
             return Effect::Reads;

@@ -42,7 +42,7 @@ pub(super) fn of_answer(answer: Value, name: &str, asked: &RedisAddress) -> Verd
     }
 }
 
-pub(super) fn of_server_error(error: &ServerError, name: &str, asked: &RedisAddress) -> Verdict {
+fn of_server_error(error: &ServerError, name: &str, asked: &RedisAddress) -> Verdict {
     let described = described(error, name);
     let again = match error.code() {
         "ASK" => redirect(error, asked).map(Again::Ask),
@@ -59,13 +59,17 @@ pub(super) fn of_server_error(error: &ServerError, name: &str, asked: &RedisAddr
 }
 
 /// Judges an attempt without an answer, whose command may have reached the server.
-pub(super) fn of_failure(error: &RedisError, name: &str, effect: Effect) -> Verdict {
+pub(super) fn of_failure(
+    error: &RedisError,
+    name: &str,
+    effect: Effect,
+    asked: &RedisAddress,
+) -> Verdict {
     // Of a transaction: what its commands were refused for says more than EXECABORT.
     if let Some(refused) = error.clone().into_server_errors()
         && let Some((_, first)) = refused.first()
     {
-        let nowhere = RedisAddress::Unix(std::path::PathBuf::new());
-        return of_server_error(first, name, &nowhere);
+        return of_server_error(first, name, asked);
     }
     let cause = if error.kind() == redis::ErrorKind::Parse {
         "the connection ended, since the answer could not be read".to_owned()
@@ -158,7 +162,9 @@ fn described(error: &ServerError, name: &str) -> Error {
         "" => format!("{name} was refused: {code} {detail}"),
         remedy => format!("{name} was refused: {code} {detail}. {remedy}"),
     };
-    Error::new(kind, text).with_retry(retry).with_redis_code(code)
+    Error::new(kind, text)
+        .with_retry(retry)
+        .with_redis_code(code)
 }
 
 /// The detail without what it repeats of the command, whose words may be secrets.
@@ -262,10 +268,10 @@ mod tests {
     fn without_an_answer_only_what_may_count_twice_is_unknown() {
         let cut = RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
         for effect in [Effect::Reads, Effect::Settles] {
-            let verdict = of_failure(&cut, "GET", effect);
+            let verdict = of_failure(&cut, "GET", effect, &asked());
             assert!(matches!(verdict, Verdict::Again(Again::Reconnect, _)));
         }
-        let Verdict::Failed(error) = of_failure(&cut, "INCR", Effect::Changes) else {
+        let Verdict::Failed(error) = of_failure(&cut, "INCR", Effect::Changes, &asked()) else {
             panic!("it is tried again");
         };
         assert_eq!(error.kind(), ErrorKind::Unknown);

@@ -172,10 +172,7 @@ impl<'a> Parts<'a> {
             "cluster" if !matches!(self.path, "" | "0") => {
                 Err("names a database; a cluster has only 0")
             }
-            "cluster" => Ok((
-                RedisLayout::Cluster(addresses(self.hosts, REDIS_PORT)?),
-                0,
-            )),
+            "cluster" => Ok((RedisLayout::Cluster(addresses(self.hosts, REDIS_PORT)?), 0)),
             _ => {
                 let layout = RedisLayout::Single(address(self.hosts, REDIS_PORT)?);
                 Ok((layout, database(self.path)?))
@@ -190,7 +187,10 @@ impl<'a> Parts<'a> {
             if self.kind.is_empty() { "" } else { "+" },
         );
         let mut shown = format!("{scheme}{plus}{}://", self.kind);
-        match self.credentials.map(|credentials| credentials.split_once(':')) {
+        match self
+            .credentials
+            .map(|credentials| credentials.split_once(':'))
+        {
             Some(Some((user, ""))) => shown.extend([user, ":@"]),
             Some(Some((user, _password))) => shown.extend([user, ":***@"]),
             // A lone word is the user, but many mean the password by it.
@@ -241,8 +241,10 @@ fn address(text: &str, usual_port: u16) -> Result<RedisAddress, &'static str> {
         byte.is_ascii_alphanumeric() || b".-_".contains(&byte) || (bracketed && byte == b':')
     };
     if host.is_empty() || !host.bytes().all(is_of_a_name) {
-        return Err("needs a host, a name or an address, and only one unless its scheme is \
-                    redis+sentinel or redis+cluster");
+        return Err(
+            "needs a host, a name or an address, and only one unless its scheme is \
+                    redis+sentinel or redis+cluster",
+        );
     }
     let port = match port.map(str::parse::<u16>) {
         None => usual_port,

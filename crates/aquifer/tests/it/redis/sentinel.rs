@@ -1,0 +1,108 @@
+//! R7: Sentinel names another master, and the client follows.
+
+use std::time::{Duration, Instant};
+
+use aquifer::{ErrorKind, Event, Redis, Retry, Service, Status};
+use aquifer_testkit::{Redis as Server, Sentinels};
+
+use super::{PATIENCE, config, connect, end, get, heard, set, until_status};
+
+fn is_failover(event: &Event) -> bool {
+    matches!(event, Event::Failover { .. })
+}
+
+/// Writes until it succeeds; every error on the way must say that a retry is safe. Returns how long
+/// it took.
+async fn until_written(redis: &Redis, value: &str) -> Duration {
+    let begun = Instant::now();
+    let written = tokio::time::timeout(PATIENCE, async {
+        while let Err(error) = set(redis, "a", value).await {
+            assert_eq!(error.retry(), Retry::Safe, "{error}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    written.await.expect("a new master");
+    begun.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_client_follows_to_the_master_that_sentinel_names() {
+    let first = Server::start();
+    let second = first.start_replica();
+    let sentinels = Sentinels::start(&first, "shop", 1);
+    let redis = connect(&format!("redis+sentinel://{}", sentinels.place())).await;
+    let mut events = redis.events();
+    set(&redis, "a", "1").await.unwrap();
+    assert_eq!(first.command(&["GET", "a"]), "1");
+
+    // In order: the old master becomes a replica, and says READONLY until it is left.
+    sentinels.fail_over();
+    let failover = heard(&mut events, is_failover).await;
+    let Event::Failover {
+        service, from, to, ..
+    } = failover
+    else {
+        unreachable!("it was looked for");
+    };
+    assert_eq!(service, Service::Redis);
+    assert_eq!(*from.unwrap(), *format!("127.0.0.1:{}", first.port()));
+    assert_eq!(*to, *format!("127.0.0.1:{}", second.port()));
+    until_written(&redis, "2").await;
+    assert_eq!(second.command(&["GET", "a"]), "2");
+    until_status(&redis, Status::Up).await;
+
+    // By force, once the old master follows the new one.
+    super::super::support::until("the old master follows", || {
+        let state = first.command(&["INFO", "replication"]);
+        state.contains("master_link_status:up")
+    })
+    .await;
+    second.kill();
+    heard(&mut events, is_failover).await;
+    let took = until_written(&redis, "3").await;
+    println!("written {took:?} after the failover was told");
+    assert_eq!(first.command(&["GET", "a"]), "3");
+    assert_eq!(get(&redis, "a").await.unwrap().as_deref(), Some("3"));
+    end(redis).await;
+}
+
+#[tokio::test]
+async fn a_master_that_hangs_is_left_and_one_sentinel_is_enough_to_find_the_next() {
+    let first = Server::start();
+    let second = first.start_replica();
+    let sentinels = Sentinels::start(&first, "shop", 1);
+    let url = format!("redis+sentinel://{}", sentinels.place());
+    let config = config(&url).redis_timeout(Duration::from_millis(300));
+    let redis = Redis::connect(&config).await.unwrap();
+    let mut events = redis.events();
+    until_written(&redis, "1").await;
+    first.pause();
+    heard(&mut events, is_failover).await;
+    until_written(&redis, "2").await;
+    assert_eq!(second.command(&["GET", "a"]), "2");
+    // The old one wakes up, takes itself for the master for a while, and nobody writes there.
+    first.resume();
+    until_written(&redis, "3").await;
+    assert_eq!(second.command(&["GET", "a"]), "3");
+
+    for sentinel in &sentinels.each()[1..] {
+        sentinel.kill();
+    }
+    let late = Redis::connect(&config).await.unwrap();
+    until_written(&late, "4").await;
+    end(late).await;
+    end(redis).await;
+}
+
+#[tokio::test]
+async fn without_a_sentinel_that_knows_the_service_calls_fail_soon_and_say_why() {
+    let master = Server::start();
+    let sentinels = Sentinels::start(&master, "shop", 0);
+    let place = sentinels.place().replace("/shop", "/shoe");
+    let redis = connect(&format!("redis+sentinel://{place}")).await;
+    until_status(&redis, Status::Down).await;
+    let error = get(&redis, "a").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
+    assert!(error.to_string().contains("No such master"), "{error}");
+    end(redis).await;
+}
