@@ -47,7 +47,7 @@ pub(super) struct Node {
 
 #[derive(Clone)]
 enum State {
-    /// There is no connection, and this is the last failure.
+    /// There is no connection; so often in a row opening one has failed, or why the last one ended.
     Waiting {
         failures: u32,
         cause: Option<Error>,
@@ -206,7 +206,8 @@ struct Keeper {
 
 impl Keeper {
     async fn run(mut self) {
-        let mut failures = 0;
+        // Opened in vain, and opened in vain or not for long.
+        let (mut failures, mut streak) = (0, 0_u32);
         loop {
             let opened = self
                 .opener
@@ -215,6 +216,7 @@ impl Keeper {
             let cause = match opened {
                 Ok((connection, mut driver)) => {
                     let since = clock::now();
+                    failures = 0;
                     self.recovered();
                     self.to(State::Ready(connection.clone()));
                     let ended = first(driver.as_mut(), self.watch(connection)).await;
@@ -223,7 +225,7 @@ impl Keeper {
                         Either::Right(cause) => cause,
                     };
                     if clock::now() - since >= LIVED {
-                        failures = 0;
+                        streak = 0;
                     }
                     self.to(State::Waiting {
                         failures,
@@ -231,20 +233,16 @@ impl Keeper {
                     });
                     // Only now: those whose requests are cut look for the next connection.
                     drop(driver);
-                    self.told(&cause);
-                    if failures == 0 {
-                        failures = 1;
-                        continue;
-                    }
                     cause
                 }
                 Err(cause) => {
-                    self.told(&cause);
+                    failures += 1;
                     cause
                 }
             };
-            failures += 1;
-            let wait = wait_after(failures, &cause);
+            self.told(&cause);
+            let wait = wait_after(streak, &cause);
+            streak = streak.saturating_add(1);
             self.to(State::Waiting {
                 failures,
                 cause: Some(cause),
@@ -330,13 +328,17 @@ impl Keeper {
     }
 }
 
-fn wait_after(failures: u32, cause: &Error) -> Duration {
+/// The wait after so many failures before this one; after the first there is none.
+fn wait_after(streak: u32, cause: &Error) -> Duration {
     let random = clock::random();
     if is_refusal(cause) {
-        let more = backoff::delay(failures, REFUSED_BACKOFF, REFUSED_BACKOFF_MAX, random);
+        let more = backoff::delay(streak + 1, REFUSED_BACKOFF, REFUSED_BACKOFF_MAX, random);
         return REFUSED_BACKOFF + more;
     }
-    backoff::delay(failures, BACKOFF, BACKOFF_MAX, random)
+    match streak {
+        0 => Duration::ZERO,
+        streak => backoff::delay(streak, BACKOFF, BACKOFF_MAX, random),
+    }
 }
 
 /// What one group of commands is sent as.

@@ -79,8 +79,9 @@ impl Opener {
         pushes: Option<Pushes>,
     ) -> Result<(MultiplexedConnection, Driver), Error> {
         let limit = self.settings.connect_timeout;
-        let opening = self.open_unbounded(address, expected, pushes);
-        match Deadline::after(limit).run(opening).await {
+        let deadline = Deadline::after(limit);
+        let opening = self.open_by(deadline, address, expected, pushes);
+        match deadline.run(opening).await {
             Ok(opened) => opened,
             Err(_elapsed) => {
                 let text =
@@ -90,8 +91,9 @@ impl Opener {
         }
     }
 
-    async fn open_unbounded(
+    async fn open_by(
         &self,
+        deadline: Deadline,
         address: &RedisAddress,
         expected: Expected,
         pushes: Option<Pushes>,
@@ -101,8 +103,14 @@ impl Opener {
             Expected::Any | Expected::Master => &self.credentials,
         };
         let password = credentials.password().await?;
+        let socket = self.socket(address, deadline).await?;
         let refused = match self
-            .log_in(address, expected, password.as_ref(), pushes.clone())
+            .log_in(
+                (address, socket),
+                expected,
+                password.as_ref(),
+                pushes.clone(),
+            )
             .await
         {
             Err(error) if error.kind() == ErrorKind::Authentication => error,
@@ -114,7 +122,10 @@ impl Opener {
         let Some(other) = credentials.instead_of(&password).await? else {
             return Err(refused);
         };
-        let opened = self.log_in(address, expected, Some(&other), pushes).await;
+        let socket = self.socket(address, deadline).await?;
+        let opened = self
+            .log_in((address, socket), expected, Some(&other), pushes)
+            .await;
         let refused = |error: &Error| error.kind() == ErrorKind::Authentication;
         self.observers.publish(Event::CredentialRefresh {
             service: Service::Redis,
@@ -125,12 +136,11 @@ impl Opener {
 
     async fn log_in(
         &self,
-        address: &RedisAddress,
+        (address, socket): (&RedisAddress, Box<dyn Socket>),
         expected: Expected,
         password: Option<&Secret>,
         pushes: Option<Pushes>,
     ) -> Result<(MultiplexedConnection, Driver), Error> {
-        let socket = self.socket(address).await?;
         let user = match expected {
             Expected::Sentinel => self.sentinel_credentials.user(),
             Expected::Any | Expected::Master => self.credentials.user(),
@@ -179,7 +189,11 @@ impl Opener {
         Ok((connection, driver))
     }
 
-    async fn socket(&self, address: &RedisAddress) -> Result<Box<dyn Socket>, Error> {
+    async fn socket(
+        &self,
+        address: &RedisAddress,
+        deadline: Deadline,
+    ) -> Result<Box<dyn Socket>, Error> {
         let unreachable = |error: std::io::Error| {
             let text = format!("Redis at {address} can't be reached: {error}");
             Error::new(ErrorKind::Connection, text).with_source(error)
@@ -197,7 +211,12 @@ impl Opener {
                 stream.set_nodelay(true).map_err(unreachable)?;
                 match self.tls().await? {
                     None => Ok(Box::new(stream)),
-                    Some(tls) => Ok(Box::new(tls::handshake(tls, host, stream).await?)),
+                    Some(tls) => {
+                        // A server in clear text waits for more, in silence.
+                        let shaken = deadline.run(tls::handshake(tls, host, stream)).await;
+                        let silent = || tls::silent(host, deadline.limit());
+                        Ok(Box::new(shaken.unwrap_or_else(|_elapsed| Err(silent()))?))
+                    }
                 }
             }
         }

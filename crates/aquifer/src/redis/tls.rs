@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -76,6 +77,15 @@ pub(super) async fn handshake(
         .connect(name, stream)
         .await
         .map_err(|error| refused(host, error))
+}
+
+/// The handshake was not answered.
+pub(super) fn silent(host: &str, limit: Duration) -> Error {
+    let text = format!(
+        "TLS with {host} was not agreed within {limit:?} (connect_timeout): if the server does not \
+         speak TLS there, and the network is trusted, begin redis_url with redis://"
+    );
+    Error::new(ErrorKind::Tls, text).with_retry(Retry::Safe)
 }
 
 fn refused(host: &str, error: io::Error) -> Error {
