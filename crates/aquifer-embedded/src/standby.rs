@@ -94,7 +94,7 @@ impl Embedded {
         self.cluster.replace(&self.cluster.data.join(SIGNAL), b"")
     }
 
-    /// Starts this server as a standby of `primary`, which is copied afresh; one to two seconds.
+    /// Starts this server as a standby of `primary`, which is copied afresh; one to three seconds.
     ///
     /// Its own data are thrown away, and if it still runs it is stopped at once. Directory, socket
     /// and port stay the same, the log begins anew.
