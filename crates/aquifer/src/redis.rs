@@ -254,11 +254,17 @@ impl Redis {
         let deadline = Deadline::after(deadline);
         self.fleet.close(deadline).await;
         self.tasks.join(deadline.or_after(TASKS_END)).await;
+        self.fleet.opener.observers.close();
     }
 
     /// As [`shutdown`](Self::shutdown), but leaves the tasks to whoever shares them.
     pub(crate) async fn close(&self, deadline: Deadline) {
         self.fleet.close(deadline).await;
+    }
+
+    /// Whether the service can't be used without it: `redis_required`.
+    pub(crate) fn is_required(&self) -> bool {
+        self.fleet.opener.settings().required
     }
 
     /// Background tasks that run now: one for each server, and one that follows the masters.

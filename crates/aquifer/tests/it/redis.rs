@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aquifer::redis::Value;
-use aquifer::{Config, Error, ErrorKind, Event, Events, Redis, Retry, Status};
+use aquifer::{Config, Error, ErrorKind, Event, Events, Redis, Retry, Service, Status};
 use aquifer_testkit::Redis as Server;
 
 /// More than any call here takes unless something hangs.
@@ -205,27 +205,14 @@ async fn more_calls_than_may_be_under_way_are_refused_at_once() {
     let redis = Redis::connect(&config).await.unwrap();
     set(&redis, "a", "1").await.unwrap();
     server.pause();
-    let one = tokio::spawn({
+    let ask = || {
         let redis = redis.clone();
-        async move { get(&redis, "a").await }
-    });
-    let two = tokio::spawn({
-        let redis = redis.clone();
-        async move { get(&redis, "a").await }
-    });
-    let refused = tokio::time::timeout(PATIENCE, async {
-        loop {
-            let asked = redis
-                .command("GET")
-                .arg("a")
-                .timeout(Duration::from_millis(1));
-            let error = asked.run::<Value>().await.unwrap_err();
-            if error.kind() == ErrorKind::Acquire {
-                return error;
-            }
-        }
-    });
-    let error = refused.await.unwrap();
+        tokio::spawn(async move { get(&redis, "a").await })
+    };
+    let (one, two) = (ask(), ask());
+    tokio::task::yield_now().await;
+    let error = get(&redis, "a").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Acquire);
     assert!(error.to_string().contains("requests_max"), "{error}");
     server.resume();
     for waiting in [one, two] {
@@ -246,6 +233,15 @@ async fn a_database_brings_its_redis_along() {
     set(&redis, "a", "1").await.unwrap();
     assert_eq!(redis.status().status, Status::Up);
     assert!(redis.ping(PATIENCE).await.is_ok());
+    let health = db.monitor().check_health().await;
+    let of_redis = health.iter().find(|found| found.service == Service::Redis);
+    let of_redis = of_redis.expect("it is watched");
+    assert_eq!((of_redis.status, of_redis.required), (Status::Up, false));
+    server.kill();
+    until_status(&redis, Status::Down).await;
+    let health = db.monitor().check_health().await;
+    let of_redis = health.iter().find(|found| found.service == Service::Redis);
+    assert_eq!(of_redis.expect("it is watched").status, Status::Down);
     db.close().await.unwrap();
     assert_eq!(db.tasks_running(), 0);
     assert_eq!(

@@ -208,9 +208,8 @@ async fn a_server_that_wants_a_certificate_gets_it_and_clear_text_meets_tls_with
     assert!(error.to_string().contains("rediss://"), "{error}");
     end(clear).await;
     let plain = Server::start();
-    let redis = Redis::connect(&with_tls(&plain, &tls.roots(), ""))
-        .await
-        .unwrap();
+    let config = with_tls(&plain, &tls.roots(), "").connect_timeout(Duration::from_millis(300));
+    let redis = Redis::connect(&config).await.unwrap();
     let error = get(&redis, "a").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
     assert!(error.to_string().contains("redis://"), "{error}");

@@ -78,7 +78,7 @@ async fn reads_do_not_notice_that_the_connection_is_killed_again_and_again() {
         .collect();
     for _ in 0..5 {
         server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     for reader in readers {
         reader.await.unwrap();
