@@ -12,10 +12,12 @@
 //! | [`retry`] | An attempt failed: is there another one, and what becomes of the connection? |
 //! | [`backoff`] | How long to wait before it? |
 //! | [`budget`] | May callers together afford it? |
+//! | [`breaker`] | May calls go to this host at present? |
 //! | [`pace`] | May others wait behind this statement? |
 //! | [`slots`] | Who owns which connection, and who waits for one? |
 
 pub mod backoff;
+pub mod breaker;
 pub mod budget;
 pub mod pace;
 pub mod retry;
