@@ -270,18 +270,20 @@ impl Breaker {
         if self.gate() != gate {
             return None;
         }
-        let number = self.window.add_call(now);
         match outcome {
-            Outcome::Answered => self.met_host(),
-            Outcome::AnsweredIn(elapsed) => {
+            Outcome::Answered => drop(self.window.add_answer(now)),
+            Outcome::AnsweredIn(elapsed) if self.is_slow(elapsed) => {
                 self.met_host();
-                if self.is_slow(elapsed) {
-                    return self.slow(gate, now);
+                return self.slow(gate, now);
+            }
+            Outcome::AnsweredIn(elapsed) => {
+                if self.window.add_answer(now) {
+                    self.usual.learn(elapsed);
                 }
-                self.usual.learn(number, elapsed);
             }
             Outcome::Failed(fault) => return self.failed(gate, fault, now),
         }
+        self.met_host();
         None
     }
 

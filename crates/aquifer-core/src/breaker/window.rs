@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 /// How many seconds count, the one that runs included.
 const SLOTS: usize = 10;
 
-/// Calls in each second from which the usual time is learned: the first of them, then each one of so
-/// many.
-const LEARNED: u32 = 16;
+/// So many answers are entered together: for what second they count is worked out once for all, which
+/// is most of what counting costs.
+const TOGETHER: u32 = 8;
 
 /// How much of what a call took goes into the usual time: one part of so many.
 const WEIGHT: u32 = 8;
@@ -21,6 +21,8 @@ const WEIGHT: u32 = 8;
 #[repr(align(128))]
 pub(super) struct Window {
     start: Instant,
+    /// Answers that are not entered yet; they count as of now.
+    answers: AtomicU32,
     slots: [Slot; SLOTS],
 }
 
@@ -43,32 +45,50 @@ impl Window {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             start: now,
+            answers: AtomicU32::new(0),
             slots: Default::default(),
         }
     }
 
-    /// Counts a call; hands back how many there were in this second, this one included.
+    /// Counts a call that was answered; whether it is the one in so many of which more is learned.
     #[inline]
-    pub(super) fn add_call(&self, now: Instant) -> u32 {
-        let (slot, lap) = self.at(now);
-        slot.map_or(0, |slot| slot.calls.add(lap))
+    pub(super) fn add_answer(&self, now: Instant) -> bool {
+        let answers = self.answers.fetch_add(1, Ordering::Relaxed) + 1;
+        let is_full = answers.is_multiple_of(TOGETHER);
+        if is_full {
+            self.enter(now);
+        }
+        is_full
+    }
+
+    #[cold]
+    fn enter(&self, now: Instant) {
+        let answers = self.answers.swap(0, Ordering::Relaxed);
+        if let (Some(slot), lap) = self.at(now) {
+            slot.calls.add(lap, answers);
+        }
     }
 
     pub(super) fn add_failure(&self, now: Instant) {
         if let (Some(slot), lap) = self.at(now) {
-            slot.failures.add(lap);
+            slot.calls.add(lap, 1);
+            slot.failures.add(lap, 1);
         }
     }
 
     pub(super) fn add_slow(&self, now: Instant) {
         if let (Some(slot), lap) = self.at(now) {
-            slot.slow.add(lap);
+            slot.calls.add(lap, 1);
+            slot.slow.add(lap, 1);
         }
     }
 
     pub(super) fn counts(&self, now: Instant) -> Counts {
         let (index, lap) = self.place(now);
-        let mut counts = Counts::default();
+        let mut counts = Counts {
+            calls: u64::from(self.answers.load(Ordering::Relaxed)),
+            ..Counts::default()
+        };
         for (other, slot) in self.slots.iter().enumerate() {
             // Those after the current one are of the round before.
             let lap = if other <= index {
@@ -87,6 +107,7 @@ impl Window {
     /// Forgets all there is.
     pub(super) fn clear(&self, now: Instant) {
         let (_, lap) = self.place(now);
+        self.answers.store(0, Ordering::Relaxed);
         for slot in &self.slots {
             for counter in [&slot.calls, &slot.failures, &slot.slow] {
                 counter.clear(lap);
@@ -94,14 +115,12 @@ impl Window {
         }
     }
 
-    #[inline]
     fn at(&self, now: Instant) -> (Option<&Slot>, u32) {
         let (index, lap) = self.place(now);
         (self.slots.get(index), lap)
     }
 
     /// Which slot a time belongs to, and in which round of them.
-    #[inline]
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a round of ten seconds takes 1,300 years to come again"
@@ -118,32 +137,26 @@ impl Window {
 struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds one; hands back what it is then. A caller of an earlier round counts in the later one:
-    /// callers read the clock before they come here, and may overtake each other.
-    #[inline]
-    fn add(&self, lap: u32) -> u32 {
+    /// A caller of an earlier round counts in the later one: callers read the clock before they come
+    /// here, and may overtake each other.
+    fn add(&self, lap: u32, number: u32) {
+        let number = u64::from(number);
         if Self::split(self.0.load(Ordering::Relaxed)).0 == lap {
-            return Self::split(self.0.fetch_add(1, Ordering::Relaxed)).1 + 1;
+            self.0.fetch_add(number, Ordering::Relaxed);
+            return;
         }
-        self.add_first(lap)
-    }
-
-    #[cold]
-    fn add_first(&self, lap: u32) -> u32 {
         let added = |value: u64| {
-            let (of, _) = Self::split(value);
-            if of < lap {
-                Self::join(lap, 1)
+            if Self::split(value).0 < lap {
+                Self::join(lap, 0) + number
             } else {
-                value + 1
+                value + number
             }
         };
-        let (Ok(before) | Err(before)) =
-            self.0
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |value| {
-                    Some(added(value))
-                });
-        Self::split(added(before)).1
+        let added = |value| Some(added(value));
+        // There is a number for each, so it can't fail.
+        let _before = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, added);
     }
 
     fn get(&self, lap: u32) -> u64 {
@@ -159,7 +172,6 @@ impl Counter {
         u64::from(lap) << 32 | u64::from(count)
     }
 
-    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
     fn split(value: u64) -> (u32, u32) {
         ((value >> 32) as u32, value as u32)
@@ -177,15 +189,9 @@ impl Usual {
         (micros > 0).then(|| Duration::from_micros(u64::from(micros)))
     }
 
-    /// Takes in what the call of this number in its second took, if that is one that counts.
-    #[inline]
-    pub(super) fn learn(&self, number: u32, elapsed: Duration) {
-        if number <= LEARNED || number.is_multiple_of(LEARNED) {
-            self.take_in(elapsed);
-        }
-    }
-
-    fn take_in(&self, elapsed: Duration) {
+    /// Takes in what one call took.
+    #[cold]
+    pub(super) fn learn(&self, elapsed: Duration) {
         let micros = u32::try_from(elapsed.as_micros())
             .unwrap_or(u32::MAX)
             .max(1);

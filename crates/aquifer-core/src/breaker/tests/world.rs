@@ -32,10 +32,12 @@ struct Model {
     millis: u64,
     /// When each call since the last closing was made, and whether it failed.
     calls: Vec<(u64, bool)>,
+    /// Answers that are entered when there are eight.
+    answers: usize,
     cuts: u32,
     state: State,
     /// Answers in the half-open state: one, then three.
-    answers: u32,
+    tried: u32,
 }
 
 impl Model {
@@ -43,7 +45,15 @@ impl Model {
         let failed = matches!(outcome, Outcome::Failed(_));
         match self.state {
             State::Closed => {
-                self.calls.push((self.millis, failed));
+                if failed {
+                    self.calls.push((self.millis, true));
+                } else {
+                    self.answers += 1;
+                }
+                if self.answers == 8 {
+                    self.calls.extend([(self.millis, false); 8]);
+                    self.answers = 0;
+                }
                 match outcome {
                     CUT => self.cuts += 1,
                     SILENT => {}
@@ -61,7 +71,7 @@ impl Model {
     fn has_failed(&self) -> bool {
         let (second, oldest) = (self.millis / 1000, (self.millis / 1000).saturating_sub(9));
         let recent = |&&(at, _): &&(u64, bool)| (oldest..=second).contains(&(at / 1000));
-        let calls = self.calls.iter().filter(recent).count();
+        let calls = self.calls.iter().filter(recent).count() + self.answers;
         let failed = self
             .calls
             .iter()
@@ -82,7 +92,7 @@ impl Model {
             }
             State::Open if answered => {
                 self.state = State::HalfOpen;
-                self.answers = 0;
+                self.tried = 0;
             }
             State::HalfOpen => self.tried(answered),
             _ => {}
@@ -94,10 +104,11 @@ impl Model {
             self.state = State::Open;
             return;
         }
-        self.answers += 1;
-        if self.answers == 4 {
+        self.tried += 1;
+        if self.tried == 4 {
             self.state = State::Closed;
             self.calls.clear();
+            self.answers = 0;
             self.cuts = 0;
         }
     }
@@ -122,6 +133,7 @@ proptest! {
             cuts: 0,
             state: State::Closed,
             answers: 0,
+            tried: 0,
         };
         for step in steps {
             let now = start + Duration::from_millis(model.millis);
