@@ -12,11 +12,13 @@
 //! | [`retry`] | An attempt failed: is there another one, and what becomes of the connection? |
 //! | [`backoff`] | How long to wait before it? |
 //! | [`budget`] | May callers together afford it? |
+//! | [`breaker`] | May calls go to this host at present? |
 //! | [`pace`] | May others wait behind this statement? |
 //! | [`hysteresis`] | Is one finding enough to say that a state has changed? |
 //! | [`slots`] | Who owns which connection, and who waits for one? |
 
 pub mod backoff;
+pub mod breaker;
 pub mod budget;
 pub mod hysteresis;
 pub mod pace;
