@@ -98,7 +98,7 @@ pub use crate::monitor::{
 };
 pub use crate::observe::{
     BreakerState, ConnectionLost, ConnectionOpened, Event, Events, HostRole, Mode, Observer,
-    QueryFinished, Service, Status, TransactionFinished,
+    QueryFinished, RedisFinished, Service, Status, TransactionFinished,
 };
 pub use crate::pool::{Holder, PoolStatus};
 pub use crate::redis::{Redis, RedisMaster, RedisStatus};

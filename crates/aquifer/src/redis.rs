@@ -38,7 +38,7 @@ pub use self::link::Link;
 use self::opener::Opener;
 use crate::config::{Config, RedisSettings};
 use crate::deadline::Deadline;
-use crate::observe::{Events, Observers, Status};
+use crate::observe::{BreakerState, Events, Observers, Status};
 use crate::tasks::Tasks;
 use crate::{Error, ErrorKind};
 
@@ -46,7 +46,9 @@ use crate::{Error, ErrorKind};
 ///
 /// All callers share one connection to each server, which is opened in the background and opened
 /// again when it is lost. A call ends by its deadline (`redis_timeout`) with an answer or an error
-/// that says what may be done. While a server is away calls fail at once with the cause.
+/// that says what may be done. While a server is away calls fail at once with the cause; so they do
+/// while its circuit breaker is open, because half of the calls of the last ten seconds were not
+/// answered in time.
 ///
 /// A command is sent again only where that is safe: nothing was sent, the server said that it did
 /// nothing, or it leaves the same when it is done twice (GET, SET, DEL). A write that would count
@@ -83,6 +85,8 @@ pub struct RedisMaster {
     pub connected: bool,
     /// Why there is none, in words.
     pub cause: Option<String>,
+    /// What the circuit breaker before it lets through.
+    pub breaker: BreakerState,
 }
 
 impl Redis {
@@ -144,7 +148,6 @@ impl Redis {
     }
 
     /// Begins a list of commands that are sent together.
-    #[must_use]
     pub fn pipeline(&self) -> Pipeline {
         Pipeline::new(self.fleet.clone().into())
     }
@@ -198,6 +201,7 @@ impl Redis {
                 address: node.address().to_string(),
                 connected: node.is_ready(),
                 cause: node.cause().map(|cause| cause.to_string()),
+                breaker: node.breaker(),
             })
             .collect();
         let connected = masters.iter().filter(|master| master.connected).count();

@@ -82,6 +82,9 @@ pub(crate) struct RedisTls {
     pub(crate) key: Option<PathBuf>,
 }
 
+/// A target, and the URL that may be shown for it.
+type TargetAndText = (RedisTarget, String);
+
 impl Config {
     /// All that is needed to reach Redis, if a URL is set.
     pub(crate) fn check_redis(&self) -> Result<Option<RedisSettings>, Error> {
@@ -116,7 +119,7 @@ impl Config {
         Ok(self.redis_target()?.map(|(_, shown)| shown))
     }
 
-    fn redis_target(&self) -> Result<Option<(RedisTarget, String)>, Error> {
+    fn redis_target(&self) -> Result<Option<TargetAndText>, Error> {
         let Some(url) = self.texts.get(knob::REDIS_URL.name) else {
             return Ok(None);
         };

@@ -197,7 +197,9 @@ impl Via {
     ) -> Result<Vec<Result<Value, Error>>, Error> {
         match self {
             Self::Fleet(fleet) => {
-                let timeout = options.timeout.unwrap_or(fleet.opener.settings().timeout);
+                let timeout = options
+                    .timeout
+                    .unwrap_or_else(|| fleet.opener.settings().timeout);
                 let call = Call {
                     commands,
                     atomic,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aquifer_core::backoff;
-use redis::{Cmd, Value};
+use aquifer_core::breaker::{Fault, Outcome};
+use redis::{Cmd, RedisError, Value};
 
 use super::first::all;
 use super::fleet::Fleet;
@@ -14,6 +15,7 @@ use super::traits::{Effect, Known};
 use super::verdict::{self, Again, Verdict};
 use crate::config::RedisAddress;
 use crate::deadline::Deadline;
+use crate::observe::RedisFinished;
 use crate::{Error, ErrorKind, clock};
 
 /// The wait before another lap: evenly from zero up to this, doubled each time.
@@ -61,14 +63,10 @@ pub(super) async fn run(
     if call.atomic {
         one_slot(fleet, &mut items)?;
     }
-    let _permit = fleet.permit()?;
+    let permit = fleet.permit()?;
     let mut lap = 0;
-    loop {
+    while items.iter().any(|item| item.answer.is_none()) {
         let wait = attempt(fleet, call, &mut items, deadline).await;
-        if items.iter().all(|item| item.answer.is_some()) {
-            let answers = items.into_iter().filter_map(|item| item.answer);
-            return Ok(answers.collect());
-        }
         lap += 1;
         let pause = match wait {
             true => backoff::delay(lap, BACKOFF, BACKOFF_MAX, clock::random()),
@@ -80,10 +78,31 @@ pub(super) async fn run(
                 let late = || verdict::late(&item.name, Effect::Reads, call.timeout);
                 item.answer = Some(Err(cause.unwrap_or_else(late)));
             }
-        } else if wait {
+        } else if wait && items.iter().any(|item| item.answer.is_none()) {
             tokio::time::sleep(pause).await;
         }
     }
+    drop(permit);
+    finished(fleet, &items, deadline.elapsed());
+    Ok(items.into_iter().filter_map(|item| item.answer).collect())
+}
+
+/// Tells those who count and measure.
+fn finished(fleet: &Fleet, items: &[Item<'_>], elapsed: Duration) {
+    let Some(first) = items.first() else { return };
+    let answers = || items.iter().filter_map(|item| item.answer.as_ref());
+    let looked_up = matches!(first.name.as_str(), "GET" | "GETEX" | "HGET") && items.len() == 1;
+    let found = match &first.answer {
+        Some(Ok(answer)) => Some(*answer != Value::Nil),
+        _ => None,
+    };
+    fleet.opener.observers.redis_finished(&RedisFinished {
+        command: &first.name,
+        commands: items.len(),
+        elapsed,
+        hit: found.filter(|_| looked_up),
+        error: answers().find_map(|answer| answer.as_ref().err()),
+    });
 }
 
 fn items<'a>(call: &Call<'a>) -> Result<Vec<Item<'a>>, Error> {
@@ -222,11 +241,23 @@ async fn send(
         .iter()
         .filter_map(|position| items.get(*position))
         .collect();
-    let connection = match group.node.connection(deadline).await {
+    let node = &group.node;
+    // What the last attempt came to says more than that there is no connection now.
+    let unsent = |item: &&Item<'_>, error: &Error| {
+        Verdict::Failed(item.cause.clone().unwrap_or_else(|| error.clone()))
+    };
+    let permit = match node.permit() {
+        Ok(permit) => permit,
+        Err(error) => return own.iter().map(|item| unsent(item, &error)).collect(),
+    };
+    let connection = match node.connection(deadline).await {
         Ok(connection) => connection,
         Err(error) => {
-            let failed = |item: &&Item<'_>| unconnected(item, &error);
-            return own.iter().map(failed).collect();
+            // Else its keeper takes the failure down.
+            if error.kind() == ErrorKind::Timeout {
+                node.record(permit, Outcome::Failed(Fault::Silent));
+            }
+            return own.iter().map(|item| unsent(item, &error)).collect();
         }
     };
     let batch = Batch {
@@ -234,35 +265,47 @@ async fn send(
         atomic: call.atomic,
         asking: group.asking,
     };
-    let address = group.node.address();
-    match deadline.run(batch.send(connection)).await {
-        Ok(Ok(answers)) if answers.len() != own.len() => {
-            group.node.doubt();
-            let text = format!("Redis at {address} gave another number of answers than expected");
-            let failed = || Verdict::Failed(Error::new(ErrorKind::Protocol, text.clone()));
-            own.iter().map(|_item| failed()).collect()
+    let sent_at = clock::now();
+    let sent = deadline.run(batch.send(connection)).await;
+    // Reads of one key are alike; scripts and pipelines are not.
+    let alike = matches!(own.as_slice(), [item] if item.effect == Effect::Reads);
+    match &sent {
+        Ok(Ok(_)) if alike => node.record(permit, Outcome::AnsweredIn(clock::now() - sent_at)),
+        Ok(Ok(_)) => node.record(permit, Outcome::Answered),
+        // Its keeper takes down that the connection ended, once for all.
+        Ok(Err(_)) => drop(permit),
+        Err(_elapsed) => {
+            node.record(permit, Outcome::Failed(Fault::Silent));
+            node.doubt();
         }
-        Ok(Ok(answers)) => own
+    }
+    verdicts(node, &own, sent.map_err(|_elapsed| call.timeout))
+}
+
+/// A verdict for each command of what was sent together; without an answer in time, that is the error.
+fn verdicts(
+    node: &Node,
+    own: &[&Item<'_>],
+    sent: Result<Result<Vec<Value>, RedisError>, Duration>,
+) -> Vec<Verdict> {
+    let address = node.address();
+    let each = |judge: &dyn Fn(&Item<'_>) -> Verdict| own.iter().map(|item| judge(item)).collect();
+    match sent {
+        Ok(Ok(answers)) if answers.len() == own.len() => own
             .iter()
             .zip(answers)
             .map(|(item, answer)| verdict::of_answer(answer, &item.name, address))
             .collect(),
-        Ok(Err(error)) => own
-            .iter()
-            .map(|item| verdict::of_failure(&error, &item.name, item.effect, address))
-            .collect(),
-        Err(_elapsed) => {
-            group.node.doubt();
-            own.iter()
-                .map(|item| Verdict::Failed(verdict::late(&item.name, item.effect, call.timeout)))
-                .collect()
+        Ok(Ok(_)) => {
+            node.doubt();
+            let text = format!("Redis at {address} gave another number of answers than expected");
+            each(&|_| Verdict::Failed(Error::new(ErrorKind::Protocol, text.clone())))
         }
+        Ok(Err(error)) => {
+            each(&|item| verdict::of_failure(&error, &item.name, item.effect, address))
+        }
+        Err(limit) => each(&|item| Verdict::Failed(verdict::late(&item.name, item.effect, limit))),
     }
-}
-
-/// Nothing was sent. What the last attempt came to says more than that there is no connection now.
-fn unconnected(item: &Item<'_>, error: &Error) -> Verdict {
-    Verdict::Failed(item.cause.clone().unwrap_or_else(|| error.clone()))
 }
 
 /// Takes a verdict down; returns whether another attempt should wait a while.
@@ -281,53 +324,53 @@ fn judge(fleet: &Arc<Fleet>, node: &Arc<Node>, item: &mut Item<'_>, verdict: Ver
         }
         Verdict::Again(again, error) => (again, error),
     };
-    let may_follow = item.redirections < REDIRECTIONS_MAX && fleet.is_cluster();
-    let attempts_left = item.attempts + 1 < fleet.opener.settings().attempts_max;
-    let mut wait = true;
-    let goes_on = match again {
-        Again::Ask(address) => {
-            item.redirect = Some((address, true));
-            item.redirections += 1;
-            wait = false;
-            may_follow
-        }
-        Again::Moved(address) => {
-            // To who had it all along: the slots are on the way, and their owner does not know yet.
-            wait = address == *node.address();
-            item.redirect = (!wait).then_some((address, false));
-            item.redirections += 1;
-            fleet.alarm();
-            may_follow
-        }
-        Again::Wait => {
-            fleet.alarm();
-            true
-        }
-        Again::Rediscover => {
-            fleet.alarm();
-            if fleet.is_single() {
-                // Perhaps the name leads to another server now; to be found out once.
-                node.reopen();
-                item.attempts += 1;
-                item.attempts < 2
-            } else {
-                true
-            }
-        }
-        Again::Login | Again::Reconnect => {
-            fleet.alarm();
-            if again == Again::Login {
-                node.doubt();
-            }
-            item.attempts += 1;
-            attempts_left
-        }
+    // Whoever says so knows of something that the map does not.
+    fleet.alarm();
+    let wait = match &again {
+        Again::Ask(_) => false,
+        // To who was asked: the slot is on its way, and its owner does not know yet.
+        Again::Moved(address) => address == node.address(),
+        Again::Wait | Again::Rediscover | Again::Login | Again::Reconnect => true,
     };
-    if goes_on {
+    if prepare(fleet, node, item, again) {
         item.cause = Some(error);
     } else {
         item.redirect = None;
         item.answer = Some(Err(error));
     }
     wait
+}
+
+/// Makes ready for another attempt; returns whether there is one.
+fn prepare(fleet: &Arc<Fleet>, node: &Arc<Node>, item: &mut Item<'_>, again: Again) -> bool {
+    let attempts_max = fleet.opener.settings().attempts_max;
+    match again {
+        Again::Ask(address) => {
+            item.redirect = Some((address, true));
+            item.redirections += 1;
+            item.redirections <= REDIRECTIONS_MAX && fleet.is_cluster()
+        }
+        Again::Moved(address) => {
+            item.redirect = (address != *node.address()).then_some((address, false));
+            item.redirections += 1;
+            item.redirections <= REDIRECTIONS_MAX && fleet.is_cluster()
+        }
+        Again::Wait => true,
+        // Perhaps the name of the one server leads to another one now: to be found out once.
+        Again::Rediscover if fleet.is_single() => {
+            node.reopen();
+            item.attempts += 1;
+            item.attempts < attempts_max.min(2)
+        }
+        Again::Rediscover => true,
+        Again::Login => {
+            node.doubt();
+            item.attempts += 1;
+            item.attempts < attempts_max
+        }
+        Again::Reconnect => {
+            item.attempts += 1;
+            item.attempts < attempts_max
+        }
+    }
 }

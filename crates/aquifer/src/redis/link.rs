@@ -73,7 +73,6 @@ impl Link {
     }
 
     /// Begins a list of commands that are sent together.
-    #[must_use]
     pub fn pipeline(&self) -> Pipeline {
         Pipeline::new(Arc::clone(&self.0).into())
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aquifer_core::backoff;
+use aquifer_core::breaker::{self, Breaker, Change, Outcome, Permit};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, Value};
 use tokio::sync::{Notify, watch};
@@ -15,7 +16,7 @@ use super::first::{Either, first};
 use super::opener::{Expected, Opener};
 use crate::config::RedisAddress;
 use crate::deadline::Deadline;
-use crate::observe::{Event, Service};
+use crate::observe::{BreakerState, Event, Service};
 use crate::{Error, ErrorKind, Retry, clock};
 
 /// The wait before another attempt to connect: evenly from zero up to this, doubled each time.
@@ -31,13 +32,19 @@ const REFUSED_BACKOFF_MAX: Duration = Duration::from_secs(15);
 /// not asked at full speed.
 const LIVED: Duration = Duration::from_secs(1);
 
-/// After so many failures in a row callers get the cause at once instead of waiting for the next.
+/// After so many failures in a row callers get the cause at once instead of waiting for the next: as
+/// many as open the breaker.
 const FAILURES_WAITED: u32 = 3;
+
+/// How often a server is looked at while its breaker is not closed.
+const LOOKED_AT_AGAIN: Duration = Duration::from_millis(300);
 
 /// One server of one Redis.
 pub(super) struct Node {
     address: RedisAddress,
     expected: Expected,
+    opener: Arc<Opener>,
+    breaker: Breaker,
     state: watch::Sender<State>,
     doubt: Notify,
     /// Whether another connection may lead to another server.
@@ -70,6 +77,12 @@ impl Node {
         let node = Arc::new(Self {
             address,
             expected,
+            opener: Arc::clone(opener),
+            breaker: Breaker::new(
+                breaker::Limits::default(),
+                clock::random(),
+                clock::now().into_std(),
+            ),
             state: watch::Sender::new(waiting),
             doubt: Notify::new(),
             stale: AtomicBool::new(false),
@@ -77,7 +90,6 @@ impl Node {
         });
         let keeper = Keeper {
             node: Arc::clone(&node),
-            opener: Arc::clone(opener),
             away: None,
         };
         let handle = opener.tasks.spawn(keeper.run());
@@ -102,6 +114,61 @@ impl Node {
             State::Waiting { cause, .. } => cause.clone(),
             State::Ready(_) | State::Closed => None,
         }
+    }
+
+    /// What the circuit breaker before this server lets through.
+    pub(super) fn breaker(&self) -> BreakerState {
+        shown(self.breaker.state())
+    }
+
+    /// The right to send something; refused while the server fails what it is sent.
+    pub(super) fn permit(&self) -> Result<Permit<&Breaker>, Error> {
+        // Nobody is held back: who asks a cache has something better to do than to wait for it.
+        let now = clock::now().into_std();
+        Breaker::permit_of_last(&self.breaker, Duration::ZERO, now).map_err(|refused| {
+            let again = match refused.retry_after {
+                Some(again) => format!("asked again in {} ms", again.as_millis()),
+                None => "asked again when an operator says so".to_owned(),
+            };
+            let text = format!(
+                "Redis at {} is not asked now: its circuit breaker is open, since {}; it is {again}",
+                self.address, refused.reason
+            );
+            let error = Error::new(ErrorKind::Connection, text);
+            match self.cause() {
+                Some(cause) => error.with_source(cause),
+                None => error,
+            }
+        })
+    }
+
+    /// Takes down how what was sent by a permit ended.
+    pub(super) fn record(&self, permit: Permit<&Breaker>, outcome: Outcome) {
+        let change = permit.record(outcome, clock::now().into_std());
+        self.changed(change);
+    }
+
+    /// Takes down whether the server was there when it was looked at.
+    fn probed(&self, answered: bool) {
+        let change = self.breaker.probed(answered, clock::now().into_std());
+        self.changed(change);
+    }
+
+    fn changed(&self, change: Option<Change>) {
+        let Some(change) = change else { return };
+        // It is looked at soon, not when the next sign of life is due.
+        self.doubt();
+        if self.expected == Expected::Sentinel {
+            return;
+        }
+        self.opener.observers.publish(Event::BreakerChange {
+            service: Service::Redis,
+            host: self.address.to_string().into(),
+            lane: "commands",
+            from: shown(change.from),
+            to: shown(change.to),
+            reason: change.reason.to_string().into(),
+        });
     }
 
     /// The connection; waits for it until the deadline while it is being opened, but not while
@@ -177,9 +244,13 @@ impl Node {
     }
 }
 
-impl Drop for Node {
-    fn drop(&mut self) {
-        self.close();
+fn shown(state: breaker::State) -> BreakerState {
+    match state {
+        breaker::State::Open => BreakerState::Open,
+        breaker::State::HalfOpen => BreakerState::HalfOpen,
+        breaker::State::ForcedOpen => BreakerState::ForcedOpen,
+        breaker::State::Disabled => BreakerState::Disabled,
+        _ => BreakerState::Closed,
     }
 }
 
@@ -199,7 +270,6 @@ fn is_refusal(cause: &Error) -> bool {
 /// Keeps one node connected.
 struct Keeper {
     node: Arc<Node>,
-    opener: Arc<Opener>,
     /// Since when there has been no connection, once that was told.
     away: Option<Instant>,
 }
@@ -209,17 +279,17 @@ impl Keeper {
         // Opened in vain, and opened in vain or not for long.
         let (mut failures, mut streak) = (0, 0_u32);
         loop {
-            let opened = self
-                .opener
-                .open(&self.node.address, self.node.expected, None)
-                .await;
+            let node = &self.node;
+            let opened = node.opener.open(&node.address, node.expected, None).await;
+            node.probed(opened.is_ok());
             let cause = match opened {
                 Ok((connection, mut driver)) => {
                     let since = clock::now();
                     failures = 0;
                     self.recovered();
                     self.to(State::Ready(connection.clone()));
-                    let ended = first(driver.as_mut(), self.watch(connection)).await;
+                    let watching = Box::pin(self.watch(connection));
+                    let ended = first(driver.as_mut(), watching).await;
                     let cause = match ended {
                         Either::Left(()) => self.lost("the server ended the connection"),
                         Either::Right(cause) => cause,
@@ -253,11 +323,15 @@ impl Keeper {
 
     /// Looks after a connection that works; returns why it does not any more.
     async fn watch(&self, mut connection: MultiplexedConnection) -> Error {
-        let settings = self.opener.settings();
+        let settings = self.node.opener.settings();
         let since = clock::now();
         let ping = redis::cmd("PING");
         loop {
-            let doubted = Deadline::after(settings.keepalive_interval)
+            let pause = match self.node.breaker() {
+                BreakerState::Open | BreakerState::HalfOpen => LOOKED_AT_AGAIN,
+                _ => settings.keepalive_interval,
+            };
+            let doubted = Deadline::after(pause)
                 .run(self.node.doubt.notified())
                 .await
                 .is_ok();
@@ -276,9 +350,10 @@ impl Keeper {
                     return self.lost("the server wants another login");
                 }
                 // Whatever it says, it says something.
-                Ok(Ok(_)) => {}
+                Ok(Ok(_)) => self.node.probed(true),
                 Ok(Err(error)) => return self.lost(&error.to_string()),
                 Err(_elapsed) => {
+                    self.node.probed(false);
                     return self.lost(&format!("no answer to PING within {limit:?}"));
                 }
             }
@@ -310,7 +385,7 @@ impl Keeper {
             return;
         }
         self.away = Some(clock::now());
-        self.opener.observers.publish(Event::ConnectionError {
+        self.node.opener.observers.publish(Event::ConnectionError {
             service: Service::Redis,
             host: Some(self.node.address.to_string().into()),
             error: cause.to_string().into(),
@@ -319,11 +394,14 @@ impl Keeper {
 
     fn recovered(&mut self) {
         if let Some(since) = self.away.take() {
-            self.opener.observers.publish(Event::ConnectionRecovery {
-                service: Service::Redis,
-                host: Some(self.node.address.to_string().into()),
-                after: clock::now() - since,
-            });
+            self.node
+                .opener
+                .observers
+                .publish(Event::ConnectionRecovery {
+                    service: Service::Redis,
+                    host: Some(self.node.address.to_string().into()),
+                    after: clock::now() - since,
+                });
         }
     }
 }

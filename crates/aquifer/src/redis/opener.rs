@@ -80,7 +80,8 @@ impl Opener {
     ) -> Result<(MultiplexedConnection, Driver), Error> {
         let limit = self.settings.connect_timeout;
         let deadline = Deadline::after(limit);
-        let opening = self.open_by(deadline, address, expected, pushes);
+        // Boxed: it is large, and short beside a connection's life.
+        let opening = Box::pin(self.open_by(deadline, address, expected, pushes));
         match deadline.run(opening).await {
             Ok(opened) => opened,
             Err(_elapsed) => {
