@@ -281,7 +281,10 @@ impl Keeper {
         loop {
             let node = &self.node;
             let opened = node.opener.open(&node.address, node.expected, None).await;
-            node.probed(opened.is_ok());
+            // A refused login or certificate is an answer, though not a good one.
+            if !opened.as_ref().is_err_and(is_refusal) {
+                node.probed(opened.is_ok());
+            }
             let cause = match opened {
                 Ok((connection, mut driver)) => {
                     let since = clock::now();
