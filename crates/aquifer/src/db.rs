@@ -16,7 +16,7 @@ use crate::deadline::Deadline;
 use crate::dedicated::Dedicated;
 use crate::execute::{self, Engine, Placement};
 use crate::listener::Listener;
-use crate::observe::Observers;
+use crate::observe::{Events, Observers};
 use crate::pool::{Connector, Holder, Limits, Pool, PoolStatus, Tuning};
 use crate::session::{Session, sealed};
 use crate::settings::Settings;
@@ -519,6 +519,15 @@ impl Db {
     /// Ends a [`pause`](Self::pause); without one it does nothing.
     pub fn resume(&self) {
         self.engine.pool.resume();
+    }
+
+    /// What happens from now on that an operator wants to know: see [`Event`](crate::Event).
+    ///
+    /// Each call begins a stream of its own; a slow one holds nobody up.
+    #[must_use]
+    #[doc(alias("on", "subscribe"))]
+    pub fn events(&self) -> Events {
+        self.engine.observers.events()
     }
 
     /// Who holds exclusive connections now, the longest first: for finding leaks.

@@ -88,9 +88,10 @@ pub use crate::db::{Db, Shutdown};
 pub use crate::dedicated::Dedicated;
 pub use crate::error::{Error, ErrorKind, Retry, UnknownCommit};
 pub use crate::listener::{Heard, Listener};
-pub use crate::manager::{DatabaseManager, Service, ServiceHealth, Status};
+pub use crate::manager::{DatabaseManager, ServiceHealth};
 pub use crate::observe::{
-    ConnectionLost, ConnectionOpened, LeakSuspected, Observer, QueryFinished, TransactionFinished,
+    BreakerState, ConnectionLost, ConnectionOpened, Event, Events, HostRole, Mode, Observer,
+    QueryFinished, Service, Status, TransactionFinished,
 };
 pub use crate::pool::{Holder, PoolStatus};
 pub use crate::session::{InsertMany, Session, SessionFuture};

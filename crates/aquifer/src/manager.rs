@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::db::{Db, Shutdown};
 use crate::deadline::Deadline;
+use crate::observe::{Service, Status};
 use crate::session::Session;
 use crate::{Error, ErrorKind};
 
@@ -44,26 +45,6 @@ enum State {
     Ready(Db),
     /// With what a shutdown that was dropped half-way may have left.
     Down(Option<Db>),
-}
-
-/// A service that the layer depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Service {
-    /// The database; required.
-    Postgres,
-}
-
-/// How a service does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Status {
-    /// It answers and can do all that is asked of it.
-    Up,
-    /// It answers, but not everything works: a server in recovery takes no writes.
-    Degraded,
-    /// It does not answer.
-    Down,
 }
 
 /// How one service did when it was asked.

@@ -142,13 +142,13 @@ impl Advanced {
         )
     }
 
-    /// How long a connection may be held before [`Observer::leak_suspected`] and the log name the
+    /// How long a connection may be held before [`Event::LeakSuspected`] and the log name the
     /// place that asked for it, once for each; nothing is taken away.
     ///
     /// Default: 60 s. Range: 1 ms to 24 h. The warning comes up to a quarter of it later. Don't
     /// raise it for the sake of one long report; its warning says so much.
     ///
-    /// [`Observer::leak_suspected`]: crate::Observer::leak_suspected
+    /// [`Event::LeakSuspected`]: crate::Event::LeakSuspected
     #[must_use]
     #[track_caller]
     pub fn leak_warning_after(self, time: Duration) -> Self {
