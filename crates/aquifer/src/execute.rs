@@ -28,7 +28,7 @@ pub(crate) use self::route::{
 };
 use crate::deadline::Deadline;
 use crate::observe::{Observers, QueryFinished};
-use crate::pool::{Checkout, Pool};
+use crate::pool::{Checkout, Pool, TICK};
 use crate::settings::Settings;
 use crate::statement::{Batch, Call, Prepared};
 use crate::tasks::Tasks;
@@ -79,8 +79,13 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
     if let Ok(Place::Lane(statement, lane)) = &place
         && lane::is_bare(engine)
     {
-        let answer = lane.run(statement, call.params, Sharing::Shared);
-        place = match deadline.run(answer).await {
+        let is_woken = engine.query_timeout > 2 * TICK && lane.wakes_callers();
+        let outcome = {
+            // Pinned here, as below: moved along, its bytes would be copied at each hand-over.
+            let answer = pin!(lane.run(statement, call.params, Sharing::Shared));
+            deadline.run_woken(is_woken, answer).await
+        };
+        place = match outcome {
             Ok(Ok(reply)) => {
                 let elapsed = deadline.elapsed();
                 lane::note_time(statement, elapsed);
@@ -116,7 +121,6 @@ where
     let mut attempts = Attempts::first(engine.attempts_max);
     let outcome = loop {
         let again = attempts.made() > 1;
-        // Pinned here: moved along, its bytes would be copied at each hand-over.
         let attempt = pin!(attempt(Lap { deadline, again }));
         let error = match deadline.run(attempt).await {
             Ok(Ok(reply)) => break Ok(reply),
