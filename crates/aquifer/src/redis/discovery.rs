@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, Value};
+use redis::{Cmd, ServerError, Value};
 
-use super::node::Node;
+use super::node::{Batch, Node};
 use super::slot::SLOTS;
 use crate::config::RedisAddress;
 use crate::deadline::Deadline;
@@ -30,16 +30,22 @@ pub(super) async fn by_sentinels(
     service: &str,
     limit: Duration,
 ) -> Result<Found, Error> {
-    let mut command = redis::cmd("SENTINEL");
-    command.arg("MASTER").arg(service);
+    // The one knows how new its configuration is, the other who the master is also while the other
+    // replicas are still being told, which may take seconds.
+    let commands = ["MASTER", "GET-MASTER-ADDR-BY-NAME"].map(|question| {
+        let mut command = redis::cmd("SENTINEL");
+        command.arg(question).arg(service);
+        command
+    });
     // One that is away is not waited for, unless all are.
     let (ready, away): (Vec<_>, Vec<_>) = sentinels.iter().partition(|node| node.is_ready());
     let asked = if ready.is_empty() { away } else { ready };
-    let answers = super::first::all(asked.into_iter().map(|node| ask(node, &command, limit))).await;
+    let answers =
+        super::first::all(asked.into_iter().map(|node| ask(node, &commands, limit))).await;
     let mut newest = None;
     let mut cause = None;
     for answer in answers {
-        match answer.and_then(|answer| master_of(&answer, service)) {
+        match answer.and_then(|answers| master_of(&answers, service)) {
             Ok(named) if newest.as_ref().is_none_or(|(epoch, _)| *epoch < named.0) => {
                 newest = Some(named);
             }
@@ -63,8 +69,8 @@ pub(super) async fn by_cluster(nodes: &[Arc<Node>], limit: Duration) -> Result<F
     let mut cause = None;
     let (ready, others): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.is_ready());
     for node in ready.into_iter().chain(others) {
-        let answer = ask(node, &command, limit).await;
-        match answer.and_then(|answer| slots_of(&answer, node.address())) {
+        let answers = ask(node, std::slice::from_ref(&command), limit).await;
+        match answers.and_then(|answers| slots_of(&answers, node.address())) {
             Ok(found) => return Ok(found),
             Err(error) => cause = Some(error),
         }
@@ -77,17 +83,24 @@ fn nobody(kind: &str) -> Error {
     Error::new(ErrorKind::Connection, text)
 }
 
-async fn ask(node: &Arc<Node>, command: &Cmd, limit: Duration) -> Result<Value, Error> {
+async fn ask(node: &Arc<Node>, commands: &[Cmd], limit: Duration) -> Result<Vec<Value>, Error> {
     let deadline = Deadline::after(limit);
-    let mut connection = node.connection(deadline).await?;
-    let asked = deadline.run(connection.send_packed_command(command)).await;
+    let connection = node.connection(deadline).await?;
+    let batch = Batch {
+        commands: commands.iter().collect(),
+        atomic: false,
+        asking: false,
+    };
+    let asked = deadline.run(batch.send(connection)).await;
     let refused = |text: String| Error::new(ErrorKind::Connection, text);
     match asked {
-        Ok(Ok(Value::ServerError(error))) => Err(refused(format!(
-            "Redis at {} does not say who the master is: {error}",
-            node.address()
-        ))),
-        Ok(Ok(answer)) => Ok(answer),
+        Ok(Ok(answers)) => match answers.iter().find_map(as_error) {
+            Some(error) => Err(refused(format!(
+                "Redis at {} does not say who the master is: {error}",
+                node.address()
+            ))),
+            None => Ok(answers),
+        },
         Ok(Err(error)) => Err(refused(format!(
             "Redis at {} could not be asked for the master: {error}",
             node.address()
@@ -102,33 +115,42 @@ async fn ask(node: &Arc<Node>, command: &Cmd, limit: Duration) -> Result<Value, 
     }
 }
 
-/// The configuration's number and the master's address, from SENTINEL MASTER.
-fn master_of(answer: &Value, service: &str) -> Result<(u64, RedisAddress), Error> {
+fn as_error(answer: &Value) -> Option<&ServerError> {
+    match answer {
+        Value::ServerError(error) => Some(error),
+        _ => None,
+    }
+}
+
+/// The configuration's number and the master's address.
+fn master_of(answers: &[Value], service: &str) -> Result<(u64, RedisAddress), Error> {
     let unreadable = || {
         let text = format!("a sentinel's answer about {service} can't be read");
         Error::new(ErrorKind::Protocol, text)
     };
+    let [described, address] = answers else {
+        return Err(unreadable());
+    };
     let fields: BTreeMap<String, String> =
-        redis::from_redis_value_ref(answer).map_err(|_unreadable| unreadable())?;
-    let field = |name: &str| fields.get(name).ok_or_else(unreadable);
-    let number = |text: &String| text.parse::<u64>().map_err(|_no_number| unreadable());
-    let port = u16::try_from(number(field("port")?)?).map_err(|_no_port| unreadable())?;
-    let host = field("ip")?.clone();
-    Ok((
-        number(field("config-epoch")?)?,
-        RedisAddress::Tcp { host, port },
-    ))
+        redis::from_redis_value_ref(described).map_err(|_unreadable| unreadable())?;
+    let epoch = fields
+        .get("config-epoch")
+        .and_then(|epoch| epoch.parse().ok());
+    let (host, port): (String, u16) =
+        redis::from_redis_value_ref(address).map_err(|_unreadable| unreadable())?;
+    let address = RedisAddress::Tcp { host, port };
+    Ok((epoch.ok_or_else(unreadable)?, address))
 }
 
 /// The masters and their slots, from CLUSTER SLOTS; a node without a host is at that of `asked`.
-fn slots_of(answer: &Value, asked: &RedisAddress) -> Result<Found, Error> {
+fn slots_of(answers: &[Value], asked: &RedisAddress) -> Result<Found, Error> {
     let unreadable = || {
         Error::new(
             ErrorKind::Protocol,
             "the answer to CLUSTER SLOTS can't be read",
         )
     };
-    let Value::Array(ranges) = answer else {
+    let [Value::Array(ranges)] = answers else {
         return Err(unreadable());
     };
     let mut owners: Vec<(u16, u16, RedisAddress)> = Vec::with_capacity(ranges.len());
@@ -207,7 +229,7 @@ mod tests {
             range(100, 16_383, text("a"), 1),
             range(100, 150, text("b"), 2),
         ]);
-        let found = slots_of(&answer, &tcp("x", 9)).expect("an answer as servers give it");
+        let found = slots_of(&[answer], &tcp("x", 9)).expect("an answer as servers give it");
         assert_eq!(found.masters, [tcp("a", 1), tcp("b", 2)]);
         let slots = found.slots.expect("a cluster has slots");
         let at = [0, 99, 100, 150, 151, 16_383].map(|slot| slots[slot]);
@@ -218,7 +240,7 @@ mod tests {
     fn a_node_that_does_not_know_its_host_is_where_it_was_asked() {
         for host in [Value::Nil, text(""), text("?")] {
             let answer = Value::Array(vec![range(0, 0, host, 7)]);
-            let found = slots_of(&answer, &tcp("asked", 9)).expect("an answer");
+            let found = slots_of(&[answer], &tcp("asked", 9)).expect("an answer");
             assert_eq!(found.masters, [tcp("asked", 7)]);
         }
     }
@@ -233,42 +255,37 @@ mod tests {
             Value::Array(vec![range(0, 0, text("a"), 70_000)]),
         ];
         for answer in bad {
-            assert!(slots_of(&answer, &tcp("x", 9)).is_err(), "{answer:?}");
+            let answers = [answer];
+            assert!(slots_of(&answers, &tcp("x", 9)).is_err(), "{answers:?}");
         }
         // Backwards, or beyond the last slot: taken as far as it goes.
         let answer = Value::Array(vec![
             range(9, 1, text("a"), 1),
             range(5, 20_000, text("a"), 1),
         ]);
-        assert!(slots_of(&answer, &tcp("x", 9)).is_ok());
+        assert!(slots_of(&[answer], &tcp("x", 9)).is_ok());
     }
 
     #[test]
     fn a_sentinel_names_the_master_and_how_new_that_is() {
         let flat = |words: &[&str]| Value::Array(words.iter().map(|word| text(word)).collect());
-        let answer = flat(&[
-            "ip",
-            "h",
-            "port",
-            "7",
-            "config-epoch",
-            "3",
-            "flags",
-            "master",
-        ]);
+        // The address of the description is still that of the old master.
+        let described = flat(&["ip", "old", "port", "1", "config-epoch", "3"]);
+        let answers = [described.clone(), flat(&["h", "7"])];
         assert_eq!(
-            master_of(&answer, "shop").expect("an answer"),
+            master_of(&answers, "shop").expect("an answer"),
             (3, tcp("h", 7))
         );
-        for bad in [
-            flat(&["ip", "h"]),
-            flat(&["ip", "h", "port", "x"]),
-            Value::Nil,
-        ] {
-            assert_eq!(
-                master_of(&bad, "shop").expect_err("no answer").kind(),
-                ErrorKind::Protocol
-            );
+        let bad = [
+            vec![],
+            vec![described.clone()],
+            vec![described.clone(), Value::Nil],
+            vec![described, flat(&["h", "x"])],
+            vec![flat(&["ip", "h"]), flat(&["h", "7"])],
+        ];
+        for answers in bad {
+            let error = master_of(&answers, "shop").expect_err("no answer");
+            assert_eq!(error.kind(), ErrorKind::Protocol);
         }
     }
 }
