@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::ended::Reason;
 use crate::shared::Shared;
@@ -25,6 +26,13 @@ impl Pulse {
     #[must_use]
     pub fn answered(&self) -> usize {
         self.0.answered.load(Ordering::Acquire)
+    }
+
+    /// The shortest time in which reads that share, or a barrier, were answered; `None` while nobody
+    /// knows it.
+    #[must_use]
+    pub fn way(&self) -> Option<Duration> {
+        self.0.queue().way()
     }
 
     /// Closes the connection now; requests that wait are told so.

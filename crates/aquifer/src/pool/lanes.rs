@@ -176,12 +176,18 @@ impl Pool {
 }
 
 /// Polls the driver of a lane until it ends, and retires the lane when nobody on it got an answer for
-/// twice `limit`; says why it ended, and whether it was retired.
+/// twice `limit` and the time that an answer is on the way; says why it ended, and whether it was
+/// retired. Until that time is known it is taken for what the `opening` took, at least two ways.
 ///
 /// The server ends by itself what runs longer than `limit`. That it does not means that it, or the
 /// way to it, stands still, or that many statements in one group are nearly as slow. A retired lane
 /// is closed at once: those who wait on it are told, and run their reads elsewhere.
-pub(super) async fn attend(driver: Driver, pulse: Pulse, limit: Duration) -> (Arc<Ended>, bool) {
+pub(super) async fn attend(
+    driver: Driver,
+    pulse: Pulse,
+    limit: Duration,
+    opening: Duration,
+) -> (Arc<Ended>, bool) {
     let mut driver = pin!(driver);
     let mut watch = Watch::new(clock::now());
     let mut retired = false;
@@ -190,7 +196,7 @@ pub(super) async fn attend(driver: Driver, pulse: Pulse, limit: Duration) -> (Ar
             Ok(ended) => return (ended, retired),
             Err(_tick) => {
                 let standstill = watch.look(&pulse, clock::now());
-                if standstill >= limit * 2 {
+                if standstill >= limit * 2 + pulse.way().unwrap_or(opening) {
                     retired = true;
                     pulse.close();
                 }

@@ -92,6 +92,9 @@ async fn open_lane(inner: &Arc<Inner>) -> bool {
     let Ok(client) = open(inner, true).await else {
         return false;
     };
+    // So that the lane knows how far it is before others wait on it. One that does not answer is
+    // retired, and then not added.
+    drop(client.barrier().await);
     // During a pause it would be a connection to the server of before.
     if !inner.is_paused() {
         inner.lanes.add(client, retirements);
@@ -173,7 +176,7 @@ pub(super) async fn open(inner: &Arc<Inner>, shared: bool) -> Result<Client, Err
     let limit = inner.connector.lane_timeout();
     inner.tasks.spawn(async move {
         let (ended, retired) = if shared {
-            lanes::attend(driver, pulse, limit).await
+            lanes::attend(driver, pulse, limit, elapsed).await
         } else {
             (driver.await, false)
         };
