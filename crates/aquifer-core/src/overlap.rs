@@ -101,7 +101,7 @@ mod tests {
     fn groups_to_a_near_server_go_one_at_a_time() {
         assert_eq!(after(&[40]).groups_max(), 1);
         assert_eq!(after(&[40, 150, 150, 150]).groups_max(), 1);
-        assert_eq!(after(&[FAR.as_micros() as u64 - 1]).groups_max(), 1);
+        assert_eq!(after(&[299]).groups_max(), 1);
     }
 
     #[test]
@@ -154,7 +154,11 @@ mod tests {
     #[test]
     fn no_time_is_too_long_for_it() {
         let mut overlap = after(&[2_000]);
-        for elapsed in [Duration::from_secs(1 << 30), Duration::MAX / 16, Duration::ZERO] {
+        for elapsed in [
+            Duration::from_secs(1 << 30),
+            Duration::MAX / 16,
+            Duration::ZERO,
+        ] {
             overlap.answered(elapsed);
             assert_eq!(overlap.groups_max(), 1);
         }

@@ -29,6 +29,8 @@ struct State {
     leaving: Vec<Weak<Client>>,
     /// How often all were retired.
     retired: u64,
+    /// How many places were lent to exclusive connections, or are about to be.
+    lent: usize,
     closed: bool,
 }
 
@@ -73,7 +75,7 @@ impl Lanes {
         if state.closed {
             0
         } else {
-            self.lanes_max.saturating_sub(state.open.len())
+            self.lanes_max.saturating_sub(state.open.len() + state.lent)
         }
     }
 
@@ -117,6 +119,38 @@ impl Lanes {
         let mut state = self.lock();
         state.open.retain(|open| !Arc::ptr_eq(open, lane));
         state.leave(lane);
+    }
+
+    /// Whether there is more than the one lane that never lends its place.
+    pub(super) fn may_lend(&self) -> bool {
+        self.lanes_max > 1
+    }
+
+    /// Takes one lane out of use for good, so that its place may be lent; never the last one, nor
+    /// while another one is missing, which may be on its way.
+    pub(super) fn lend(&self) -> Option<Arc<Client>> {
+        let mut state = self.lock();
+        let all_open = state.open.len() + state.lent == self.lanes_max;
+        if state.closed || !all_open || state.open.len() <= 1 {
+            return None;
+        }
+        let lane = state.open.pop()?;
+        state.leave(&lane);
+        state.lent += 1;
+        Some(lane)
+    }
+
+    /// A lane may be opened again in a place that was lent.
+    pub(super) fn given_back(&self) {
+        let mut state = self.lock();
+        state.lent = state.lent.saturating_sub(1);
+    }
+
+    /// Requests that were answered so far on the lanes that are open.
+    pub(super) fn answered(&self) -> usize {
+        let state = self.lock();
+        let answered = state.open.iter().map(|client| client.pulse().answered());
+        answered.sum()
     }
 
     /// Takes the lanes there are out of use, so that new ones are opened; what is under way on them

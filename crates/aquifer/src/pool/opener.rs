@@ -34,7 +34,7 @@ pub(super) async fn run(pool: Weak<Inner>) {
         let Some(inner) = pool.upgrade().filter(|inner| !inner.is_closed()) else {
             return;
         };
-        let lane_missing = inner.lanes.missing() > 0 && !inner.is_paused();
+        let lane_missing = inner.lane_may_open();
         let lane_ready = lane_missing && clock::now() >= lane_due;
         let opening = Opening::wanted(&inner)
             .or_else(|| Opening::ahead(&inner).filter(|_opening| !lane_ready));

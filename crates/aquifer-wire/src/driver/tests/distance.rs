@@ -49,7 +49,8 @@ fn groups_of_six_reads(near: bool) -> usize {
         let mut waiting = Vec::new();
         for tag in 0..6 {
             let client = Arc::clone(&client);
-            let asking = Box::pin(async move { ask(&client, &tag.to_string(), Sharing::Shared).await });
+            let asking =
+                Box::pin(async move { ask(&client, &tag.to_string(), Sharing::Shared).await });
             waiting.push(start(asking).await);
         }
         // A caller's first step has written what may go.
