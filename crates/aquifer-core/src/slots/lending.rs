@@ -17,7 +17,7 @@ pub const LOOK: Duration = Duration::from_millis(100);
 const QUIET: usize = 10;
 
 /// Lanes with more reads in one look are needed.
-const BUSY: usize = 100;
+const BUSY: usize = 50;
 
 /// With fewer connections handed to waiters in one look the queue stands, for some are held for long:
 /// one more would be held as well.

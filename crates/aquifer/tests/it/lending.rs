@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use aquifer::{Config, Db, Session};
 use tokio::task::JoinSet;
@@ -9,14 +10,14 @@ use tokio::task::JoinSet;
 use crate::support;
 
 const CONNECTIONS: u32 = 4;
-const WRITE: &str = "select txid_current()";
+const WRITE: &str = "select nextval('lent')";
 
 /// Lets many tasks write, or read, until they are told to stop.
 fn work(db: &Db, sql: &'static str, tasks: usize) -> (Arc<AtomicBool>, JoinSet<()>) {
     let stop = Arc::new(AtomicBool::new(false));
     let mut working = JoinSet::new();
     for _ in 0..tasks {
-        let (db, stop) = (db.shared(), Arc::clone(&stop));
+        let (db, stop) = (db.clone(), Arc::clone(&stop));
         working.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
                 let _done: i64 = db.query_value(sql, ()).await.unwrap();
@@ -48,11 +49,12 @@ async fn a_lane_lends_its_place_to_those_who_queue_and_has_it_back_when_it_is_ne
     let db = Db::connect_with(&config).await.unwrap();
     support::until("the lanes are open", || db.pool_status().lanes == 2).await;
 
+    db.execute("create sequence lent", ()).await.unwrap();
     let (stop, mut writing) = work(&db, WRITE, 16);
     until_lanes(&db, 1).await;
 
     // Writers queue still; those who read need the place more.
-    let (stop_reading, mut reading) = work(&db, "select 1::bigint", 4);
+    let (stop_reading, mut reading) = work(&db, "select 1::bigint", 64);
     until_lanes(&db, 2).await;
     stop.store(true, Ordering::Relaxed);
     stop_reading.store(true, Ordering::Relaxed);
@@ -69,14 +71,16 @@ async fn a_lane_lends_its_place_to_those_who_queue_and_has_it_back_when_it_is_ne
 async fn no_place_is_lent_to_a_queue_that_stands() {
     let config = Config::from_url(support::url())
         .unwrap()
-        .connections_max(3)
-        .acquire_timeout(std::time::Duration::from_millis(600));
+        .connections_max(CONNECTIONS)
+        .acquire_timeout(Duration::from_millis(600));
     let db = Db::connect_with(&config).await.unwrap();
     support::until("the lanes are open", || db.pool_status().lanes == 2).await;
-    let held = db.begin().await.unwrap();
+    let held = [db.begin().await.unwrap(), db.begin().await.unwrap()];
     let refused = db.begin().await;
-    assert!(refused.is_err(), "the only connection is held");
+    assert!(refused.is_err(), "all that are not lanes are held");
     assert_eq!(db.pool_status().lanes_max, 2);
-    held.rollback().await.unwrap();
+    for transaction in held {
+        transaction.rollback().await.unwrap();
+    }
     support::assert_whole(&db).await;
 }
