@@ -142,7 +142,11 @@ impl<K: LookupKey> Shared<K> {
         let mut early = None;
         if !attended {
             // Whoever looks up by itself may be polled by nobody.
-            early = deadline.at_most(group::PATIENCE).run(&mut ticket).await.ok();
+            early = deadline
+                .at_most(group::PATIENCE)
+                .run(&mut ticket)
+                .await
+                .ok();
             if early.is_none() {
                 self.lose_patience();
             }

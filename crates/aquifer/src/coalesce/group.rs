@@ -15,7 +15,7 @@ use aquifer_wire::types::{Encode, Kind, Params, Type};
 
 use super::LookupKey;
 use super::queue::{Queue, Turn};
-use super::rows::{KeyHashing, Rows};
+use super::rows::{KeyHashing, NONE, Rows};
 use super::waiters::{Outcome, Waiters};
 use crate::deadline::Deadline;
 use crate::execute::{self, Engine};
@@ -184,12 +184,13 @@ impl<K: LookupKey> Shared<K> {
         let mut location = None;
         for waiters in &group.0 {
             waiters.take_keys(|waits| {
-                // Of one who has gone already it is nobody's, and is not looked at.
+                let Some((key, asked)) = waits else {
+                    numbers.push(NONE);
+                    return;
+                };
+                location.get_or_insert(asked);
                 numbers.push(keys.len());
-                if let Some((key, asked)) = waits {
-                    location.get_or_insert(asked);
-                    keys.push(key);
-                }
+                keys.push(key);
             });
         }
         let Some(location) = location else {
@@ -211,7 +212,7 @@ impl<K: LookupKey> Shared<K> {
             return;
         };
         let outcome = outcome.and_then(|reply| {
-            let place = |number: usize| place_of_key.get(number).copied().unwrap_or_default();
+            let place = |number: usize| place_of_key.get(number).copied().unwrap_or(NONE);
             let of_members = numbers.into_iter().map(place).collect();
             let place_of = |key: &K| places.get(key).copied();
             self.by_key(reply, (of_members, distinct.len()), place_of)

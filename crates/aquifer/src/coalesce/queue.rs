@@ -236,8 +236,9 @@ impl<K: LookupKey> Queue<K> {
             _ => GROUP_MAX,
         };
         let (mut taken, mut count) = (Vec::new(), 0);
-        while let Some((waiters, of)) =
-            self.places.pop_front_if(|(_, of)| count == 0 || count + *of <= most)
+        while let Some((waiters, of)) = self
+            .places
+            .pop_front_if(|(_, of)| count == 0 || count + *of <= most)
         {
             taken.push(waiters);
             count += of;

@@ -8,8 +8,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::LookupKey;
 use crate::{Error, clock};
 
-/// No row, or no key.
-const NONE: usize = usize::MAX;
+/// No row, no key, or nobody who waits.
+pub(super) const NONE: usize = usize::MAX;
 
 /// A reply, and where in it each look-up's rows stand.
 #[derive(Debug)]
@@ -63,6 +63,11 @@ impl Rows {
 
     pub(super) fn reply(&self) -> &Reply {
         &self.reply
+    }
+
+    /// Whether the key of the look-up of that number was asked for.
+    pub(super) fn is_for(&self, number: usize) -> bool {
+        self.places.get(number).is_some_and(|place| *place != NONE)
     }
 
     /// The rows of the look-up of that number, in order.

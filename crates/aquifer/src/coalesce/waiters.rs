@@ -1,6 +1,5 @@
 //! Look-ups that wait together for one answer.
 
-use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -174,8 +173,11 @@ pub(super) struct Ticket<K> {
 
 impl<K> Ticket<K> {
     fn told(&self) -> Option<Told> {
-        let answer = self.waiters.answer.get()?;
-        Some(Some((answer.outcome.clone(), answer.first + self.place)))
+        let Answer { outcome, first } = self.waiters.answer.get()?;
+        let number = first + self.place;
+        // Its time was over when the group was made, and the answer is only to the others.
+        let late = matches!(outcome, Outcome::Found(rows) if !rows.is_for(number));
+        Some((!late).then(|| (outcome.clone(), number)))
     }
 }
 

@@ -289,25 +289,25 @@ async fn keys(db: &Db) -> i64 {
 /// One of the forms of work under a key, aborted at a poll; whether it was done before.
 async fn aborted(work: &aquifer::Idempotent, form: usize, polls: usize) -> bool {
     let insert = "insert into t values ($1)";
-    match form {
-        0 => abort_at(polls, work.execute(insert, (1,)))
-            .await
-            .map(|done| drop(done.unwrap())),
-        1 => abort_at(polls, work.batch(Batch::new().add(insert, (1,))))
-            .await
-            .map(|done| drop(done.unwrap())),
-        2 => abort_at(polls, work.execute_script("insert into t values (1)"))
-            .await
-            .map(Result::unwrap),
-        3 => abort_at(polls, work.insert_many("t", ["a"], [(1,)]).into_future())
-            .await
-            .map(|done| drop(done.unwrap())),
+    let done = match form {
+        0 => abort_at(polls, work.execute(insert, (1,))).await,
+        1 => {
+            let batch = work.batch(Batch::new().add(insert, (1,)));
+            let done = abort_at(polls, batch).await;
+            done.map(|affected| affected.map(|affected| affected.iter().sum()))
+        }
+        2 => {
+            let script = work.execute_script("insert into t values (1)");
+            let done = abort_at(polls, script).await;
+            done.map(|done| done.map(|()| 1))
+        }
+        3 => abort_at(polls, work.insert_many("t", ["a"], [(1,)]).into_future()).await,
         _ => {
             let all = work.with_transaction(async |tx| tx.execute(insert, (1,)).await);
-            abort_at(polls, all).await.map(|done| drop(done.unwrap()))
+            abort_at(polls, all).await
         }
-    }
-    .is_some()
+    };
+    done.is_some_and(|affected| affected.unwrap() == 1)
 }
 
 #[tokio::test]

@@ -322,3 +322,21 @@ async fn a_look_up_that_is_made_again_by_itself_has_no_more_time_for_it() {
     }
     assert_whole(&db).await;
 }
+
+#[tokio::test]
+async fn a_look_up_ends_when_its_time_is_over_however_long_its_group_takes() {
+    let db = support::db_of(8).await;
+    let users = sticky(&db.with_query_timeout(Duration::from_millis(300))).await;
+    // Two by themselves, the others in a group, whose time began before it was sent.
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..40 {
+        let users = users.clone();
+        tasks.spawn(async move { users.find(1 + number % 2).await });
+    }
+    for outcome in tasks.join_all().await {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Timeout);
+    }
+    until_sleeping(&db, 0).await;
+    assert_eq!(users.find(3).await.unwrap(), Some(user(3)));
+    assert_whole(&db).await;
+}
