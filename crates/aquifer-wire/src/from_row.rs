@@ -241,24 +241,26 @@ impl Reply {
         self.read(body, mapping, &mut Vec::new()).map(Some)
     }
 
-    /// The value of one column in each row, and where that row stands: for a reply that several
-    /// callers share.
+    /// Tells `each` the value of one column in each row, and where that row stands, until it returns
+    /// `false`: for a reply that several callers share. Returns whether all rows were told.
     ///
     /// # Errors
-    /// [`Kind::Decode`] when there is no such column; each item its own when its value can't be
-    /// read.
+    /// [`Kind::Decode`] when there is no such column, or a value can't be read.
     pub fn locate<K: DecodeOwned>(
         &self,
         column: impl ColumnIndex,
-    ) -> Result<impl Iterator<Item = Result<(K, RowAt), Error>>, Error> {
+        mut each: impl FnMut(K, RowAt) -> bool,
+    ) -> Result<bool, Error> {
         let index = column.find(self.columns())?;
-        let described = self.columns().list().get(index);
-        let described =
-            described.ok_or_else(|| missing("result", index, self.columns().list().len()))?;
-        Ok(self.places().map(move |(at, body)| {
-            let key = row::decode(described, row::field(body, index)?)?;
-            Ok((key, at))
-        }))
+        let list = self.columns().list();
+        let described = list.get(index);
+        let described = described.ok_or_else(|| missing("result", index, list.len()))?;
+        for (at, body) in self.places() {
+            if !each(row::decode(described, row::field(body, index)?)?, at) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Some of the rows as values, by the places that [`locate`](Self::locate) told.

@@ -32,7 +32,7 @@ const YIELDS_MAX: usize = 8;
 #[derive(Debug)]
 pub(super) struct Queue<K> {
     /// Those who wait, oldest first; all but the last are full.
-    places: VecDeque<(Arc<Waiters<K>>, usize)>,
+    places: VecDeque<Place<K>>,
     /// How many they are together.
     waiting: usize,
     turns: usize,
@@ -43,6 +43,9 @@ pub(super) struct Queue<K> {
     /// Look-ups that the others are answering.
     under_way: usize,
 }
+
+/// Those who wait together, and how many they are.
+type Place<K> = (Arc<Waiters<K>>, usize);
 
 impl<K> Default for Queue<K> {
     fn default() -> Self {
@@ -229,7 +232,7 @@ impl<K: LookupKey> Queue<K> {
 
     /// Those who wait, as far as one group takes them, and how many they are. Half of them where
     /// nothing else is under way: the others go right behind, and the two overlap from then on.
-    fn take(&mut self) -> (Vec<Arc<Waiters<K>>>, usize) {
+    fn take(&mut self) -> (Group<K>, usize) {
         let alone = self.turns == 1;
         let most = match self.waiting.div_ceil(2) {
             half if alone && half >= ROOM => half.min(GROUP_MAX),
@@ -244,7 +247,7 @@ impl<K: LookupKey> Queue<K> {
             count += of;
         }
         self.waiting -= count;
-        (taken, count)
+        (Group(taken), count)
     }
 }
 
@@ -294,10 +297,10 @@ impl<K: LookupKey> Turn<K> {
 
     fn take(&mut self, queue: &mut Queue<K>) -> Group<K> {
         queue.leave(self.stage);
-        let (waiters, count) = queue.take();
+        let (group, count) = queue.take();
         self.stage = Stage::UnderWay(count);
         queue.enter(self.stage);
-        Group(waiters)
+        group
     }
 }
 

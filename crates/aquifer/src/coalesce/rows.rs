@@ -40,10 +40,9 @@ impl Rows {
     ) -> Result<Option<Self>, Error> {
         let mut chains = vec![(NONE, NONE); keys];
         let mut links: Vec<Link> = Vec::with_capacity(reply.len());
-        for located in reply.locate::<K>(column)? {
-            let (key, row) = located?;
+        let asked = reply.locate(column, |key: K, row| {
             let Some(chain) = place_of(&key).and_then(|place| chains.get_mut(place)) else {
-                return Ok(None);
+                return false;
             };
             let number = links.len();
             match links.get_mut(chain.1) {
@@ -52,8 +51,9 @@ impl Rows {
             }
             chain.1 = number;
             links.push(Link { row, next: NONE });
-        }
-        Ok(Some(Self {
+            true
+        })?;
+        Ok(asked.then_some(Self {
             reply,
             places,
             chains,

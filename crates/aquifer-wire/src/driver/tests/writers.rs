@@ -51,7 +51,7 @@ fn a_writer_is_woken_whenever_what_it_waits_behind_has_gone_out() {
     run(async {
         let (client, driver, mut server) = pair(&Limits::default());
         let driver = tokio::spawn(driver);
-        let mut copy = begun(&client, &mut server).await;
+        let mut copy = Box::pin(begun(&client, &mut server)).await;
         let data = vec![b'x'; MUCH];
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
@@ -93,7 +93,7 @@ fn a_writer_that_waits_is_woken_when_the_connection_ends() {
         run(async {
             let (client, driver, mut server) = pair(&Limits::default());
             let driver = tokio::spawn(driver);
-            let mut copy = begun(&client, &mut server).await;
+            let mut copy = Box::pin(begun(&client, &mut server)).await;
             let data = vec![b'x'; MUCH];
             let woken = Arc::new(Woken::default());
             let waker = Waker::from(Arc::clone(&woken));
