@@ -14,6 +14,7 @@
 //! | [`budget`] | May callers together afford it? |
 //! | [`pace`] | May others wait behind this statement? |
 //! | [`slots`] | Who owns which connection, and who waits for one? |
+//! | [`topology`] | Which host is the primary, which may answer reads, and what is still possible? |
 
 pub mod backoff;
 pub mod budget;
@@ -21,3 +22,4 @@ pub mod pace;
 pub mod retry;
 pub mod scan;
 pub mod slots;
+pub mod topology;
