@@ -258,6 +258,12 @@ impl Topology {
         !self.writes.is_disk_full() || self.writes.try_one(now)
     }
 
+    /// Whether writes are refused, since they found the disk full.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        self.writes.is_disk_full()
+    }
+
     /// Whether a call that finds nobody to go to may wait for one.
     #[must_use]
     pub fn may_wait(&self, now: Instant) -> bool {

@@ -17,11 +17,12 @@ use crate::dedicated::Dedicated;
 use crate::execute::{self, Engine, Placement};
 use crate::listener::Listener;
 use crate::observe::{Events, Observers};
-use crate::pool::{Connector, Holder, Limits, Pool, PoolStatus, Tuning};
+use crate::pool::{Holder, Limits, Pool, PoolStatus};
 use crate::session::{Session, sealed};
 use crate::settings::Settings;
 use crate::statement::{Batch, Call, SqlText};
 use crate::tasks::Tasks;
+use crate::topology::{Connector, Tuning};
 use crate::transaction::{self, Idempotent, Resolved, Transaction, TransactionOptions};
 use crate::{Error, UnknownCommit, clock};
 

@@ -68,6 +68,7 @@ mod session;
 mod settings;
 mod statement;
 mod tasks;
+mod topology;
 mod transaction;
 
 #[cfg(feature = "embedded")]
@@ -98,6 +99,7 @@ pub use crate::session::{InsertMany, Session, SessionFuture};
 #[doc(hidden)]
 pub use crate::statement::count_placeholders;
 pub use crate::statement::{AssertSafe, Batch, RawSql, Sql, SqlText, TableName};
+pub use crate::topology::Consistency;
 pub use crate::transaction::{Idempotent, Isolation, Resolved, Transaction, TransactionOptions};
 pub use aquifer_macros::{Decode, Encode, FromRow};
 pub use aquifer_wire::FromRow;
