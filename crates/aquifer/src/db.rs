@@ -1,5 +1,7 @@
 #[cfg(test)]
 mod figures;
+mod hosts;
+mod open;
 
 use std::fmt;
 use std::panic::Location;
@@ -17,12 +19,11 @@ use crate::dedicated::Dedicated;
 use crate::execute::{self, Engine, Placement};
 use crate::listener::Listener;
 use crate::observe::{Events, Observers};
-use crate::pool::{Holder, Limits, Pool, PoolStatus};
+use crate::pool::{Destination, Holder, PoolStatus};
 use crate::session::{Session, sealed};
 use crate::settings::Settings;
 use crate::statement::{Batch, Call, SqlText};
 use crate::tasks::Tasks;
-use crate::topology::{Connector, Tuning};
 use crate::transaction::{self, Idempotent, Resolved, Transaction, TransactionOptions};
 use crate::{Error, UnknownCommit, clock};
 
@@ -105,26 +106,17 @@ impl Db {
         let settings = config.check()?;
         let tasks = Arc::new(Tasks::default());
         let observers = Observers::new(&settings.observers);
-        let limits = Limits::from(&settings);
-        let mut wire = aquifer_wire::Limits::default();
-        wire.message_max = settings.message_max;
-        wire.requests_max = settings.requests_max;
-        wire.statements_max = settings.statements_max;
-        let tuning = Tuning {
-            limits: wire,
-            connect_timeout: settings.connect_timeout,
-            lane_timeout: settings.lane_timeout,
-            pooler: settings.pooler,
-        };
-        let connector = Connector::new(settings.wire, settings.password, tuning);
-        let pool = Pool::start(connector, limits, &tasks, observers.clone()).await?;
+        let (query_timeout, commit_timeout) = (settings.query_timeout, settings.commit_timeout);
+        let (attempts_max, shutdown_timeout) = (settings.attempts_max, settings.shutdown_timeout);
+        let pools = open::pools(settings, &tasks, &observers).await?;
         let engine = Arc::new(Engine {
-            pool,
+            pools,
+            destination: Destination::Main,
             tasks,
             observers,
-            query_timeout: settings.query_timeout,
-            commit_timeout: settings.commit_timeout,
-            attempts_max: settings.attempts_max,
+            query_timeout,
+            commit_timeout,
+            attempts_max,
             placement: Placement::default(),
             settings: None,
             detached: false,
@@ -132,7 +124,7 @@ impl Db {
         });
         Ok(Self {
             engine,
-            shutdown_timeout: settings.shutdown_timeout,
+            shutdown_timeout,
         })
     }
 
@@ -448,7 +440,7 @@ impl Db {
     /// How many connections there are, and what they do.
     #[must_use]
     pub fn pool_status(&self) -> PoolStatus {
-        self.engine.pool.status()
+        self.engine.pools.status()
     }
 
     /// Shuts down within `shutdown_timeout`; every clone of this handle is closed then.
@@ -473,7 +465,7 @@ impl Db {
     pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
         let hard = Deadline::after(deadline);
         let soft = Deadline::after(deadline.mul_f64(0.7));
-        let drained = self.engine.pool.drain(soft, hard).await;
+        let drained = self.engine.pools.drain(soft, hard).await;
         // All that runs now ends by itself, since every connection is closed.
         self.engine.tasks.join(hard.or_after(TASKS_END)).await;
         Shutdown {
@@ -483,7 +475,8 @@ impl Db {
         }
     }
 
-    /// Changes `connections_max` while the pool is in use; the number of lanes stays.
+    /// Changes `connections_max` while the pool is in use, with several hosts that of each; the number of
+    /// lanes stays.
     ///
     /// Of too many, the idle ones are closed at once, the others when they come back.
     ///
@@ -491,9 +484,9 @@ impl Db {
     /// [`Config`](crate::ErrorKind::Config) as when the knob is set: 1 to 10,000, and more than the
     /// lanes. Nothing has changed then.
     pub fn resize(&self, connections_max: u32) -> Result<(), Error> {
-        let lanes = self.engine.pool.status().lanes_max;
+        let lanes = self.engine.pools.lanes_max();
         self.engine
-            .pool
+            .pools
             .resize(config::check_resize(connections_max, lanes)?);
         Ok(())
     }
@@ -514,12 +507,12 @@ impl Db {
     /// Dropping the future resumes.
     #[doc(alias("suspend", "switchover"))]
     pub async fn pause(&self, hold_max: Duration) -> Result<(), Error> {
-        self.engine.pool.pause(hold_max).await
+        self.engine.pools.pause(hold_max).await
     }
 
     /// Ends a [`pause`](Self::pause); without one it does nothing.
     pub fn resume(&self) {
-        self.engine.pool.resume();
+        self.engine.pools.resume();
     }
 
     /// What happens from now on that an operator wants to know: see [`Event`](crate::Event).
@@ -534,7 +527,7 @@ impl Db {
     /// Who holds exclusive connections now, the longest first: for finding leaks.
     #[must_use]
     pub fn holders(&self) -> Vec<Holder> {
-        self.engine.pool.holders()
+        self.engine.pools.holders()
     }
 
     /// Background tasks of this handle that run now, one per open connection included.

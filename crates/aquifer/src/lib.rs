@@ -94,7 +94,7 @@ pub use crate::observe::{
     BreakerState, ConnectionLost, ConnectionOpened, Event, Events, HostRole, Mode, Observer,
     QueryFinished, Service, Status, TransactionFinished,
 };
-pub use crate::pool::{Holder, PoolStatus};
+pub use crate::pool::{Holder, HostStatus, PoolStatus, ReplicaLag};
 pub use crate::session::{InsertMany, Session, SessionFuture};
 #[doc(hidden)]
 pub use crate::statement::count_placeholders;

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use aquifer_core::topology::{Answer, Change, Topology as Decisions};
-pub(crate) use aquifer_core::topology::{Rules, Wanted};
+pub(crate) use aquifer_core::topology::Rules;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
@@ -29,6 +29,9 @@ use crate::deadline::{Deadline, Elapsed};
 use crate::observe::{Mode, Observers};
 use crate::tasks::Tasks;
 use crate::{Error, clock};
+
+/// How long to wait for a host's word before it is called again.
+const CONFIRM_MAX: Duration = Duration::from_secs(1);
 
 /// A handle on what is known about the hosts; cheap to clone.
 #[derive(Clone, Debug)]
@@ -165,6 +168,19 @@ impl Topology {
         if let Some(told) = self.0.probers.get(host) {
             told.notify_one();
         }
+    }
+
+    /// Waits until the host that most calls go to has said again what it is; for a moment at most.
+    pub(crate) async fn confirm(&self, deadline: Deadline) {
+        let start = now();
+        self.fault();
+        self.0.wake_probers();
+        let heard = |view: &View| {
+            let main = view.main.and_then(|main| view.hosts.get(main));
+            let seen = main.and_then(|main| main.last_seen);
+            seen.filter(|seen| *seen > start)
+        };
+        drop(self.find(deadline.at_most(CONFIRM_MAX), heard).await);
     }
 
     /// A write found the disk full.
