@@ -134,7 +134,7 @@ impl Prober {
             Ok(Err(error)) => error,
             Err(_elapsed) => silent(self.limit),
         };
-        if error.database().is_some() && session.client.ended().is_none() && self.question == FULL {
+        if session.client.ended().is_none() && self.question == FULL && is_too_much(&error) {
             self.question = PLAIN;
             return Box::pin(self.ask()).await;
         }
@@ -203,6 +203,12 @@ impl Session {
             Error::new(ErrorKind::Protocol, "a host that was asked answered with no row")
         })
     }
+}
+
+/// Whether the server has no such function, or does not tell everybody.
+fn is_too_much(error: &Error) -> bool {
+    let class = error.sqlstate().map(SqlState::class);
+    matches!(class, Some("42" | "0A"))
 }
 
 fn answer((standby, read_only, system, timeline, lsn, age): Told) -> Answer {

@@ -42,5 +42,6 @@ mod settings;
 mod shutdown;
 mod support;
 mod switchover;
+mod topology;
 mod transactions;
 mod upkeep;
