@@ -1,5 +1,6 @@
 #[cfg(test)]
 mod figures;
+mod health;
 mod hosts;
 mod open;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 use aquifer_core::budget::Budget;
 use aquifer_wire::{FromRow, Reply};
 
+use self::health::PostgresProbe;
 use crate::bulk::{Need, Seat};
 use crate::coalesce::{Lookup, LookupKey};
 use crate::config::{self, Config};
@@ -18,6 +20,7 @@ use crate::deadline::Deadline;
 use crate::dedicated::Dedicated;
 use crate::execute::{self, Engine, Placement};
 use crate::listener::Listener;
+use crate::monitor::{ConnectionMonitor, Pace};
 use crate::observe::{Events, Observers};
 use crate::pool::{Destination, Holder, PoolStatus};
 use crate::session::{Session, sealed};
@@ -57,6 +60,7 @@ use crate::{Error, UnknownCommit, clock};
 pub struct Db {
     engine: Arc<Engine>,
     shutdown_timeout: Duration,
+    monitor: ConnectionMonitor,
 }
 
 /// How long tasks get to notice that their connections were closed.
@@ -108,6 +112,11 @@ impl Db {
         let observers = Observers::new(&settings.observers);
         let (query_timeout, commit_timeout) = (settings.query_timeout, settings.commit_timeout);
         let (attempts_max, shutdown_timeout) = (settings.attempts_max, settings.shutdown_timeout);
+        let pace = Pace {
+            interval: settings.health_interval,
+            interval_alarm: settings.health_interval_alarm,
+            timeout: settings.health_timeout,
+        };
         let pools = open::pools(settings, &tasks, &observers).await?;
         let engine = Arc::new(Engine {
             pools,
@@ -123,8 +132,9 @@ impl Db {
             budget: Arc::new(Mutex::new(Budget::new(20, 10, clock::now().into_std()))),
         });
         Ok(Self {
-            engine,
             shutdown_timeout,
+            monitor: monitor(&engine, pace),
+            engine,
         })
     }
 
@@ -465,7 +475,10 @@ impl Db {
     pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
         let hard = Deadline::after(deadline);
         let soft = Deadline::after(deadline.mul_f64(0.7));
+        self.monitor.refuse_requests();
+        self.monitor.stop();
         let drained = self.engine.pools.drain(soft, hard).await;
+        self.engine.observers.close();
         // All that runs now ends by itself, since every connection is closed.
         self.engine.tasks.join(hard.or_after(TASKS_END)).await;
         Shutdown {
@@ -515,6 +528,12 @@ impl Db {
         self.engine.pools.resume();
     }
 
+    /// How the services do that this database handle depends on; shared by all its clones.
+    #[must_use]
+    pub fn monitor(&self) -> ConnectionMonitor {
+        self.monitor.clone()
+    }
+
     /// What happens from now on that an operator wants to know: see [`Event`](crate::Event).
     ///
     /// Each call begins a stream of its own; a slow one holds nobody up.
@@ -545,6 +564,12 @@ impl Db {
             ..self.clone()
         }
     }
+}
+
+fn monitor(engine: &Arc<Engine>, pace: Pace) -> ConnectionMonitor {
+    let probe = PostgresProbe::new(engine, pace.timeout);
+    let (tasks, observers) = (Arc::clone(&engine.tasks), engine.observers.clone());
+    ConnectionMonitor::new(Arc::new(probe), pace, tasks, observers)
 }
 
 impl Session for Db {}

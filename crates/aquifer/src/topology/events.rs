@@ -10,6 +10,10 @@ use crate::observe::{Event, Mode, Service};
 
 impl Inner {
     pub(super) fn tell(&self, change: Change, view: &View) {
+        // How a single host does is how the service does, of which the monitor tells.
+        if self.probers.is_empty() && !matches!(change, Change::Mode { .. }) {
+            return;
+        }
         let service = Service::Postgres;
         let event = match change {
             Change::Role { host, from, to } => Event::RoleChange {

@@ -144,8 +144,8 @@ async fn own_writes(world: &World) {
         let token = db.consistency().await.unwrap();
         let token: Consistency = token.to_string().parse().unwrap();
         let sql = "select inet_server_port(), exists (select from notes where id = $1)";
-        let read = db.at_least(&token).query_one::<(i32, bool)>(sql, (id,));
-        let (port, seen) = read.await.unwrap();
+        let late = db.at_least(&token);
+        let (port, seen): (i32, bool) = late.query_one(sql, (id,)).await.unwrap();
         assert!(seen, "{id} on {port}");
         on_standby += usize::from(world.is_on_standby(port));
     }
@@ -157,8 +157,8 @@ async fn own_writes(world: &World) {
             .unwrap();
         let token = db.consistency().await.unwrap();
         let sql = "select inet_server_port(), exists (select from notes where id = $1)";
-        let read = db.at_least(&token).query_one::<(i32, bool)>(sql, (id,));
-        let (port, seen) = read.await.unwrap();
+        let late = db.at_least(&token);
+        let (port, seen): (i32, bool) = late.query_one(sql, (id,)).await.unwrap();
         assert!(seen && !world.is_on_standby(port), "{id} on {port}");
         // Without a token the standby answers, a little late.
         assert!(world.is_on_standby(self::port(&db.read()).await));
