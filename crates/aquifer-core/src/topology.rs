@@ -345,7 +345,9 @@ impl Topology {
     fn learn(&mut self) {
         let answers = || self.hosts.iter().filter_map(|host| host.answer);
         let mut primaries = answers().filter(|answer| !answer.standby);
-        let system = self.system.or_else(|| primaries.find_map(|answer| answer.system));
+        let system = self
+            .system
+            .or_else(|| primaries.find_map(|answer| answer.system));
         let ours = answers().filter(|answer| !is_other(system, answer.system));
         let timeline = ours.map(|answer| answer.timeline).max().flatten();
         self.system = system;
@@ -382,16 +384,17 @@ impl Topology {
         // Of equals the one that is it, or was it last, else the first.
         let known = self.primary.or(self.last_primary);
         let elected = claims
-            .max_by_key(|(index, timeline)| {
-                (*timeline, Some(*index) == known, usize::MAX - *index)
-            })
+            .max_by_key(|(index, timeline)| (*timeline, Some(*index) == known, usize::MAX - *index))
             .map(|(index, _)| index);
         let before = std::mem::replace(&mut self.primary, elected);
         let Some(elected) = elected else {
             return;
         };
         if let Some(from) = self.last_primary.filter(|last| *last != elected) {
-            let away = self.hosts.get(from).map_or(Duration::ZERO, |host| host.away(now));
+            let away = self
+                .hosts
+                .get(from)
+                .map_or(Duration::ZERO, |host| host.away(now));
             let gap = match before {
                 Some(_) => away,
                 None => self
@@ -473,10 +476,9 @@ impl Topology {
             (Wanted::Primary, Some(Role::Primary)) => true,
             (Wanted::Any, Some(Role::Primary | Role::Standby)) => true,
             (Wanted::ReadOnly, Some(Role::Primary)) => read_only,
-            (
-                Wanted::ReadOnly | Wanted::Standby | Wanted::PreferStandby,
-                Some(Role::Standby),
-            ) => true,
+            (Wanted::ReadOnly | Wanted::Standby | Wanted::PreferStandby, Some(Role::Standby)) => {
+                true
+            }
             _ => false,
         }
     }
@@ -501,9 +503,8 @@ impl Topology {
             return;
         };
         let host = index;
-        let exceeds = |share: u32| {
-            lag.bytes > bytes_max / u64::from(share) || lag.age > age_max / share
-        };
+        let exceeds =
+            |share: u32| lag.bytes > bytes_max / u64::from(share) || lag.age > age_max / share;
         let Some(known) = self.hosts.get_mut(index) else {
             return;
         };

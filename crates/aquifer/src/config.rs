@@ -27,8 +27,8 @@ use aquifer_wire::Secret;
 
 pub use self::advanced::Advanced;
 pub(crate) use self::check::{Settings, check_resize};
-pub(crate) use self::hosts::Hosts;
 use self::environment::Environment;
+pub(crate) use self::hosts::Hosts;
 pub use self::origin::Origin;
 use self::origin::Sourced;
 pub use self::pooler::Pooler;

@@ -47,6 +47,23 @@ use crate::{Error, UnknownCommit, clock};
 /// Inside the closure of [`with_transaction`](Self::with_transaction), calls on the same `Db` join
 /// that transaction; [`detached`](Self::detached) does not.
 ///
+/// # Several hosts
+/// A URL with several hosts, or [`replicas`](crate::Advanced::replicas) beside it, is taken for a
+/// primary and its standbys. Each host is asked for its role by a connection of its own, once a second
+/// and ten times a second when something looks wrong, and has a pool of its own. All calls go to the
+/// primary; reads go to a standby where that is asked for, by [`read`](Self::read). The primary is the
+/// host on the highest timeline that is not in recovery: when a standby is promoted, nothing is sent to
+/// the old primary any more, even if it lives on, and what is under way there is cut. While there is no
+/// primary, calls wait for one until their deadline, for `primary_wait` at most. A write that was under
+/// way is [`Unknown`](crate::ErrorKind::Unknown), never sent again. [`hosts`](Self::hosts),
+/// [`mode`](Self::mode) and [`events`](Self::events) tell how things stand.
+///
+/// `target_session_attrs` in the URL says which host calls go to instead: `primary` and `read-write`
+/// are as without it; with `standby` and `read-only` calls go to a standby (`read-only` also to a primary
+/// whose sessions don't write) and wait for one; with `prefer-standby` to a standby if there is one; with
+/// `any` to the first that answers. The host is kept for as long as it suits. `load_balance_hosts=random`
+/// leaves their order to chance.
+///
 /// ```no_run
 /// # use aquifer::{Db, Error, Session};
 /// # async fn example() -> Result<(), Error> {
@@ -355,7 +372,10 @@ impl Db {
         channels: impl IntoIterator<Item = C>,
     ) -> impl Future<Output = Result<Listener, Error>> + Send {
         let location = Location::caller();
-        let engine = Arc::clone(&self.engine);
+        // Nothing notifies on a replica.
+        let engine = self
+            .changed(|engine| engine.destination = Destination::Main)
+            .engine;
         let channels: Vec<String> = channels.into_iter().map(Into::into).collect();
         async move { Listener::open(&engine, channels, location).await }
     }

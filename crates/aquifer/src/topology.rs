@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use aquifer_core::topology::{Answer, Change, Topology as Decisions};
 pub(crate) use aquifer_core::topology::Rules;
+use aquifer_core::topology::{Answer, Change, Topology as Decisions};
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
@@ -278,8 +278,7 @@ impl Inner {
             let view = Arc::new(View::of(&state, self.names.len()));
             (changes, view, state.is_alarmed(now()) && !was_alarmed)
         };
-        self.writes_guarded
-            .store(view.disk_full, Ordering::Relaxed);
+        self.writes_guarded.store(view.disk_full, Ordering::Relaxed);
         if let Some(act) = self.acts.get() {
             act(&view);
         }

@@ -109,7 +109,9 @@ impl Transaction {
     ) -> Result<Self, Error> {
         let deadline = Deadline::after(engine.query_timeout);
         let destination = terms.options.destination(engine)?;
-        let checkout = engine.pools.checkout(destination, deadline, location, false);
+        let checkout = engine
+            .pools
+            .checkout(destination, deadline, location, false);
         let checkout = Arc::new(checkout.await?);
         let root = Arc::new(Root::new(engine, terms, destination, checkout.client()));
         Ok(Self::new(root, &checkout, None, location))
@@ -322,7 +324,10 @@ impl Transaction {
         if state == Some(SqlState::DISK_FULL) {
             root.engine.pools.topology().disk_full();
         }
-        if error.wire().is_some_and(|error| may_help_transaction(several, error)) {
+        if error
+            .wire()
+            .is_some_and(|error| may_help_transaction(several, error))
+        {
             // A savepoint can't always take such a thing back: it concerns all that is around it.
             let mut around = Some(self);
             while let Some(transaction) = around {

@@ -9,7 +9,10 @@ const PAGE_HEADER_MAX: u64 = 40;
 
 /// A place in the history of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_structs, reason = "a place has these two coordinates")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a place has these two coordinates"
+)]
 pub struct Position {
     /// The timeline; each promotion begins a new one, with a higher number.
     pub timeline: u32,
@@ -69,6 +72,5 @@ impl History {
 /// The end of the last record on a page may be told as the end of the page, or as the place behind
 /// the header of the next one.
 pub(super) fn has_passed(replayed: u64, wanted: u64) -> bool {
-    replayed >= wanted
-        || (replayed.is_multiple_of(PAGE) && wanted - replayed <= PAGE_HEADER_MAX)
+    replayed >= wanted || (replayed.is_multiple_of(PAGE) && wanted - replayed <= PAGE_HEADER_MAX)
 }

@@ -97,7 +97,11 @@ fn nobody_is_chosen_before_all_were_heard_or_had_time_to_be() {
     drop(world.topology.answered(0, primary(1, 1), now));
     assert_eq!(world.topology.primary(), None);
     assert!(world.topology.is_alarmed(now));
-    drop(world.topology.answered(0, primary(1, 1), now + Duration::from_millis(500)));
+    drop(
+        world
+            .topology
+            .answered(0, primary(1, 1), now + Duration::from_millis(500)),
+    );
     assert_eq!(world.topology.primary(), Some(0));
 }
 
@@ -284,7 +288,11 @@ fn a_replica_leaves_reads_when_it_is_behind_and_returns_when_it_is_well_back() {
 
 #[test]
 fn other_wishes_find_their_host_and_keep_it() {
-    let hosts = [Some(primary(1, 9)), Some(standby(1, 9)), Some(standby(1, 9))];
+    let hosts = [
+        Some(primary(1, 9)),
+        Some(standby(1, 9)),
+        Some(standby(1, 9)),
+    ];
     for (wanted, expected, without_standbys) in [
         (Wanted::Any, 0, Some(0)),
         (Wanted::Primary, 0, Some(0)),

@@ -77,7 +77,10 @@ impl Advanced {
     #[must_use]
     #[track_caller]
     pub fn replicas<H: AsRef<str>>(self, hosts: impl IntoIterator<Item = H>) -> Self {
-        let hosts: Vec<String> = hosts.into_iter().map(|host| host.as_ref().to_owned()).collect();
+        let hosts: Vec<String> = hosts
+            .into_iter()
+            .map(|host| host.as_ref().to_owned())
+            .collect();
         Self(
             self.0
                 .with_text(&knob::REPLICAS, hosts.join(","), Location::caller()),
@@ -93,10 +96,7 @@ impl Advanced {
     #[must_use]
     #[track_caller]
     pub fn lag_max(self, limit: Duration) -> Self {
-        Self(
-            self.0
-                .with_time(&knob::LAG_MAX, limit, Location::caller()),
-        )
+        Self(self.0.with_time(&knob::LAG_MAX, limit, Location::caller()))
     }
 
     /// As [`lag_max`](Self::lag_max), in bytes of WAL.

@@ -53,14 +53,18 @@ impl Config {
         Ok(Hosts {
             list,
             wanted: wanted(&wire.get("target_session_attrs").unwrap_or_default()),
-            shuffled: wire.get("load_balance_hosts").is_ok_and(|order| order == "random"),
+            shuffled: wire
+                .get("load_balance_hosts")
+                .is_ok_and(|order| order == "random"),
         })
     }
 
     /// One that is named twice would be taken for two that claim the same part.
     fn refuse_twice(&self, list: &[(Arc<str>, wire::Config)]) -> Result<(), Error> {
         let names = || list.iter().map(|(name, _)| name);
-        let twice = names().enumerate().find(|(index, name)| names().take(*index).any(|other| other == *name));
+        let twice = names()
+            .enumerate()
+            .find(|(index, name)| names().take(*index).any(|other| other == *name));
         let Some((_, name)) = twice else {
             return Ok(());
         };
@@ -76,11 +80,12 @@ impl Config {
 
 /// A host and its port, if it has one: `db`, `db:5432`, `[::1]:5432`, `/run/postgresql:5432`.
 fn split(text: &str) -> (&str, Option<u16>) {
-    let bracketed = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once(']'));
+    let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     if let Some((host, rest)) = bracketed {
-        return (host, rest.strip_prefix(':').and_then(|port| port.parse().ok()));
+        return (
+            host,
+            rest.strip_prefix(':').and_then(|port| port.parse().ok()),
+        );
     }
     match text.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && !host.contains(':') => match port.parse() {

@@ -59,8 +59,7 @@ pub(super) static REPLICAS: TextKnob = TextKnob {
     name: "advanced.replicas",
 };
 pub(super) static LAG_MAX: Knob<Duration> = time("advanced.lag_max", 10, 3600);
-pub(super) static LAG_BYTES_MAX: Knob<u32> =
-    count("advanced.lag_bytes_max", 16 << 20, 1, u32::MAX);
+pub(super) static LAG_BYTES_MAX: Knob<u32> = count("advanced.lag_bytes_max", 16 << 20, 1, u32::MAX);
 pub(super) static CATCHUP_TIMEOUT: Knob<Duration> = Knob {
     default: Duration::from_millis(50),
     ..time("advanced.catchup_timeout", 0, 60)

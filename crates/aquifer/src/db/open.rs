@@ -36,7 +36,9 @@ pub(super) async fn pools(
         pool.start().await?;
         return Ok(Pools::One(pool, topology));
     }
-    let connectors = hosts.into_iter().map(|(_, config)| connector.for_host(config));
+    let connectors = hosts
+        .into_iter()
+        .map(|(_, config)| connector.for_host(config));
     let connectors: Vec<Connector> = connectors.collect();
     let probed = connectors.clone();
     let plan = Plan {

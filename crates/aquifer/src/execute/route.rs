@@ -69,7 +69,9 @@ impl Place {
         };
         match Route::of(&statement) {
             None => Self::Alone(None),
-            Some(route) if !route.may_share(engine, pool, &statement) => Self::Alone(Some(statement)),
+            Some(route) if !route.may_share(engine, pool, &statement) => {
+                Self::Alone(Some(statement))
+            }
             Some(_) => match pool.lane() {
                 Some(lane) => Self::Lane(statement, lane),
                 None => Self::FirstToBeHad(statement),

@@ -83,7 +83,18 @@ mod tests {
         let token = Consistency::of((2, 0x3_0000_0028)).expect("both fit");
         assert_eq!(token.to_string(), "w2-300000028");
         assert_eq!(token.to_string().parse::<Consistency>().ok(), Some(token));
-        for text in ["", "w", "w1", "w1-", "1-2", "w-1", "w1-x", "w+1-2", "w1-2-3", "w100000000-1"] {
+        for text in [
+            "",
+            "w",
+            "w1",
+            "w1-",
+            "1-2",
+            "w-1",
+            "w1-x",
+            "w+1-2",
+            "w1-2-3",
+            "w100000000-1",
+        ] {
             let error = text.parse::<Consistency>().expect_err(text);
             assert_eq!(error.kind(), ErrorKind::Usage, "{text}");
             assert!(text.is_empty() || !error.to_string().contains(&format!("{text} ")));

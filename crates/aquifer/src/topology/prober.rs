@@ -42,7 +42,14 @@ const PLAIN: &str = "\
            pg_catalog.current_setting('transaction_read_only') = 'on', \
            null::bigint, null::bigint, null::bigint, null::bigint";
 
-type Told = (bool, bool, Option<i64>, Option<i64>, Option<i64>, Option<i64>);
+type Told = (
+    bool,
+    bool,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+);
 
 /// Least time between two questions, however many wait for the answer.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -67,12 +74,7 @@ struct Session {
 }
 
 /// Asks until the topology is gone or closed.
-pub(super) async fn run(
-    topology: Weak<Inner>,
-    host: usize,
-    connector: Connector,
-    limit: Duration,
-) {
+pub(super) async fn run(topology: Weak<Inner>, host: usize, connector: Connector, limit: Duration) {
     let mut prober = Prober {
         topology,
         host,
@@ -91,7 +93,11 @@ pub(super) async fn run(
         let refused = matches!(&outcome, Err(error) if error.kind() == ErrorKind::Authentication);
         prober.report(&inner, outcome);
         let interval = inner.lock().interval(now());
-        let interval = if refused { interval.max(LOGIN_WAIT) } else { interval };
+        let interval = if refused {
+            interval.max(LOGIN_WAIT)
+        } else {
+            interval
+        };
         let told = inner.probers.get(host).cloned().unwrap_or_default();
         drop(inner);
         prober.rest(asked_at + interval, &told, refused).await;
@@ -198,9 +204,14 @@ impl Session {
             ended = ended || driver.as_mut().poll(context).is_ready();
             asked.as_mut().poll(context)
         });
-        let reply = reply.await.map_err(|error| Error::from_wire(error, false))?;
+        let reply = reply
+            .await
+            .map_err(|error| Error::from_wire(error, false))?;
         reply.decode_first::<Told>()?.ok_or_else(|| {
-            Error::new(ErrorKind::Protocol, "a host that was asked answered with no row")
+            Error::new(
+                ErrorKind::Protocol,
+                "a host that was asked answered with no row",
+            )
         })
     }
 }

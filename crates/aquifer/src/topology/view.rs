@@ -63,6 +63,12 @@ impl View {
         position.is_some_and(|position| self.history.includes(position, wanted))
     }
 
+    /// Whether `wanted` is of a timeline that none of the hosts has told of yet.
+    pub(crate) fn is_unheard(&self, wanted: Position) -> bool {
+        self.timeline
+            .is_some_and(|timeline| timeline < wanted.timeline)
+    }
+
     /// Whether a replica may ever have all that was before `wanted`, as far as is known: not when
     /// the primary's history leaves it out.
     pub(crate) fn may_reach(&self, wanted: Position) -> bool {

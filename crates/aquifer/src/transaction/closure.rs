@@ -68,7 +68,9 @@ async fn wait(attempts: &mut u32) {
 /// The claim of a key may meet a conflict.
 fn may_start_again(engine: &Engine, error: &Error) -> bool {
     let several = engine.pools.are_several();
-    error.wire().is_some_and(|error| may_help_transaction(several, error))
+    error
+        .wire()
+        .is_some_and(|error| may_help_transaction(several, error))
         && engine.can_afford_another()
 }
 

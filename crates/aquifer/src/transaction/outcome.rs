@@ -84,7 +84,10 @@ async fn ask(
     deadline: Deadline,
 ) -> Result<Resolved, Error> {
     let location = std::panic::Location::caller();
-    let checkout = engine.pools.checkout(Destination::Main, deadline, location, true).await?;
+    let checkout = engine
+        .pools
+        .checkout(Destination::Main, deadline, location, true)
+        .await?;
     let by_number = match (unknown.xid, unknown.lineage) {
         (Some(xid), Some(before)) => by_number(&checkout, xid, before).await?,
         _ => Resolved::Unresolvable("the transaction has no number"),

@@ -32,7 +32,9 @@ async fn event<T>(events: &mut Events, what: &str, wanted: impl Fn(&Event) -> Op
             }
         }
     });
-    found.await.unwrap_or_else(|_| panic!("not within 20 s: {what}"))
+    found
+        .await
+        .unwrap_or_else(|_| panic!("not within 20 s: {what}"))
 }
 
 /// What is known about a server.

@@ -68,7 +68,12 @@ impl Many {
     ) -> Option<Chosen<'static>> {
         let (chosen, may_wait) = {
             let view = self.topology.view();
-            let may_wait = at_least.is_some_and(|token| view.may_reach(token.position()));
+            let wanted = at_least.map(Consistency::position);
+            if wanted.is_some_and(|wanted| view.is_unheard(wanted)) {
+                // Somebody else has met a new primary before this process did.
+                self.topology.fault();
+            }
+            let may_wait = wanted.is_some_and(|wanted| view.may_reach(wanted));
             (self.pick(&view, at_least, avoid), may_wait)
         };
         if chosen.is_some() || !may_wait {

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use aquifer_wire::Catalog;
+use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
 use super::super::drain::Drained;

@@ -66,7 +66,10 @@ impl Pools {
     fn pool_of(&self, host: usize) -> PoolStatus {
         match self {
             Self::One(pool, _) => pool.status(),
-            Self::Many(many) => many.seat(host).map(|pool| pool.status()).unwrap_or_default(),
+            Self::Many(many) => many
+                .seat(host)
+                .map(|pool| pool.status())
+                .unwrap_or_default(),
         }
     }
 }

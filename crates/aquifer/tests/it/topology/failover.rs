@@ -83,7 +83,11 @@ fn written(server: &Postgres) -> BTreeSet<i32> {
 
 /// Nothing that a caller was told is missing, and nothing is there that nobody was told of.
 fn assert_ledger(told: &Told, written: &BTreeSet<i32>) {
-    let lost: Vec<_> = told.done.iter().filter(|id| !written.contains(id)).collect();
+    let lost: Vec<_> = told
+        .done
+        .iter()
+        .filter(|id| !written.contains(id))
+        .collect();
     assert!(lost.is_empty(), "lost: {lost:?}");
     let known: BTreeSet<_> = told.done.iter().chain(&told.unknown).collect();
     let invented: Vec<_> = written.iter().filter(|id| !known.contains(id)).collect();
@@ -169,10 +173,11 @@ async fn it_returns_as_a_standby(cluster: &Cluster, db: &Db, old: &Postgres) {
     assert_eq!(seen, 1);
     support::assert_whole(db).await;
     db.close().await.unwrap();
-    while let Some(event) = tokio::time::timeout(std::time::Duration::from_millis(10), events.next())
-        .await
-        .ok()
-        .flatten()
+    while let Some(event) =
+        tokio::time::timeout(std::time::Duration::from_millis(10), events.next())
+            .await
+            .ok()
+            .flatten()
     {
         let moved = matches!(
             event,

@@ -28,6 +28,13 @@ impl Disk {
         let mounted = mount.arg(&disk.0).output().ok()?.status.success();
         mounted.then_some(disk)
     }
+
+    /// Makes it larger.
+    fn grow(&self) {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "remount,size=16m"]).arg(&self.0);
+        assert!(mount.output().unwrap().status.success());
+    }
 }
 
 impl Drop for Disk {
@@ -37,16 +44,15 @@ impl Drop for Disk {
     }
 }
 
-/// A table that runs out of room, and how to make room again. Where nothing can be mounted, a trigger
-/// says what the server would.
-async fn small_table(server: &Postgres, db: &Db, disk: Option<&Disk>) -> &'static str {
+/// A table that runs out of room. Where nothing can be mounted, a trigger says what the server would.
+async fn small_table(server: &Postgres, db: &Db, disk: Option<&Disk>) {
     if let Some(disk) = disk {
         let path = disk.0.display();
         blocking(|| server.psql(&format!("create tablespace small location '{path}'")));
         let tables = "create table notes (text text) tablespace small; \
                       alter table notes alter text set storage plain";
         db.execute_script(tables).await.unwrap();
-        return "truncate notes";
+        return;
     }
     let tables = "create table notes (text text); create table full_disk (); \
                   create function refuse() returns trigger language plpgsql as $$ begin \
@@ -56,7 +62,6 @@ async fn small_table(server: &Postgres, db: &Db, disk: Option<&Disk>) -> &'stati
                   create trigger refuse before insert on notes \
                   for each row execute function refuse()";
     db.execute_script(tables).await.unwrap();
-    "drop table full_disk"
 }
 
 async fn next_mode(events: &mut Events) -> Mode {
@@ -74,9 +79,13 @@ async fn a_full_disk_ends_writes_and_room_brings_them_back() {
     let server = blocking(Postgres::start);
     let disk = blocking(|| Disk::mount(&server));
     let db = connect(server.url()).await;
-    let make_room = small_table(&server, &db, disk.as_ref()).await;
+    small_table(&server, &db, disk.as_ref()).await;
     let mut events = db.events();
-    let full = |error: &Error| error.sqlstate().is_some_and(|state| state.code() == "53100");
+    let full = |error: &Error| {
+        error
+            .sqlstate()
+            .is_some_and(|state| state.code() == "53100")
+    };
     let mut refused = 0;
     while db.mode() == Mode::Normal {
         if let Err(error) = db.execute(FILL, ()).await {
@@ -88,10 +97,20 @@ async fn a_full_disk_ends_writes_and_room_brings_them_back() {
     assert_eq!(refused, 3);
     assert_eq!(next_mode(&mut events).await, Mode::ReadOnly);
     let error = db.execute(FILL, ()).await.unwrap_err();
-    assert_eq!((error.kind(), error.retry()), (ErrorKind::ReadOnly, Retry::Safe), "{error}");
-    let rows: i64 = db.query_value("select count(*) from notes", ()).await.unwrap();
+    assert_eq!(
+        (error.kind(), error.retry()),
+        (ErrorKind::ReadOnly, Retry::Safe),
+        "{error}"
+    );
+    let rows: i64 = db
+        .query_value("select count(*) from notes", ())
+        .await
+        .unwrap();
     assert!(rows >= 0, "reads go on");
-    blocking(|| server.psql(make_room));
+    blocking(|| match &disk {
+        Some(disk) => disk.grow(),
+        None => drop(server.psql("drop table full_disk")),
+    });
     let one = "insert into notes values ('a')";
     let back = tokio::time::timeout(Duration::from_secs(20), async {
         while db.mode() != Mode::Normal {

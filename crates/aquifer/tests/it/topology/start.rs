@@ -79,9 +79,9 @@ async fn refusals(cluster: &Cluster) {
     let error = rejected.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
     let only = cluster.standbys()[0].tcp_url();
-    let twice = Config::from_url(only)
-        .unwrap()
-        .advanced(|advanced| advanced.replicas([format!("127.0.0.1:{}", cluster.standbys()[0].port())]));
+    let twice = Config::from_url(only).unwrap().advanced(|advanced| {
+        advanced.replicas([format!("127.0.0.1:{}", cluster.standbys()[0].port())])
+    });
     let error = Db::connect_with(&twice).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
 }
