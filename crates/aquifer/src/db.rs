@@ -134,7 +134,8 @@ impl Db {
             interval_alarm: settings.health_interval_alarm,
             timeout: settings.health_timeout,
         };
-        let pools = open::pools(settings, &tasks, &observers).await?;
+        // Boxed: it is most of this future.
+        let pools = Box::pin(open::pools(settings, &tasks, &observers)).await?;
         let engine = Arc::new(Engine {
             pools,
             destination: Destination::Main,
