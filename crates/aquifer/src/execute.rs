@@ -30,7 +30,7 @@ pub(crate) use self::route::{
 };
 use crate::deadline::Deadline;
 use crate::observe::{Observers, QueryFinished};
-use crate::pool::{Checkout, Chosen, Destination, Pools};
+use crate::pool::{Checkout, Chosen, Destination, Pools, TICK};
 use crate::settings::Settings;
 use crate::statement::{Batch, Call, Prepared};
 use crate::tasks::Tasks;
@@ -81,8 +81,13 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
         && let Ok(Place::Lane(statement, lane)) = &place
         && lane::is_bare(engine, pool)
     {
-        let answer = lane.run(statement, call.params, Sharing::Shared);
-        *place = match deadline.run(answer).await {
+        let is_woken = engine.query_timeout > 2 * TICK && lane.wakes_callers();
+        let outcome = {
+            // Pinned here, as below: moved along, its bytes would be copied at each hand-over.
+            let answer = pin!(lane.run(statement, call.params, Sharing::Shared));
+            deadline.run_woken(is_woken, answer).await
+        };
+        *place = match outcome {
             Ok(Ok(reply)) => {
                 let elapsed = deadline.elapsed();
                 lane::note_time(statement, elapsed);
@@ -127,7 +132,6 @@ where
     let mut attempts = Attempts::first(engine.attempts_max);
     let mut lap = Lap::first(engine, deadline);
     let outcome = loop {
-        // Pinned here: moved along, its bytes would be copied at each hand-over.
         let attempt = pin!(attempt(lap));
         let error = match deadline.run(attempt).await {
             Ok(Ok(reply)) => break Ok(reply),
