@@ -90,7 +90,7 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
         *place = match outcome {
             Ok(Ok(reply)) => {
                 let elapsed = deadline.elapsed();
-                lane::note_time(statement, elapsed);
+                lane::note_time(lane, statement, elapsed);
                 engine.finished((call.sql, call.location), elapsed, 1, None);
                 return Ok(reply);
             }
