@@ -67,6 +67,8 @@ pub enum ErrorKind {
     Limit,
     /// A row was asked for and there is none.
     NotFound,
+    /// The database takes no writes at present; nothing was sent.
+    ReadOnly,
     /// The peer broke the protocol; its connection is closed.
     Protocol,
     /// Redis answered with an error: see [`Error::redis_code`].
