@@ -388,6 +388,8 @@ impl Keeper {
             return;
         }
         self.away = Some(clock::now());
+        // The monitor asks how Redis does, now.
+        self.node.opener.observers.suspicion().notify_one();
         self.node.opener.observers.publish(Event::ConnectionError {
             service: Service::Redis,
             host: Some(self.node.address.to_string().into()),
