@@ -75,7 +75,7 @@ struct Failed {
 pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error> {
     let deadline = Deadline::after(engine.query_timeout);
     engine.first_attempt(deadline.start());
-    let mut first = engine.present().map(|pool| {
+    let mut first = engine.present(call.sql).map(|pool| {
         let place = Place::of(engine, &pool, call.sql);
         (pool, Ok(place))
     });

@@ -87,8 +87,8 @@ impl Advanced {
         )
     }
 
-    /// How old the newest data of a replica may be that answers reads of
-    /// [`Db::read`](crate::Db::read), while it is behind the primary.
+    /// For how long a replica may have been behind the primary that answers reads of
+    /// [`Db::read`](crate::Db::read).
     ///
     /// Default: 10 s. Range: 1 ms to 1 h. One that is further behind leaves reads until it is at half
     /// of it. It is a bound on replicas that fall behind, seen at the next probe, not a promise to each

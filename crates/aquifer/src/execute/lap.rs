@@ -135,10 +135,14 @@ fn writes(what: &str) -> Error {
 
 impl Engine {
     /// The pool for a call's first attempt, where there is nothing to decide or wait for.
-    pub(super) fn present(&self) -> Option<Chosen<'_>> {
+    pub(super) fn present(&self, sql: &str) -> Option<Chosen<'_>> {
         match self.destination {
             Destination::Main => self.pools.present(),
-            Destination::Replica { .. } => None,
+            Destination::Replica { at_least, avoid } => {
+                let known = self.pools.catalog().statement(sql)?;
+                let reads = matches!(Route::of(&known), Some(Route::Shared | Route::Volatile));
+                reads.then(|| self.pools.replica(at_least, avoid)).flatten()
+            }
         }
     }
 

@@ -150,7 +150,7 @@ pub enum Event {
         host: Arc<str>,
         /// How far it is behind, in bytes of WAL.
         bytes: u64,
-        /// How old its newest data is, while it is behind.
+        /// For how long it has been behind.
         age: Duration,
     },
     /// A replica has caught up.

@@ -83,6 +83,18 @@ impl Pools {
         }
     }
 
+    /// The pool of a replica for a read, if there is one now.
+    pub(crate) fn replica(
+        &self,
+        at_least: Option<Consistency>,
+        avoid: Option<usize>,
+    ) -> Option<Chosen<'_>> {
+        match self {
+            Self::One(pool, _) => Some(Chosen::Only(pool)),
+            Self::Many(many) => many.pick(&many.topology().view(), at_least, avoid),
+        }
+    }
+
     /// The pool for a call; waits for one until the deadline.
     ///
     /// # Errors
