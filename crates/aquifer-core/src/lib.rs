@@ -12,11 +12,13 @@
 //! | [`retry`] | An attempt failed: is there another one, and what becomes of the connection? |
 //! | [`backoff`] | How long to wait before it? |
 //! | [`budget`] | May callers together afford it? |
+//! | [`histogram`] | How long did it usually take, and how long at worst? |
 //! | [`pace`] | May others wait behind this statement? |
 //! | [`slots`] | Who owns which connection, and who waits for one? |
 
 pub mod backoff;
 pub mod budget;
+pub mod histogram;
 pub mod pace;
 pub mod retry;
 pub mod scan;
