@@ -176,17 +176,19 @@ impl Distribution {
 }
 
 /// The bucket of a value.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "masked to less than 16 before the cast"
+)]
 fn index(value: u64) -> usize {
     let magnitude = value.checked_ilog2().unwrap_or(0);
-    if magnitude < PRECISION {
-        // Less than 16.
-        return (value & (STEPS as u64 - 1)) as usize;
-    }
     if magnitude >= MAGNITUDE_MAX {
         return BUCKETS - 1;
     }
-    let step = (value >> (magnitude - PRECISION)) as usize & (STEPS - 1);
-    (magnitude - PRECISION + 1) as usize * STEPS + step
+    let shift = magnitude.saturating_sub(PRECISION);
+    let step = ((value >> shift) & (STEPS as u64 - 1)) as usize;
+    let octave = (magnitude + 1).saturating_sub(PRECISION) as usize;
+    octave * STEPS + step
 }
 
 /// What stands for the values of a bucket: the harmonic mean of its ends, which is off by the same
