@@ -164,6 +164,17 @@ impl Distribution {
         buckets.take_while(within).map(|(_, count)| count).sum()
     }
 
+    /// What came since an earlier state: the middle of each bucket that grew, and by how many values.
+    ///
+    /// A bucket that shrank was reset meanwhile, and has come anew.
+    pub fn since(&self, earlier: &Self) -> impl Iterator<Item = (u64, u64)> {
+        let buckets = self.buckets.iter().zip(&earlier.buckets).enumerate();
+        let grown = buckets.map(|(index, (now, before))| {
+            (middle(index), now.checked_sub(*before).unwrap_or(*now))
+        });
+        grown.filter(|(_, count)| *count > 0)
+    }
+
     /// Adds the values of another.
     pub fn merge(&mut self, other: &Self) {
         for (total, count) in self.buckets.iter_mut().zip(&other.buckets) {

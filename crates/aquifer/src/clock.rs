@@ -1,4 +1,6 @@
-//! The one place that reads the monotonic clock.
+//! The one place that reads the clocks.
+
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
@@ -9,6 +11,15 @@ use tokio::time::Instant;
 )]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// The time of day, for what people and other programs read; never for order or limits.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the clock"
+)]
+pub(crate) fn wall() -> SystemTime {
+    SystemTime::now()
 }
 
 /// A number that differs from call to call, for jitter only: hashing with fresh keys, since a

@@ -31,6 +31,7 @@ pub use self::origin::Origin;
 use self::origin::Sourced;
 pub use self::pooler::Pooler;
 use crate::Error;
+use crate::metrics::MetricsCollector;
 use crate::observe::Observer;
 
 /// Asks for the password of one connection.
@@ -86,6 +87,8 @@ pub(crate) type PasswordFuture =
 /// | [`advanced.attempts_max`](Advanced::attempts_max) | 3 | 1 to 100 | `AQUIFER_ADVANCED_ATTEMPTS_MAX` |
 /// | [`advanced.commit_timeout`](Advanced::commit_timeout) | 30s | 1ms to 1h | `AQUIFER_ADVANCED_COMMIT_TIMEOUT` |
 /// | [`advanced.shutdown_timeout`](Advanced::shutdown_timeout) | 10s | 1ms to 1h | `AQUIFER_ADVANCED_SHUTDOWN_TIMEOUT` |
+/// | [`advanced.slow_query_threshold`](Advanced::slow_query_threshold) | 1s | 1ms to 24h | `AQUIFER_ADVANCED_SLOW_QUERY_THRESHOLD` |
+/// | [`advanced.metrics_interval`](Advanced::metrics_interval) | 1m | 100ms to 1h | `AQUIFER_ADVANCED_METRICS_INTERVAL` |
 /// | [`advanced.statements_max`](Advanced::statements_max) | 256 | 1 to 10000 | `AQUIFER_ADVANCED_STATEMENTS_MAX` |
 /// | [`advanced.requests_max`](Advanced::requests_max) | 4096 | 1 to 1000000 | `AQUIFER_ADVANCED_REQUESTS_MAX` |
 /// | [`advanced.message_max`](Advanced::message_max) | 1073741824 | 65536 to 2147483647 | `AQUIFER_ADVANCED_MESSAGE_MAX` |
@@ -113,6 +116,7 @@ pub struct Config {
     libpq: BTreeMap<String, Secret>,
     password: Option<Sourced<PasswordProvider>>,
     observers: Vec<Arc<dyn Observer>>,
+    metrics: Option<MetricsCollector>,
 }
 
 impl Config {

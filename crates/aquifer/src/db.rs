@@ -1,5 +1,6 @@
 #[cfg(test)]
 mod figures;
+mod metered;
 
 use std::fmt;
 use std::panic::Location;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use aquifer_core::budget::Budget;
 use aquifer_wire::{FromRow, Reply};
+use tokio::task::AbortHandle;
 
 use crate::bulk::{Need, Seat};
 use crate::coalesce::{Lookup, LookupKey};
@@ -16,6 +18,7 @@ use crate::deadline::Deadline;
 use crate::dedicated::Dedicated;
 use crate::execute::{self, Engine, Placement};
 use crate::listener::Listener;
+use crate::metrics::MetricsCollector;
 use crate::observe::{Events, Observers};
 use crate::pool::{Connector, Holder, Limits, Pool, PoolStatus, Tuning};
 use crate::session::{Session, sealed};
@@ -55,6 +58,9 @@ use crate::{Error, UnknownCommit, clock};
 pub struct Db {
     engine: Arc<Engine>,
     shutdown_timeout: Duration,
+    metrics: MetricsCollector,
+    /// Keeps points of the metrics.
+    collecting: Option<AbortHandle>,
 }
 
 /// How long tasks get to notice that their connections were closed.
@@ -103,7 +109,15 @@ impl Db {
     pub async fn connect_with(config: &Config) -> Result<Self, Error> {
         let settings = config.check()?;
         let tasks = Arc::new(Tasks::default());
-        let observers = Observers::new(&settings.observers);
+        let metrics = settings.metrics.clone();
+        let endpoint = metered::endpoint(&settings.wire);
+        let source = metered::source_name(&endpoint);
+        let observers = Observers::new(
+            &settings.observers,
+            metrics.measures(),
+            settings.slow_query_threshold,
+            endpoint,
+        );
         let limits = Limits::from(&settings);
         let mut wire = aquifer_wire::Limits::default();
         wire.message_max = settings.message_max;
@@ -117,6 +131,7 @@ impl Db {
         };
         let connector = Connector::new(settings.wire, settings.password, tuning);
         let pool = Pool::start(connector, limits, &tasks, observers.clone()).await?;
+        metered::attach(&metrics, &source, &pool);
         let engine = Arc::new(Engine {
             pool,
             tasks,
@@ -129,9 +144,12 @@ impl Db {
             detached: false,
             budget: Arc::new(Mutex::new(Budget::new(20, 10, clock::now().into_std()))),
         });
+        let collecting = metered::collect(&engine, &metrics, settings.metrics_interval);
         Ok(Self {
             engine,
             shutdown_timeout: settings.shutdown_timeout,
+            metrics,
+            collecting,
         })
     }
 
@@ -473,7 +491,10 @@ impl Db {
         let hard = Deadline::after(deadline);
         let soft = Deadline::after(deadline.mul_f64(0.7));
         let drained = self.engine.pool.drain(soft, hard).await;
-        // All that runs now ends by itself, since every connection is closed.
+        if let Some(collecting) = &self.collecting {
+            collecting.abort();
+        }
+        // All else that runs now ends by itself, since every connection is closed.
         self.engine.tasks.join(hard.or_after(TASKS_END)).await;
         Shutdown {
             closed: drained.closed,
@@ -528,6 +549,13 @@ impl Db {
     #[doc(alias("on", "subscribe"))]
     pub fn events(&self) -> Events {
         self.engine.observers.events()
+    }
+
+    /// What this handle and its clones do, in figures.
+    #[must_use]
+    #[doc(alias("getMetrics"))]
+    pub fn metrics(&self) -> &MetricsCollector {
+        &self.metrics
     }
 
     /// Who holds exclusive connections now, the longest first: for finding leaks.

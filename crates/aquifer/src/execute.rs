@@ -92,12 +92,10 @@ where
         attempts.next();
         tokio::time::sleep(delay).await;
     };
+    let error = outcome.as_ref().err();
     engine.observers.query_finished(&QueryFinished {
-        sql,
-        elapsed: deadline.elapsed(),
         attempts: attempts.made(),
-        location,
-        error: outcome.as_ref().err(),
+        ..QueryFinished::new(sql, location, deadline.elapsed(), error)
     });
     outcome
 }
@@ -360,13 +358,10 @@ impl Engine {
     ) -> Result<T, Error> {
         let start = clock::now();
         let outcome = call.await;
-        self.observers.query_finished(&QueryFinished {
-            sql,
-            elapsed: clock::now() - start,
-            attempts: 1,
-            location,
-            error: outcome.as_ref().err(),
-        });
+        let error = outcome.as_ref().err();
+        let elapsed = clock::now() - start;
+        let event = QueryFinished::new(sql, location, elapsed, error);
+        self.observers.query_finished(&event);
         outcome
     }
 

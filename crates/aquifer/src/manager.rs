@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::db::{Db, Shutdown};
 use crate::deadline::Deadline;
+use crate::metrics::MetricsCollector;
 use crate::observe::{Service, Status};
 use crate::session::Session;
 use crate::{Error, ErrorKind};
@@ -35,6 +36,7 @@ const IN_RECOVERY: &str = "select current_setting('in_hot_standby', true)::bool"
 #[doc(alias("initializeDatabase", "shutdownDatabase", "getDatabaseHealth"))]
 pub struct DatabaseManager {
     config: Config,
+    metrics: MetricsCollector,
     state: Mutex<State>,
 }
 
@@ -65,10 +67,18 @@ impl DatabaseManager {
     /// Nothing is opened yet.
     #[must_use]
     pub fn new(config: Config) -> Self {
+        let metrics = config.given_metrics().cloned().unwrap_or_default();
         Self {
-            config,
+            config: config.metrics(&metrics),
+            metrics,
             state: Mutex::new(State::New),
         }
+    }
+
+    /// The figures of all that this manager brings up, also before and after.
+    #[must_use]
+    pub fn metrics(&self) -> &MetricsCollector {
+        &self.metrics
     }
 
     /// Opens the database; within `connect_timeout` for each host in the URL.

@@ -282,6 +282,15 @@ impl Pool {
         }
     }
 
+    /// Tells the status whenever it is asked, without keeping the pool; `None` once it is closed.
+    pub(crate) fn watch(&self) -> impl Fn() -> Option<PoolStatus> + Send + Sync + use<> {
+        let pool = Arc::downgrade(&self.0);
+        move || {
+            let inner = pool.upgrade().filter(|inner| !inner.is_closed())?;
+            Some(Self(inner).status())
+        }
+    }
+
     pub(crate) fn catalog(&self) -> &Arc<Catalog> {
         self.0.connector.catalog()
     }

@@ -87,6 +87,21 @@ proptest! {
 }
 
 #[test]
+fn what_came_since_is_told_by_bucket_also_after_a_reset() {
+    let histogram = Histogram::new();
+    histogram.record(3);
+    let before = histogram.snapshot();
+    histogram.record(3);
+    histogram.record(9);
+    let after = histogram.snapshot();
+    assert_eq!(after.since(&before).collect::<Vec<_>>(), [(3, 1), (9, 1)]);
+    histogram.reset();
+    histogram.record(3);
+    let anew = histogram.snapshot();
+    assert_eq!(anew.since(&after).collect::<Vec<_>>(), [(3, 1)]);
+}
+
+#[test]
 fn the_middle_of_each_bucket_lies_in_it() {
     for bucket in 0..BUCKETS {
         assert_eq!(index(middle(bucket)), bucket);

@@ -11,6 +11,7 @@ use super::origin::Sourced;
 use super::quantity::Quantity;
 use super::{Config, Origin, PasswordProvider, Pooler, refusal};
 use crate::Error;
+use crate::metrics::MetricsCollector;
 use crate::observe::Observer;
 
 /// Settings that have been checked, alone and together.
@@ -41,10 +42,13 @@ pub(crate) struct Settings {
     pub(crate) query_timeout: Duration,
     pub(crate) commit_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
+    pub(crate) slow_query_threshold: Duration,
+    pub(crate) metrics_interval: Duration,
     pub(crate) statements_max: usize,
     pub(crate) requests_max: usize,
     pub(crate) message_max: usize,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
+    pub(crate) metrics: MetricsCollector,
 }
 
 impl Config {
@@ -79,10 +83,13 @@ impl Config {
             query_timeout,
             commit_timeout: self.time(&knob::COMMIT_TIMEOUT)?,
             shutdown_timeout: self.time(&knob::SHUTDOWN_TIMEOUT)?,
+            slow_query_threshold: self.time(&knob::SLOW_QUERY_THRESHOLD)?,
+            metrics_interval: self.time(&knob::METRICS_INTERVAL)?,
             statements_max: size(self.count(&knob::STATEMENTS_MAX)?),
             requests_max: size(self.count(&knob::REQUESTS_MAX)?),
             message_max: size(self.count(&knob::MESSAGE_MAX)?),
             observers: self.observers.clone(),
+            metrics: self.metrics.clone().unwrap_or_default(),
         })
     }
 
