@@ -14,11 +14,13 @@
 //! | [`budget`] | May callers together afford it? |
 //! | [`histogram`] | How long did it usually take, and how long at worst? |
 //! | [`pace`] | May others wait behind this statement? |
+//! | [`hysteresis`] | Is one finding enough to say that a state has changed? |
 //! | [`slots`] | Who owns which connection, and who waits for one? |
 
 pub mod backoff;
 pub mod budget;
 pub mod histogram;
+pub mod hysteresis;
 pub mod pace;
 pub mod retry;
 pub mod scan;

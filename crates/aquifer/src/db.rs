@@ -1,5 +1,6 @@
 #[cfg(test)]
 mod figures;
+mod health;
 mod metered;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use aquifer_core::budget::Budget;
 use aquifer_wire::{FromRow, Reply};
 use tokio::task::AbortHandle;
 
+use self::health::PostgresProbe;
 use crate::bulk::{Need, Seat};
 use crate::coalesce::{Lookup, LookupKey};
 use crate::config::{self, Config};
@@ -19,6 +21,7 @@ use crate::dedicated::Dedicated;
 use crate::execute::{self, Engine, Placement};
 use crate::listener::Listener;
 use crate::metrics::MetricsCollector;
+use crate::monitor::{ConnectionMonitor, Pace};
 use crate::observe::{Events, Observers};
 use crate::pool::{Connector, Holder, Limits, Pool, PoolStatus, Tuning};
 use crate::session::{Session, sealed};
@@ -61,6 +64,7 @@ pub struct Db {
     metrics: MetricsCollector,
     /// Keeps points of the metrics.
     collecting: Option<AbortHandle>,
+    monitor: ConnectionMonitor,
 }
 
 /// How long tasks get to notice that their connections were closed.
@@ -145,11 +149,17 @@ impl Db {
             budget: Arc::new(Mutex::new(Budget::new(20, 10, clock::now().into_std()))),
         });
         let collecting = metered::collect(&engine, &metrics, settings.metrics_interval);
+        let pace = Pace {
+            interval: settings.health_interval,
+            interval_alarm: settings.health_interval_alarm,
+            timeout: settings.health_timeout,
+        };
         Ok(Self {
-            engine,
             shutdown_timeout: settings.shutdown_timeout,
             metrics,
             collecting,
+            monitor: monitor(&engine, pace),
+            engine,
         })
     }
 
@@ -490,10 +500,13 @@ impl Db {
     pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
         let hard = Deadline::after(deadline);
         let soft = Deadline::after(deadline.mul_f64(0.7));
+        self.monitor.refuse_requests();
+        self.monitor.stop();
         let drained = self.engine.pool.drain(soft, hard).await;
         if let Some(collecting) = &self.collecting {
             collecting.abort();
         }
+        self.engine.observers.close();
         // All else that runs now ends by itself, since every connection is closed.
         self.engine.tasks.join(hard.or_after(TASKS_END)).await;
         Shutdown {
@@ -542,6 +555,12 @@ impl Db {
         self.engine.pool.resume();
     }
 
+    /// How the services do that this database handle depends on; shared by all its clones.
+    #[must_use]
+    pub fn monitor(&self) -> ConnectionMonitor {
+        self.monitor.clone()
+    }
+
     /// What happens from now on that an operator wants to know: see [`Event`](crate::Event).
     ///
     /// Each call begins a stream of its own; a slow one holds nobody up.
@@ -579,6 +598,12 @@ impl Db {
             ..self.clone()
         }
     }
+}
+
+fn monitor(engine: &Arc<Engine>, pace: Pace) -> ConnectionMonitor {
+    let probe = PostgresProbe::new(engine, pace.timeout);
+    let (tasks, observers) = (Arc::clone(&engine.tasks), engine.observers.clone());
+    ConnectionMonitor::new(Arc::new(probe), pace, tasks, observers)
 }
 
 impl Session for Db {}

@@ -65,6 +65,7 @@ mod execute;
 mod listener;
 mod manager;
 mod metrics;
+mod monitor;
 mod observe;
 mod pool;
 mod session;
@@ -95,10 +96,14 @@ pub use crate::db::{Db, Shutdown};
 pub use crate::dedicated::Dedicated;
 pub use crate::error::{Error, ErrorKind, Retry, UnknownCommit};
 pub use crate::listener::{Heard, Listener};
-pub use crate::manager::{DatabaseManager, ServiceHealth};
+pub use crate::manager::DatabaseManager;
 pub use crate::metrics::{
     Counter, DataPoint, Gauge, Metric, MetricKind, MetricsCollector, Outcome, StatementMetrics,
     Tags, Timer,
+};
+pub use crate::monitor::{
+    ConnectionMonitor, Finding, HealthProbe, HealthResponse, Listening, Measurement, ProbeFuture,
+    ServiceHealth,
 };
 pub use crate::observe::{
     BreakerState, ConnectionLost, ConnectionOpened, Event, Events, HostRole, Mode, Observer,

@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::event::{BreakerState, Event, HostRole, Mode, Service, Status};
+use tokio::sync::Notify;
+
 use self::events::Bus;
 pub use self::events::Events;
 pub(crate) use self::measures::{Measures, Operations, ReportedPool, State};
@@ -140,6 +142,8 @@ pub(crate) struct Observers {
     list: Arc<[Arc<dyn Observer>]>,
     events: Bus,
     watch: Arc<Watch>,
+    /// Told when there is reason to ask how the services do.
+    suspicion: Arc<Notify>,
 }
 
 struct Watch {
@@ -163,6 +167,7 @@ impl Observers {
                 slow: SlowLog::new(slow_query_threshold),
                 endpoint,
             }),
+            suspicion: Arc::default(),
         }
     }
 
@@ -171,6 +176,16 @@ impl Observers {
         self.watch.measures.happened(&event);
         log::event(&event);
         self.events.send(event);
+    }
+
+    /// There will be no more events.
+    pub(crate) fn close(&self) {
+        self.events.close();
+    }
+
+    /// Told when there is reason to ask how the services do.
+    pub(crate) fn suspicion(&self) -> Arc<Notify> {
+        Arc::clone(&self.suspicion)
     }
 
     /// The events from now on.
@@ -243,6 +258,7 @@ impl Observers {
 
     pub(crate) fn connection_lost(&self, event: &ConnectionLost<'_>) {
         self.watch.measures.connection_lost();
+        self.suspicion.notify_one();
         self.tell(|observer| observer.connection_lost(event));
         log::connection_lost(event);
     }
@@ -256,6 +272,10 @@ impl Observers {
         self.tell(|observer| observer.transaction_finished(event));
         log::transaction_finished(event);
     }
+}
+
+pub(crate) fn listener_panicked() {
+    tracing::error!(target: "aquifer::events", "a listener panicked and is not called again");
 }
 
 impl fmt::Debug for Observers {

@@ -44,6 +44,9 @@ pub(crate) struct Settings {
     pub(crate) shutdown_timeout: Duration,
     pub(crate) slow_query_threshold: Duration,
     pub(crate) metrics_interval: Duration,
+    pub(crate) health_interval: Duration,
+    pub(crate) health_interval_alarm: Duration,
+    pub(crate) health_timeout: Duration,
     pub(crate) statements_max: usize,
     pub(crate) requests_max: usize,
     pub(crate) message_max: usize,
@@ -85,6 +88,9 @@ impl Config {
             shutdown_timeout: self.time(&knob::SHUTDOWN_TIMEOUT)?,
             slow_query_threshold: self.time(&knob::SLOW_QUERY_THRESHOLD)?,
             metrics_interval: self.time(&knob::METRICS_INTERVAL)?,
+            health_interval: self.time(&knob::HEALTH_INTERVAL)?,
+            health_interval_alarm: self.time(&knob::HEALTH_INTERVAL_ALARM)?,
+            health_timeout: self.time(&knob::HEALTH_TIMEOUT)?,
             statements_max: size(self.count(&knob::STATEMENTS_MAX)?),
             requests_max: size(self.count(&knob::REQUESTS_MAX)?),
             message_max: size(self.count(&knob::MESSAGE_MAX)?),
@@ -111,6 +117,10 @@ impl Config {
             name if name == knob::ACQUIRE_TIMEOUT.name => {
                 let (query_timeout, _) = self.time_unchecked(&knob::QUERY_TIMEOUT);
                 knob.default.min(query_timeout)
+            }
+            name if name == knob::HEALTH_INTERVAL_ALARM.name => {
+                let (health_interval, _) = self.time_unchecked(&knob::HEALTH_INTERVAL);
+                knob.default.min(health_interval)
             }
             name if name == knob::QUEUE_TARGET.name => {
                 let (acquire_timeout, _) = self.time_unchecked(&knob::ACQUIRE_TIMEOUT);
