@@ -6,7 +6,11 @@
 //! ```
 //!
 //! It starts a private PostgreSQL.
-#![allow(clippy::print_stdout, reason = "an example prints what it does")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "an example waits for its server, and prints what it does"
+)]
 
 use std::error::Error;
 use std::time::Duration;

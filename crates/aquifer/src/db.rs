@@ -613,8 +613,16 @@ impl sealed::Run for Db {
         match transaction::current(&self.engine)? {
             // Boxed: it would be most of the future of every call.
             Some(ambient) => Box::pin(ambient.run(call)).await,
+            None if self.engine.observers.wants_spans() => {
+                Box::pin(execute::run_in_span(&self.engine, call)).await
+            }
             None => execute::run(&self.engine, call).await,
         }
+    }
+
+    fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: Duration) {
+        let observers = &self.engine.observers;
+        observers.rows_decoded((call.sql, call.location), rows, elapsed);
     }
 
     async fn run_batch(

@@ -23,7 +23,7 @@ use self::events::Bus;
 pub use self::events::Events;
 pub(crate) use self::measures::{Measures, Operations, ReportedPool, State};
 use self::slow::SlowLog;
-pub(crate) use self::spans::Endpoint;
+pub(crate) use self::spans::{CallSpan, Endpoint};
 pub(crate) use self::statement_table::StatementEntry;
 use crate::Error;
 
@@ -193,18 +193,14 @@ impl Observers {
         self.events.subscribe()
     }
 
-    /// Whether calls are to be run [`within`](Self::within) a span.
+    /// Whether calls are to be run in a [`span`](Self::span).
     pub(crate) fn wants_spans(&self) -> bool {
         spans::are_wanted()
     }
 
-    /// Runs a call in a span of its own, on the caller's task.
-    pub(crate) fn within<F: Future>(
-        &self,
-        sql: &str,
-        call: F,
-    ) -> impl Future<Output = F::Output> + use<F> {
-        spans::within(&self.watch.endpoint, sql, call)
+    /// The span of a call; it does nothing while nobody wants spans.
+    pub(crate) fn span(&self, sql: &str) -> CallSpan {
+        spans::of(&self.watch.endpoint, sql)
     }
 
     /// Calls each observer; a panic of one must not end a task of the layer half-way.

@@ -13,8 +13,12 @@ use aquifer_wire::{FromRow, Reply, Row, SqlState};
 pub use self::insert_many::InsertMany;
 use crate::bulk::{CopyIn, CopyOut, CopyWriter, Need, RowStream, Seat, Target, may_begin_again};
 use crate::execute::{check, may_help_transaction};
-use crate::statement::{Batch, Call, Sql, SqlText, TableName};
-use crate::{Error, ErrorKind};
+use crate::statement::{Batch, Call, SqlText, TableName};
+use crate::{Error, ErrorKind, clock};
+
+/// Results from so many rows on have their reading timed: of fewer it takes no longer than two looks
+/// at the clock.
+const TIMED_ROWS: usize = 16;
 
 pub(crate) mod sealed {
     use aquifer_wire::Reply;
@@ -49,6 +53,9 @@ pub(crate) mod sealed {
             need: Need,
             location: &'static std::panic::Location<'static>,
         ) -> impl Future<Output = Result<Seat, Error>> + Send;
+
+        /// Tells how long reading the rows of a result took.
+        fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: std::time::Duration);
     }
 }
 
@@ -102,7 +109,10 @@ pub trait Session: sealed::Run {
         params: impl Params + Send + Sync + 'a,
     ) -> SessionFuture<'a, Vec<Row>> {
         let (sql, location) = (sql.into_sql(), Location::caller());
-        Box::pin(async move { Ok(fetch(self, sql, params, location).await?.rows().collect()) })
+        Box::pin(async move {
+            let reply = self.run(Call::new(&sql, &params, location)?).await?;
+            Ok(reply.rows().collect())
+        })
     }
 
     /// All rows, each read into a `T`.
@@ -119,7 +129,11 @@ pub trait Session: sealed::Run {
         params: impl Params + Send + Sync + 'a,
     ) -> SessionFuture<'a, Vec<T>> {
         let (sql, location) = (sql.into_sql(), Location::caller());
-        Box::pin(async move { Ok(fetch(self, sql, params, location).await?.decode()?) })
+        Box::pin(async move {
+            let call = Call::new(&sql, &params, location)?;
+            let reply = self.run(call).await?;
+            decoded(self, call, &reply, Reply::decode)
+        })
     }
 
     /// The only row, read into a `T`.
@@ -138,7 +152,7 @@ pub trait Session: sealed::Run {
     ) -> SessionFuture<'a, T> {
         let (sql, location) = (sql.into_sql(), Location::caller());
         Box::pin(async move {
-            let reply = fetch(self, sql, params, location).await?;
+            let reply = self.run(Call::new(&sql, &params, location)?).await?;
             only_row(&reply)?.ok_or_else(not_found)
         })
     }
@@ -157,7 +171,10 @@ pub trait Session: sealed::Run {
         params: impl Params + Send + Sync + 'a,
     ) -> SessionFuture<'a, Option<T>> {
         let (sql, location) = (sql.into_sql(), Location::caller());
-        Box::pin(async move { only_row(&fetch(self, sql, params, location).await?) })
+        Box::pin(async move {
+            let reply = self.run(Call::new(&sql, &params, location)?).await?;
+            only_row(&reply)
+        })
     }
 
     /// The first column of the only row.
@@ -193,7 +210,7 @@ pub trait Session: sealed::Run {
     ) -> SessionFuture<'a, T> {
         let (sql, location) = (sql.into_sql(), Location::caller());
         Box::pin(async move {
-            let reply = fetch(self, sql, params, location).await?;
+            let reply = self.run(Call::new(&sql, &params, location)?).await?;
             at_most_one(&reply)?;
             reply.decode_column()?.pop().ok_or_else(not_found)
         })
@@ -213,7 +230,11 @@ pub trait Session: sealed::Run {
         params: impl Params + Send + Sync + 'a,
     ) -> SessionFuture<'a, Vec<T>> {
         let (sql, location) = (sql.into_sql(), Location::caller());
-        Box::pin(async move { Ok(fetch(self, sql, params, location).await?.decode_column()?) })
+        Box::pin(async move {
+            let call = Call::new(&sql, &params, location)?;
+            let reply = self.run(call).await?;
+            decoded(self, call, &reply, Reply::decode_column)
+        })
     }
 
     /// How many rows the statement inserted, changed or deleted.
@@ -230,7 +251,10 @@ pub trait Session: sealed::Run {
         params: impl Params + Send + Sync + 'a,
     ) -> SessionFuture<'a, u64> {
         let (sql, location) = (sql.into_sql(), Location::caller());
-        Box::pin(async move { Ok(fetch(self, sql, params, location).await?.affected()) })
+        Box::pin(async move {
+            let reply = self.run(Call::new(&sql, &params, location)?).await?;
+            Ok(reply.affected())
+        })
     }
 
     /// Runs several statements in one round trip, all or none; returns for each how many rows it
@@ -307,10 +331,7 @@ pub trait Session: sealed::Run {
     ) -> SessionFuture<'a, RowStream<T>> {
         let location = Location::caller();
         let sql = sql.into_sql();
-        Box::pin(async move {
-            let params = chosen(&sql, &params)?;
-            open_stream(self, sql.text(), params, location).await
-        })
+        Box::pin(async move { open_stream(self, Call::new(&sql, &params, location)?).await })
     }
 
     /// Begins `COPY … FROM STDIN`, for bytes in the format that the statement names; for rows of
@@ -448,18 +469,16 @@ async fn begin_copy<'a, T>(
 /// Opens a stream in a transaction that may only read, where the statement looks like a read.
 async fn open_stream<T: FromRow + Send>(
     session: &(impl Session + ?Sized),
-    sql: &str,
-    params: &(dyn Params + Sync),
-    location: &'static Location<'static>,
+    call: Call<'_>,
 ) -> Result<RowStream<T>, Error> {
-    let mut read_only = check(sql)?.class == Class::Read;
+    let mut read_only = check(call.sql)?.class == Class::Read;
     let mut again = false;
     loop {
         let seat = session
-            .seat(Need::Transaction { read_only }, location)
+            .seat(Need::Transaction { read_only }, call.location)
             .await?;
         let own = seat.is_own();
-        match RowStream::open(seat, sql, params).await {
+        match RowStream::open(seat, call.sql, call.params).await {
             // A write that the text does not show; nothing has happened yet.
             Err(error)
                 if own
@@ -477,39 +496,20 @@ async fn open_stream<T: FromRow + Send>(
     }
 }
 
-/// The location is passed in: `#[track_caller]` does nothing on async fns.
-/// Called within the box of each method: made before it, its future would be copied into it.
-async fn fetch<S: Session + ?Sized>(
-    session: &S,
-    sql: Sql,
-    params: impl Params + Send + Sync,
-    location: &'static Location<'static>,
-) -> Result<Reply, Error> {
-    let call = Call {
-        sql: sql.text(),
-        params: chosen(&sql, &params)?,
-        location,
-    };
-    session.run(call).await
-}
-
-/// The parameters of the call, or those that the text brings along.
-fn chosen<'a>(
-    sql: &'a Sql,
-    params: &'a (impl Params + Send + Sync),
-) -> Result<&'a (dyn Params + Sync), Error> {
-    let chosen: &(dyn Params + Sync) = match sql.params() {
-        None => params,
-        Some(own) if params.count() == 0 => own,
-        Some(_) => {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                "the statement brings its own parameters (raw!), so that of the call must be ()",
-            ));
-        }
-    };
-    aquifer_wire::check_count(chosen)?;
-    Ok(chosen)
+/// Reads a result; of many rows, how long that takes is told.
+fn decoded<T>(
+    session: &(impl Session + ?Sized),
+    call: Call<'_>,
+    reply: &Reply,
+    decode: impl FnOnce(&Reply) -> Result<T, aquifer_wire::Error>,
+) -> Result<T, Error> {
+    if reply.len() < TIMED_ROWS {
+        return Ok(decode(reply)?);
+    }
+    let begun = clock::now();
+    let outcome = decode(reply);
+    session.rows_decoded(call, reply.len(), clock::now() - begun);
+    Ok(outcome?)
 }
 
 fn only_row<T: FromRow>(reply: &Reply) -> Result<Option<T>, Error> {

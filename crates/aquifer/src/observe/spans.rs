@@ -2,7 +2,7 @@
 
 use aquifer_core::scan;
 use tracing::field::{Empty, display};
-use tracing::{Instrument, Level, Span};
+use tracing::{Level, Span};
 
 use super::QueryFinished;
 use super::measures::error_type;
@@ -25,19 +25,29 @@ pub(super) fn are_wanted() -> bool {
     tracing::enabled!(target: "aquifer::query", Level::DEBUG)
 }
 
-/// Runs a call within a span.
-pub(super) fn within<F: Future>(
-    endpoint: &Endpoint,
-    sql: &str,
-    call: F,
-) -> impl Future<Output = F::Output> + use<F> {
+/// The span of one call, or none.
+#[derive(Debug)]
+pub(crate) struct CallSpan(Span);
+
+impl CallSpan {
+    /// Does a piece of the call in its span.
+    pub(crate) fn within<T>(&self, piece: impl FnOnce() -> T) -> T {
+        self.0.in_scope(piece)
+    }
+}
+
+/// A span for a call, if anybody wants spans.
+pub(super) fn of(endpoint: &Endpoint, sql: &str) -> CallSpan {
+    if !are_wanted() {
+        return CallSpan(Span::none());
+    }
     let summary = scan::summary(sql);
     let name = if summary.is_empty() {
         "postgresql"
     } else {
         &summary
     };
-    let span = tracing::debug_span!(
+    CallSpan(tracing::debug_span!(
         target: "aquifer::query",
         NAME,
         otel.name = name,
@@ -52,8 +62,7 @@ pub(super) fn within<F: Future>(
         error.type = Empty,
         server.address = endpoint.address.as_deref(),
         server.port = endpoint.port,
-    );
-    call.instrument(span)
+    ))
 }
 
 /// Writes how a call ended into its span, if it has one.

@@ -17,7 +17,7 @@ fn documented() -> BTreeSet<Line> {
     });
     rows.map(|row| {
         let cells: Vec<_> = row.split('|').map(str::trim).collect();
-        let fields = cells[4].split_whitespace().map(|field| unquoted(field));
+        let fields = cells[4].split_whitespace().map(unquoted);
         let target = unquoted(cells[2]);
         (
             cells[1].to_owned(),

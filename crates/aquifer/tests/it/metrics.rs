@@ -262,9 +262,9 @@ async fn points_are_kept_each_interval_and_told_as_an_event() {
     let mut events = db.events();
     db.execute("select 1", ()).await.unwrap();
     let values = loop {
-        match events.next().await.expect("the handle is there") {
-            Event::MetricsCollected { values, .. } => break values,
-            _ => {}
+        let event = events.next().await.expect("the handle is there");
+        if let Event::MetricsCollected { values, .. } = event {
+            break values;
         }
     };
     let total = values

@@ -64,11 +64,11 @@ pub(crate) async fn assert_whole(db: &Db) {
         status.idle + status.connecting + status.lanes <= status.connections_max,
         "{status:?}"
     );
-    // One task per connection, the one that opens them, the one that keeps them in order, and the
-    // one that collects metrics.
+    // One task per connection, another per lane, the one that opens them, the one that keeps them in
+    // order, and the one that collects metrics.
     until("no task is left over", || {
         let status = db.pool_status();
-        db.tasks_running() <= status.idle + status.lanes + status.connecting + 3
+        db.tasks_running() <= status.idle + 2 * status.lanes + status.connecting + 3
     })
     .await;
     for tag in 0..3_i64 {

@@ -46,7 +46,7 @@ fn labels(mut text: &str) -> (Labels, &str) {
             labels.insert(name.to_owned(), value).is_none(),
             "{name} twice"
         );
-        let rest = &rest[end + 1..];
+        let (_, rest) = rest.split_at(end + 1);
         if let Some(rest) = rest.strip_prefix('}') {
             return (labels, rest);
         }
@@ -155,82 +155,59 @@ impl Page {
     }
 }
 
-fn is(page: &Page, (name, labels): (&str, &[(&str, &str)]), expected: f64) {
+fn is(page: &Page, name: &str, labels: &[(&str, &str)], expected: f64) {
     let found = page.get(name, labels);
     assert!((found - expected).abs() < 1e-9, "{name}: {found}");
 }
 
-#[tokio::test]
-async fn the_page_is_valid_and_says_what_happened() {
-    let db = support::db().await;
+const TRICKY: &str = "a\"b\\c\nd}";
+
+/// Four queries, one that failed, and something of everything else.
+async fn use_it(db: &aquifer::Db) {
     for _ in 0..4 {
         db.execute("select 1", ()).await.unwrap();
     }
     db.execute("select 1/0", ()).await.unwrap_err();
     let metrics = db.metrics();
-    let tricky = "a\"b\\c\nd}";
-    metrics
-        .counter("shop.orders", &[("name", tricky)])
-        .unwrap()
-        .add(7);
-    metrics
-        .gauge("shop.infinite", &[])
-        .unwrap()
-        .set(f64::INFINITY);
-    metrics
-        .histogram("shop.checkout", &[("a", "")])
-        .unwrap()
-        .record(Duration::from_secs(2));
+    let orders = metrics.counter("shop.orders", &[("name", TRICKY)]);
+    orders.unwrap().add(7);
+    let infinite = metrics.gauge("shop.infinite", &[]);
+    infinite.unwrap().set(f64::INFINITY);
+    let checkout = metrics.histogram("shop.checkout", &[("a", "")]);
+    checkout.unwrap().record(Duration::from_secs(2));
     metrics.track_redis_operation(Duration::from_millis(2), Outcome::Success, Some(true));
     metrics.track_orm_query(Duration::from_millis(2), Outcome::Error);
     metrics.update_redis(7, 8);
-    let page = read(&metrics.prometheus());
+}
+
+#[tokio::test]
+async fn the_page_is_valid_and_says_what_happened() {
+    let db = support::db().await;
+    use_it(&db).await;
+    let page = read(&db.metrics().prometheus());
     let system = ("db_system_name", "postgresql");
-    let operation = "db_client_operation_duration_seconds";
-    is(&page, (&format!("{operation}_count"), &[system]), 4.0);
-    is(
-        &page,
-        (&format!("{operation}_bucket"), &[system, ("le", "10")]),
-        4.0,
-    );
-    let division = [system, ("error_type", "22012")];
-    is(&page, (&format!("{operation}_count"), &division), 1.0);
-    is(
-        &page,
-        (
-            &format!("{operation}_count"),
-            &[("db_system_name", "redis")],
-        ),
-        1.0,
-    );
-    is(&page, ("shop_orders_total", &[("name", tricky)]), 7.0);
-    is(
-        &page,
-        ("shop_checkout_seconds_bucket", &[("a", ""), ("le", "1")]),
-        0.0,
-    );
-    is(
-        &page,
-        ("shop_checkout_seconds_bucket", &[("a", ""), ("le", "5")]),
-        1.0,
-    );
-    is(&page, ("aquifer_health", &[("service", "postgres")]), 1.0);
-    let max = page
-        .samples
-        .iter()
-        .find(|(name, ..)| name == "db_client_connection_max");
+    let count = "db_client_operation_duration_seconds_count";
+    is(&page, count, &[system], 4.0);
+    is(&page, count, &[system, ("error_type", "22012")], 1.0);
+    is(&page, count, &[("db_system_name", "redis")], 1.0);
+    let bucket = "db_client_operation_duration_seconds_bucket";
+    is(&page, bucket, &[system, ("le", "10")], 4.0);
+    is(&page, "shop_orders_total", &[("name", TRICKY)], 7.0);
+    let bucket = "shop_checkout_seconds_bucket";
+    is(&page, bucket, &[("a", ""), ("le", "1")], 0.0);
+    is(&page, bucket, &[("a", ""), ("le", "5")], 1.0);
+    is(&page, "aquifer_health", &[("service", "postgres")], 1.0);
+    let mut samples = page.samples.iter();
+    let max = samples.find(|(name, ..)| name == "db_client_connection_max");
     let (_, labels, max) = max.expect("the pool is on the page");
-    assert_eq!(*max, 10.0);
-    assert!(
-        labels["db_client_connection_pool_name"].contains('/'),
-        "{labels:?}"
-    );
-    let statements = read(&metrics.prometheus_statements());
-    let calls = statements
-        .samples
-        .iter()
-        .filter(|(name, ..)| name == "aquifer_statement_calls_total");
-    assert_eq!(calls.map(|(_, _, value)| value).sum::<f64>(), 5.0);
+    assert!((*max - 10.0).abs() < 1e-9);
+    let pool = &labels["db_client_connection_pool_name"];
+    assert!(pool.contains('/'), "{pool}");
+    let statements = read(&db.metrics().prometheus_statements());
+    let calls = statements.samples.iter();
+    let calls = calls.filter(|(name, ..)| name == "aquifer_statement_calls_total");
+    let calls: f64 = calls.map(|(_, _, value)| value).sum();
+    assert!((calls - 5.0).abs() < 1e-9, "{calls}");
 }
 
 #[test]
