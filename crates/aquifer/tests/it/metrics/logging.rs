@@ -1,23 +1,41 @@
 //! What stands in the log and in spans, and what never does.
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use aquifer::{Batch, Config, DatabaseManager, Db, Session};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
+use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
+use tracing_core::span::Current;
 
 use crate::support;
+
+thread_local! {
+    /// What takes the lines of this thread.
+    static CAPTURE: RefCell<Option<Capture>> = const { RefCell::new(None) };
+}
+
+/// The subscriber of the whole process: one for each thread at a time would race for what callsites
+/// remember of them.
+struct Router;
+
+/// Ends a capture.
+struct Guard;
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        CAPTURE.set(None);
+    }
+}
 
 /// Takes everything, at TRACE, of this thread.
 #[derive(Clone, Default)]
 struct Capture {
     lines: Arc<Mutex<Vec<String>>>,
-    next: Arc<AtomicU64>,
     /// Names of the spans by their number, and those that are entered.
     spans: Arc<Mutex<Vec<&'static Metadata<'static>>>>,
     entered: Arc<Mutex<Vec<Id>>>,
@@ -37,10 +55,17 @@ impl Visit for Text<'_> {
 }
 
 impl Capture {
-    fn begin() -> (Self, DefaultGuard) {
+    fn begin() -> (Self, Guard) {
+        static GLOBAL: Once = Once::new();
+        GLOBAL.call_once(|| tracing::subscriber::set_global_default(Router).unwrap());
         let capture = Self::default();
-        let guard = tracing::subscriber::set_default(capture.clone());
-        (capture, guard)
+        CAPTURE.set(Some(capture.clone()));
+        (capture, Guard)
+    }
+
+    /// That of this thread, if it has one.
+    fn current() -> Option<Self> {
+        CAPTURE.with_borrow(Clone::clone)
     }
 
     fn push(&self, line: String) {
@@ -65,27 +90,37 @@ fn described(metadata: &Metadata<'_>) -> String {
     format!("{} {}", metadata.level(), metadata.target())
 }
 
-impl Subscriber for Capture {
+impl Subscriber for Router {
+    fn register_callsite(&self, _metadata: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
     fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
-        true
+        Capture::current().is_some()
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let Some(capture) = Capture::current() else {
+            return Id::from_u64(u64::MAX);
+        };
         let mut line = format!(
             "span {} {}",
             described(span.metadata()),
             span.metadata().name()
         );
         span.record(&mut Text(&mut line));
-        self.push(line);
-        self.spans.lock().unwrap().push(span.metadata());
-        Id::from_u64(self.next.fetch_add(1, Ordering::Relaxed) + 1)
+        capture.push(line);
+        let mut spans = capture.spans.lock().unwrap();
+        spans.push(span.metadata());
+        Id::from_u64(spans.len() as u64)
     }
 
     fn record(&self, _span: &Id, values: &Record<'_>) {
         let mut line = "aquifer span ended".to_owned();
         values.record(&mut Text(&mut line));
-        self.push(line);
+        if let Some(capture) = Capture::current() {
+            capture.push(line);
+        }
     }
 
     fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
@@ -93,25 +128,34 @@ impl Subscriber for Capture {
     fn event(&self, event: &Event<'_>) {
         let mut line = described(event.metadata());
         event.record(&mut Text(&mut line));
-        self.push(line);
+        if let Some(capture) = Capture::current() {
+            capture.push(line);
+        }
     }
 
     fn enter(&self, span: &Id) {
-        self.entered.lock().unwrap().push(span.clone());
+        if let Some(capture) = Capture::current() {
+            capture.entered.lock().unwrap().push(span.clone());
+        }
     }
 
     fn exit(&self, _span: &Id) {
-        self.entered.lock().unwrap().pop();
+        if let Some(capture) = Capture::current() {
+            capture.entered.lock().unwrap().pop();
+        }
     }
 
-    fn current_span(&self) -> tracing_core::span::Current {
-        let entered = self.entered.lock().unwrap();
+    fn current_span(&self) -> Current {
+        let Some(capture) = Capture::current() else {
+            return Current::none();
+        };
+        let entered = capture.entered.lock().unwrap();
         let Some(id) = entered.last() else {
-            return tracing_core::span::Current::none();
+            return Current::none();
         };
         let index = usize::try_from(id.into_u64()).unwrap() - 1;
-        let metadata = self.spans.lock().unwrap()[index];
-        tracing_core::span::Current::new(id.clone(), metadata)
+        let metadata = capture.spans.lock().unwrap()[index];
+        Current::new(id.clone(), metadata)
     }
 }
 
