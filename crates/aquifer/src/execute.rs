@@ -28,7 +28,7 @@ pub(crate) use self::route::{
     refuse_copy_in_script, refuse_session_state,
 };
 use self::told::Queue;
-pub(crate) use self::told::{Counted, Told};
+pub(crate) use self::told::{Counted, Told, run_in_span};
 use crate::deadline::Deadline;
 use crate::observe::{Observers, QueryFinished};
 use crate::pool::{Checkout, Pool, TICK};
@@ -119,11 +119,6 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
         laps(engine, (call.sql, call.location), start, attempt).await
     })
     .await
-}
-
-/// As [`run`], in a span.
-pub(crate) async fn run_in_span(engine: &Engine, call: Call<'_>) -> Result<Reply, Error> {
-    told::within(&engine.observers.span(call.sql), pin!(run(engine, call))).await
 }
 
 /// Makes attempts until one succeeds, no other is safe or may help, or the time is over.

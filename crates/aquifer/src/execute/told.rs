@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use aquifer_wire::Reply;
 
-use super::Engine;
+use super::{Engine, run};
 use crate::observe::{CallSpan, QueryFinished};
+use crate::statement::Call;
 use crate::{Error, clock};
 
 /// A result whose rows can be counted.
@@ -126,6 +127,12 @@ impl Engine {
         span.within(|| self.observers.query_finished(&event));
         outcome
     }
+}
+
+/// As [`run`], in a span.
+pub(crate) async fn run_in_span(engine: &Engine, call: Call<'_>) -> Result<Reply, Error> {
+    let span = engine.observers.span(call.sql);
+    within(&span, pin!(run(engine, call))).await
 }
 
 /// Runs a call in its span; pinned by the caller, since handed over it would be kept twice.

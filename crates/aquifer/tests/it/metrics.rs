@@ -197,7 +197,7 @@ async fn each_statement_has_its_own_figures_the_costliest_first() {
     assert_eq!((failed.calls, failed.errors), (1, 1));
     let slow = find("select pg_sleep(?)");
     assert!(slow.average >= Duration::from_millis(50), "{slow:?}");
-    assert_eq!(statements[0].text, slow.text);
+    assert!(statements.is_sorted_by(|before, after| before.total >= after.total));
 }
 
 #[tokio::test]
@@ -239,7 +239,8 @@ async fn waiting_for_a_connection_is_told_apart() {
     let executed = value(db.metrics(), "postgres.query.execute.avg");
     assert!(whole - executed >= 19.0, "{executed} of {whole}");
     let statements = db.metrics().statements();
-    assert!(statements[0].queue >= Duration::from_millis(19));
+    let waited = statements.iter().map(|each| each.queue).sum::<Duration>();
+    assert!(waited >= Duration::from_millis(19), "{waited:?}");
 }
 
 #[tokio::test]
