@@ -92,7 +92,7 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
         place = match outcome {
             Ok(Ok(reply)) => {
                 let elapsed = deadline.elapsed();
-                lane::note_time(statement, elapsed);
+                lane::note_time(lane, statement, elapsed);
                 engine.observers.query_finished(&QueryFinished {
                     rows: reply.len() as u64,
                     fingerprint: Some(statement.fingerprint()),

@@ -3,6 +3,7 @@
 mod arbitrary;
 mod backend;
 mod copies;
+mod distance;
 mod faults;
 mod groups;
 mod lengths;
