@@ -9,6 +9,7 @@ mod groups;
 mod lengths;
 mod places;
 mod sequences;
+mod writers;
 
 use std::sync::Arc;
 use std::time::Duration;
