@@ -246,6 +246,16 @@ impl Observers {
         }
     }
 
+    /// A caller waited so long for a connection of its own, whether it got one or not.
+    pub(crate) fn waited(&self, elapsed: Duration) {
+        self.watch.measures.queue.record_duration(elapsed);
+    }
+
+    /// A caller got no connection.
+    pub(crate) fn refused(&self) {
+        self.watch.measures.refused();
+    }
+
     pub(crate) fn connection_opened(&self, event: &ConnectionOpened) {
         self.watch.measures.connection_opened(event);
         self.tell(|observer| observer.connection_opened(event));

@@ -246,7 +246,9 @@ impl Pool {
                         // From now on the queue must be looked at.
                         self.0.upkeep.tell();
                     }
-                    match deadline.run(waiting).await {
+                    let outcome = deadline.run(waiting).await;
+                    self.0.observers.waited(clock::now() - time);
+                    match outcome {
                         Ok(outcome) => outcome,
                         Err(_elapsed) => return Err(self.0.timed_out(deadline)),
                     }

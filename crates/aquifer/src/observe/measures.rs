@@ -131,18 +131,12 @@ impl Measures {
             Some(error) => {
                 entry.errors.fetch_add(1, Ordering::Relaxed);
                 self.failures.record(error, event.elapsed);
-                if error.kind() == ErrorKind::Acquire {
-                    self.refusals.fetch_add(1, Ordering::Relaxed);
-                }
             }
         }
         if event.rows > 0 {
             entry.rows.fetch_add(event.rows, Ordering::Relaxed);
         }
-        if event.queue > Duration::ZERO {
-            add(&entry.queue, event.queue);
-            self.queue.record_duration(event.queue);
-        }
+        add(&entry.queue, event.queue);
         if event.attempts > 1 {
             let again = u64::from(event.attempts - 1);
             self.repetitions.fetch_add(again, Ordering::Relaxed);
@@ -161,6 +155,10 @@ impl Measures {
 
     pub(super) fn connection_opened(&self, event: &ConnectionOpened) {
         self.openings.record_duration(event.elapsed);
+    }
+
+    pub(super) fn refused(&self) {
+        self.refusals.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn connection_lost(&self) {

@@ -244,6 +244,28 @@ async fn waiting_for_a_connection_is_told_apart() {
 }
 
 #[tokio::test]
+async fn a_caller_that_gets_no_connection_is_counted_wherever_it_waits() {
+    let config = Config::from_url(support::url()).unwrap().connections_max(1);
+    let config = config.acquire_timeout(Duration::from_millis(20));
+    let config = config.advanced(|advanced| advanced.lanes(0));
+    let db = Db::connect_with(&config).await.unwrap();
+    let held = db.dedicated().await.unwrap();
+    db.begin().await.unwrap_err();
+    db.execute("select txid_current()", ()).await.unwrap_err();
+    assert!(value(db.metrics(), "postgres.query.queue.p99") >= 19.0);
+    let page = db.metrics().prometheus();
+    assert!(
+        page.contains("\ndb_client_connection_timeouts_total 2\n"),
+        "{page}"
+    );
+    assert!(
+        page.contains("\ndb_client_connection_wait_time_seconds_count 2\n"),
+        "{page}"
+    );
+    drop(held);
+}
+
+#[tokio::test]
 async fn reading_many_rows_is_measured() {
     let db = support::db().await;
     let numbers: Vec<i64> = db
