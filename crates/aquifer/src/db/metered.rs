@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 use crate::execute::Engine;
 use crate::metrics::{MetricsCollector, PoolFigures};
 use crate::observe::{Endpoint, Event, Service, Status};
-use crate::pool::{Pool, PoolStatus};
+use crate::pool::{PoolStatus, Pools};
 
 /// The port that goes without saying.
 const PORT: u16 = 5432;
@@ -35,10 +35,10 @@ pub(super) fn source_name(endpoint: &Endpoint) -> String {
     format!("{address}:{port}/{}", endpoint.namespace)
 }
 
-/// Has the collector ask the pool; its first connection is open, so the service is up.
-pub(super) fn attach(metrics: &MetricsCollector, name: &str, pool: &Pool) {
+/// Has the collector ask the pools; its first connection is open, so the service is up.
+pub(super) fn attach(metrics: &MetricsCollector, name: &str, pools: &Pools) {
     metrics.measures().set_health(Service::Postgres, Status::Up);
-    let status = pool.watch();
+    let status = pools.watch();
     metrics.attach(name, move || status().map(figures));
 }
 

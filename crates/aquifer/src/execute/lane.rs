@@ -10,27 +10,27 @@ use aquifer_wire::{Client, Kind, Reply, Sharing, SqlState, Statement};
 use super::route::{Route, change_pace};
 use super::{Engine, Failed, failed, together};
 use crate::deadline::Deadline;
+use crate::pool::Pool;
 use crate::settings::Settings;
 use crate::statement::Call;
 
 /// Whether a read on a lane is one statement, with nothing that must stand in front of it.
-pub(super) fn is_bare(engine: &Engine) -> bool {
-    engine.settings.is_none() && engine.pool.lane_guard().is_none()
+pub(super) fn is_bare(engine: &Engine, pool: &Pool) -> bool {
+    engine.settings.is_none() && pool.lane_guard().is_none()
 }
 
 /// Runs a read on a lane; `None` when it must be run elsewhere, where doing so is harmless.
 pub(super) async fn run(
     engine: &Engine,
+    pool: &Pool,
     lane: &Client,
-    statement: &Arc<Statement>,
-    call: Call<'_>,
-    deadline: Deadline,
+    (statement, call, deadline): (&Arc<Statement>, Call<'_>, Deadline),
 ) -> Option<Result<Reply, Failed>> {
-    let outcome = if is_bare(engine) {
+    let outcome = if is_bare(engine, pool) {
         lane.run(statement, call.params, Sharing::Shared).await
     } else {
         let mut statements = Vec::with_capacity(3);
-        statements.extend(engine.pool.lane_guard());
+        statements.extend(pool.lane_guard());
         statements.extend(engine.settings.as_ref().map(Settings::statement));
         statements.push((call.sql, call.params));
         together(lane, &statements).await
@@ -40,7 +40,7 @@ pub(super) async fn run(
             note_time(lane, statement, deadline.elapsed());
             Some(Ok(reply))
         }
-        Err(error) => failure(engine, lane, statement, error).map(Err),
+        Err(error) => failure(pool, lane, statement, error).map(Err),
     }
 }
 
@@ -59,7 +59,7 @@ pub(super) fn note_time(lane: &Client, statement: &Statement, elapsed: Duration)
 /// What a failure on a lane means for the read; `None` when it must be run elsewhere, where doing so
 /// is harmless.
 pub(super) fn failure(
-    engine: &Engine,
+    pool: &Pool,
     lane: &Client,
     statement: &Statement,
     error: aquifer_wire::Error,
@@ -72,7 +72,7 @@ pub(super) fn failure(
         }
         // The lane's limit: the server ended it, and told by that who it was that took so long.
         Some(&SqlState::QUERY_CANCELED) => {
-            note_excess(engine, statement);
+            note_excess(pool, statement);
             return None;
         }
         _ => {}
@@ -84,21 +84,21 @@ pub(super) fn failure(
     match lane.ended() {
         // It was retired, or the pool is shut down: nobody answers there any more.
         Some(ended) if ended.by_us() => {
-            if error.sent() {
-                note_excess(engine, statement);
+            if error.sent() && !pool.is_closed() {
+                note_excess(pool, statement);
             }
             None
         }
         // It had ended unnoticed, so nothing was sent.
         Some(_) if !error.sent() => {
-            engine.pool.lane_ended();
+            pool.lane_ended();
             None
         }
         _ => Some(failed(error, Intent::Read)),
     }
 }
 
-fn note_excess(engine: &Engine, statement: &Statement) {
-    let limit = engine.pool.lane_timeout();
+fn note_excess(pool: &Pool, statement: &Statement) {
+    let limit = pool.lane_timeout();
     change_pace(statement, |pace| Some(pace.exceeded(limit)));
 }

@@ -268,6 +268,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::Limit => "limit",
         ErrorKind::NotFound => "not_found",
         ErrorKind::Protocol => "protocol",
+        ErrorKind::ReadOnly => "read_only",
         ErrorKind::Schema => "schema",
         ErrorKind::Timeout => "timeout",
         ErrorKind::Tls => "tls",

@@ -45,5 +45,6 @@ mod settings;
 mod shutdown;
 mod support;
 mod switchover;
+mod topology;
 mod transactions;
 mod upkeep;
