@@ -103,8 +103,8 @@ impl StatementEntry {
 
 /// Adds a duration to a sum in nanoseconds; zero costs nothing.
 pub(super) fn add(sum: &AtomicU64, duration: Duration) {
-    let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    if nanoseconds > 0 {
+    if duration > Duration::ZERO {
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         sum.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 }
