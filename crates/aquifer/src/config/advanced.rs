@@ -344,6 +344,34 @@ impl Advanced {
         )
     }
 
+    /// How long a call may take before it is written to the log, with its place in the source.
+    ///
+    /// Default: 1 s. Range: 1 ms to 24 h. At most ten lines are written in a second; the next one
+    /// says how many are missing. Lower it to what the service promises its own callers. To be rid
+    /// of the lines, filter the target `aquifer::slow` out of the log.
+    #[must_use]
+    #[track_caller]
+    pub fn slow_query_threshold(self, limit: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::SLOW_QUERY_THRESHOLD, limit, Location::caller()),
+        )
+    }
+
+    /// How often a point of each metric is kept, and handed to the recorder of the feature `metrics`.
+    ///
+    /// Default: 1 min, which keeps 16 hours. Range: 100 ms to 1 h. What
+    /// [`MetricsCollector::prometheus`](crate::MetricsCollector::prometheus) shows is always of now.
+    /// Lower it to the interval at which the recorder's figures are asked for.
+    #[must_use]
+    #[track_caller]
+    pub fn metrics_interval(self, interval: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::METRICS_INTERVAL, interval, Location::caller()),
+        )
+    }
+
     /// How often the [`ConnectionMonitor`](crate::ConnectionMonitor) asks each service how it does.
     ///
     /// Default: 30 s. Range: 10 ms to 24 h. Real traffic tells sooner: a connection that is lost

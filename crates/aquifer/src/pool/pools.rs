@@ -145,6 +145,20 @@ impl Pools {
         }
     }
 
+    /// Tells the status whenever it is asked, without keeping the pools; `None` once they are closed.
+    pub(crate) fn watch(&self) -> Box<dyn Fn() -> Option<PoolStatus> + Send + Sync> {
+        match self {
+            Self::One(pool, _) => Box::new(pool.watch()),
+            Self::Many(many) => {
+                let many = Arc::downgrade(many);
+                Box::new(move || {
+                    let many = many.upgrade().filter(|many| !many.is_closed())?;
+                    Some(Self::Many(many).status())
+                })
+            }
+        }
+    }
+
     pub(crate) fn topology(&self) -> &Topology {
         match self {
             Self::One(_, topology) => topology,
