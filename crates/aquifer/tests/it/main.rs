@@ -18,6 +18,7 @@ mod bulk;
 mod cancel_safety;
 mod conflicts;
 mod events;
+mod failover;
 mod faults;
 mod from_row;
 mod hooks;
