@@ -1,6 +1,8 @@
+mod ledger;
+
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,6 +10,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::postgres::Postgres;
+use ledger::{Told, Writes, compare, rows};
+
+pub use ledger::Ledger;
 
 /// How many rows there are to read; row `n` has the value [`Load::value`].
 const ROWS: i64 = 100;
@@ -64,21 +69,13 @@ pub struct Load {
     tasks: JoinSet<()>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     stop: AtomicBool,
-    next: AtomicI64,
+    started: Instant,
     reads: AtomicU64,
-    begun: Mutex<HashMap<i64, Instant>>,
-    writes: Mutex<Vec<Write>>,
+    writes: Mutex<Writes>,
     complaints: Mutex<Complaints>,
-}
-
-#[derive(Debug)]
-struct Write {
-    id: i64,
-    at: Instant,
-    told: Wrote,
 }
 
 /// Errors by their text, and the longest call.
@@ -89,26 +86,10 @@ pub struct Complaints {
     pub reads: BTreeMap<String, u64>,
     /// What writes were told, how often.
     pub writes: BTreeMap<String, u64>,
-    /// How long the longest call took.
-    pub longest: Duration,
-}
-
-/// What was told, held against what the server has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Ledger {
-    /// Writes that were told to be done.
-    pub done: u64,
-    /// Writes that were told to be done and are not there.
-    pub lost: u64,
-    /// Writes that are there more than once.
-    pub doubled: u64,
-    /// Writes that were told, or resolved, not to be done and are there.
-    pub invented: u64,
-    /// Writes of which the caller was told that nobody knows.
-    pub unknown: u64,
-    /// Those of them that could not be resolved either.
-    pub unresolved: u64,
+    /// How long the longest read took.
+    pub longest_read: Duration,
+    /// How long the longest write took.
+    pub longest_write: Duration,
 }
 
 impl Load {
@@ -123,7 +104,7 @@ impl Load {
 
     /// Starts so many tasks that write, and as many that read.
     pub fn start(client: &impl Client, tasks: usize) -> Self {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new());
         let mut set = JoinSet::new();
         for _ in 0..tasks {
             set.spawn(write(client.clone(), Arc::clone(&shared)));
@@ -146,20 +127,11 @@ impl Load {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.tasks.join_all().await;
         let mut resolved = HashMap::new();
-        let unknown: Vec<i64> = {
-            let writes = locked(&self.shared.writes);
-            let unknown = |write: &&Write| matches!(write.told, Wrote::Unknown(_));
-            writes
-                .iter()
-                .filter(unknown)
-                .map(|write| write.id)
-                .collect()
-        };
+        let unknown = locked(&self.shared.writes).unknown();
         for id in unknown {
             resolved.insert(id, client.resolve(id).await);
         }
-        let writes = locked(&self.shared.writes);
-        compare(&writes, &resolved, &rows(server))
+        compare(&locked(&self.shared.writes), &resolved, &rows(server))
     }
 
     fn value(id: i64) -> i64 {
@@ -175,24 +147,20 @@ impl Meter {
     /// How many writes were done.
     #[must_use]
     pub fn done(&self) -> usize {
-        let writes = locked(&self.0.writes);
-        let done = writes.iter().filter(|write| write.told == Wrote::Done);
-        done.count()
+        locked(&self.0.writes).done()
     }
 
-    /// When the first write was done after `moment`.
+    /// When the first write was done after `moment`, which is some seconds ago at most.
     #[must_use]
     pub fn first_done_after(&self, moment: Instant) -> Option<Instant> {
-        let writes = locked(&self.0.writes);
-        let done = writes.iter().filter(|write| write.told == Wrote::Done);
-        done.map(|write| write.at).filter(|&at| at > moment).min()
+        locked(&self.0.writes).first_done_after(moment)
     }
 
     /// Whether a write was asked for after `moment`.
     #[must_use]
     pub fn begun_after(&self, id: i64, moment: Instant) -> bool {
-        let begun = locked(&self.0.begun);
-        begun.get(&id).is_some_and(|&begun| begun > moment)
+        let moment = self.0.since_start(moment);
+        locked(&self.0.writes).begun_after(id, moment)
     }
 
     /// How many reads were answered, and how many failed.
@@ -209,22 +177,42 @@ impl Meter {
     }
 }
 
+impl Shared {
+    fn new() -> Self {
+        Self {
+            stop: AtomicBool::new(false),
+            started: Instant::now(),
+            reads: AtomicU64::new(0),
+            writes: Mutex::new(Writes::new()),
+            complaints: Mutex::default(),
+        }
+    }
+
+    fn since_start(&self, moment: Instant) -> u32 {
+        let since = moment.saturating_duration_since(self.started);
+        u32::try_from(since.as_millis()).unwrap_or(u32::MAX)
+    }
+}
+
 async fn write(client: impl Client, shared: Arc<Shared>) {
     while !shared.stop.load(Ordering::Relaxed) {
-        let id = shared.next.fetch_add(1, Ordering::Relaxed);
         let begun = Instant::now();
-        locked(&shared.begun).insert(id, begun);
-        let told = timeout(HUNG, client.write(id)).await;
-        let told = told.unwrap_or_else(|_elapsed| Wrote::Unknown("hangs".to_owned()));
-        let at = Instant::now();
+        let id = locked(&shared.writes).begin(shared.since_start(begun));
+        let wrote = timeout(HUNG, client.write(id)).await;
+        let wrote = wrote.unwrap_or_else(|_elapsed| Wrote::Unknown("hangs".to_owned()));
+        let told = match &wrote {
+            Wrote::Done => Told::Done,
+            Wrote::NotDone(_) => Told::NotDone,
+            Wrote::Unknown(_) => Told::Unknown,
+        };
+        locked(&shared.writes).end(id, told);
         {
             let mut complaints = locked(&shared.complaints);
-            complaints.longest = complaints.longest.max(at - begun);
-            if let Wrote::NotDone(why) | Wrote::Unknown(why) = &told {
-                *complaints.writes.entry(why.clone()).or_default() += 1;
+            complaints.longest_write = complaints.longest_write.max(begun.elapsed());
+            if let Wrote::NotDone(why) | Wrote::Unknown(why) = wrote {
+                *complaints.writes.entry(why).or_default() += 1;
             }
         }
-        locked(&shared.writes).push(Write { id, at, told });
         sleep(PAUSE).await;
     }
 }
@@ -243,7 +231,7 @@ async fn read(client: impl Client, shared: Arc<Shared>) {
         };
         {
             let mut complaints = locked(&shared.complaints);
-            complaints.longest = complaints.longest.max(begun.elapsed());
+            complaints.longest_read = complaints.longest_read.max(begun.elapsed());
             match complaint {
                 Some(why) => *complaints.reads.entry(why).or_default() += 1,
                 None => drop(shared.reads.fetch_add(1, Ordering::Relaxed)),
@@ -253,78 +241,6 @@ async fn read(client: impl Client, shared: Arc<Shared>) {
     }
 }
 
-/// How often each write is there.
-fn rows(server: &Postgres) -> HashMap<i64, u64> {
-    let rows = server.psql("select id, count(*) from ledger group by id");
-    let parsed = rows.lines().filter_map(|row| {
-        let (id, count) = row.split_once('|')?;
-        Some((id.parse().ok()?, count.parse().ok()?))
-    });
-    parsed.collect()
-}
-
-fn compare(
-    writes: &[Write],
-    resolved: &HashMap<i64, Option<bool>>,
-    rows: &HashMap<i64, u64>,
-) -> Ledger {
-    let mut ledger = Ledger::default();
-    for write in writes {
-        let count = rows.get(&write.id).copied().unwrap_or_default();
-        ledger.doubled += u64::from(count > 1);
-        let told = match write.told {
-            Wrote::Done => {
-                ledger.done += 1;
-                Some(true)
-            }
-            Wrote::NotDone(_) => Some(false),
-            Wrote::Unknown(_) => {
-                ledger.unknown += 1;
-                resolved.get(&write.id).copied().flatten()
-            }
-        };
-        match told {
-            Some(true) => ledger.lost += u64::from(count == 0),
-            Some(false) => ledger.invented += u64::from(count > 0),
-            None => ledger.unresolved += 1,
-        }
-    }
-    ledger
-}
-
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_way_of_being_wrong_is_counted() {
-        let at = Instant::now();
-        let write = |id, told| Write { id, at, told };
-        let unknown = || Wrote::Unknown(String::new());
-        let writes = [
-            write(1, Wrote::Done),
-            write(2, Wrote::Done),
-            write(3, Wrote::Done),
-            write(4, Wrote::NotDone(String::new())),
-            write(5, Wrote::NotDone(String::new())),
-            write(6, unknown()),
-            write(7, unknown()),
-            write(8, unknown()),
-        ];
-        let resolved = HashMap::from([(6, Some(true)), (7, Some(false)), (8, None)]);
-        let rows = HashMap::from([(1, 1), (2, 2), (5, 1), (7, 1)]);
-        let expected = Ledger {
-            done: 3,
-            lost: 2,
-            doubled: 1,
-            invented: 2,
-            unknown: 3,
-            unresolved: 1,
-        };
-        assert_eq!(compare(&writes, &resolved, &rows), expected);
-    }
 }
