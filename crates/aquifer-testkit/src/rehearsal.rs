@@ -94,7 +94,11 @@ impl Rehearsal {
         let rounds = tokio::task::spawn_blocking(move || {
             (0..rounds)
                 .map(|number| {
-                    let round = rehearsal.round(Fault::of(number), number, &meter);
+                    // Whoever watches the servers needs a while to decide, at times longer than
+                    // clients do.
+                    let decided =
+                        Duration::from_millis(100) * u32::try_from(number % 5).unwrap_or(0);
+                    let round = rehearsal.fail_over(Fault::of(number), decided, &meter);
                     report(number, &round);
                     round
                 })
@@ -113,7 +117,8 @@ impl Rehearsal {
         }
     }
 
-    fn round(&self, fault: Fault, number: usize, meter: &Meter) -> Round {
+    /// One round: the standby is promoted so long after the fault. Blocks.
+    pub fn fail_over(&self, fault: Fault, decided: Duration, meter: &Meter) -> Round {
         let old = self.cluster.primary();
         let [new] = self.cluster.standbys()[..] else {
             panic!("a primary and one standby")
@@ -129,10 +134,7 @@ impl Rehearsal {
                 proxy.set(Mode::BlackHole);
             }
         }
-        // Whoever watches the servers needs a while to decide, at times longer than clients do.
-        thread::sleep(Duration::from_millis(
-            u64::try_from(number % 5).unwrap_or(0) * 100,
-        ));
+        thread::sleep(decided);
         let (writable, writable_since) = thread::scope(|scope| {
             let promoting = scope.spawn(|| self.cluster.promote(new));
             let writable = watcher.wait();
@@ -189,7 +191,9 @@ impl Rehearsal {
         }
     }
 
-    fn proxy(&self, server: &Postgres) -> &Proxy {
+    /// The proxy before one of the servers.
+    #[must_use]
+    pub fn proxy(&self, server: &Postgres) -> &Proxy {
         let mut servers = self.cluster.servers().iter().zip(&self.proxies);
         let (_, proxy) = servers
             .find(|(candidate, _)| std::ptr::eq(*candidate, server))

@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::missing_docs_in_private_items,
@@ -41,6 +42,7 @@ mod scenarios;
 mod session_state;
 mod settings;
 mod shutdown;
+mod soak;
 mod support;
 mod switchover;
 mod transactions;
