@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aquifer::{Config, Db, Error, ErrorKind, Resolved, Retry, Session, UnknownCommit};
 use aquifer_testkit::{Client, Rehearsal, Round, Wrote};
+use tokio::time::timeout;
 
 use crate::support;
 
@@ -35,6 +36,22 @@ impl Layer {
             unknown: Arc::default(),
         }
     }
+
+    fn told(&self, id: i64, outcome: Result<u64, Error>) -> Wrote {
+        let error = match outcome {
+            Ok(_) => return Wrote::Done,
+            // An attempt before has done it, and its answer was lost.
+            Err(error) if error.kind() == ErrorKind::AlreadyDone => return Wrote::Done,
+            Err(error) => error,
+        };
+        if error.retry() != Retry::IfIdempotent {
+            return Wrote::NotDone(one_line(&error));
+        }
+        if let Some(commit) = error.unknown_commit() {
+            self.unknown.lock().unwrap().insert(id, commit.clone());
+        }
+        Wrote::Unknown(one_line(&error))
+    }
 }
 
 /// Short, and the same for errors that differ in their numbers only.
@@ -53,28 +70,20 @@ impl Client for Layer {
         value.map_err(|error| one_line(&error))
     }
 
+    /// A caller who drops a transaction at the deadline knows as little as one whose answer was lost.
     async fn write(&self, id: i64) -> Wrote {
         let sql = "insert into ledger (id) values ($1)";
         let work = self.db.idempotent(format!("row {id}"));
         let outcome = if id % 2 == 0 {
             work.execute(sql, (id,)).await
         } else {
-            work.with_transaction(async |tx| tx.execute(sql, (id,)).await)
-                .await
+            let transaction = work.with_transaction(async |tx| tx.execute(sql, (id,)).await);
+            match timeout(DEADLINE, transaction).await {
+                Ok(outcome) => outcome,
+                Err(_elapsed) => return Wrote::Unknown("the caller's deadline".to_owned()),
+            }
         };
-        let error = match outcome {
-            Ok(_) => return Wrote::Done,
-            // An attempt before has done it, and its answer was lost.
-            Err(error) if error.kind() == ErrorKind::AlreadyDone => return Wrote::Done,
-            Err(error) => error,
-        };
-        if error.retry() != Retry::IfIdempotent {
-            return Wrote::NotDone(one_line(&error));
-        }
-        if let Some(commit) = error.unknown_commit() {
-            self.unknown.lock().unwrap().insert(id, commit.clone());
-        }
-        Wrote::Unknown(one_line(&error))
+        self.told(id, outcome)
     }
 
     async fn resolve(&self, id: i64) -> Option<bool> {
