@@ -13,10 +13,12 @@
 //! | [`backoff`] | How long to wait before it? |
 //! | [`budget`] | May callers together afford it? |
 //! | [`pace`] | May others wait behind this statement? |
+//! | [`hysteresis`] | Is one finding enough to say that a state has changed? |
 //! | [`slots`] | Who owns which connection, and who waits for one? |
 
 pub mod backoff;
 pub mod budget;
+pub mod hysteresis;
 pub mod pace;
 pub mod retry;
 pub mod scan;

@@ -1,13 +1,21 @@
 //! What the layer says about itself: typed events, and the one place that knows `tracing`.
 
+mod event;
+mod events;
+
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::event::{BreakerState, Event, HostRole, Mode, Service, Status};
+use tokio::sync::Notify;
+
+use self::events::Bus;
+pub use self::events::Events;
 use crate::Error;
 
-/// Receives the layer's events; every method has an empty default.
+/// Receives what happens often, at once and borrowed; every method has an empty default.
 ///
 /// Methods are called on the task in which the event happened and must not block. One that panics
 /// is logged; the layer and its caller go on.
@@ -20,9 +28,6 @@ pub trait Observer: Send + Sync + 'static {
 
     /// A connection ended, or could not be opened.
     fn connection_lost(&self, _event: &ConnectionLost<'_>) {}
-
-    /// A connection has been held for longer than `leak_warning_after`; told once for each checkout.
-    fn leak_suspected(&self, _event: &LeakSuspected) {}
 
     /// A transaction ended.
     fn transaction_finished(&self, _event: &TransactionFinished) {}
@@ -66,18 +71,6 @@ pub struct ConnectionLost<'a> {
     pub cause: &'a str,
 }
 
-/// A connection that is held for long, perhaps by mistake.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct LeakSuspected {
-    /// Where it was asked for.
-    pub location: &'static Location<'static>,
-    /// For how long it has been held.
-    pub held: Duration,
-    /// The server process behind it, as in `pg_stat_activity`.
-    pub process_id: i32,
-}
-
 /// A transaction that ended.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -90,18 +83,56 @@ pub struct TransactionFinished {
     pub location: &'static Location<'static>,
 }
 
-/// All observers of one `Db`, and the log.
+/// All observers of one `Db`, those who listen to its events, and the log.
 #[derive(Clone, Default)]
-pub(crate) struct Observers(Arc<[Arc<dyn Observer>]>);
+pub(crate) struct Observers {
+    list: Arc<[Arc<dyn Observer>]>,
+    events: Bus,
+    /// Told when there is reason to ask how the services do.
+    suspicion: Arc<Notify>,
+}
 
 impl Observers {
     pub(crate) fn new(list: &[Arc<dyn Observer>]) -> Self {
-        Self(list.into())
+        Self {
+            list: list.into(),
+            events: Bus::default(),
+            suspicion: Arc::default(),
+        }
+    }
+
+    /// Tells an event to all who listen, and to the log.
+    pub(crate) fn publish(&self, event: Event) {
+        match &event {
+            Event::HealthChange { to: Status::Up, .. }
+            | Event::ConnectionRecovery { .. }
+            | Event::Failover { .. }
+            | Event::LagNormal { .. } => {
+                tracing::info!(target: "aquifer::events", ?event);
+            }
+            _ => tracing::warn!(target: "aquifer::events", ?event),
+        }
+        self.events.send(event);
+    }
+
+    /// There will be no more events.
+    pub(crate) fn close(&self) {
+        self.events.close();
+    }
+
+    /// Told when there is reason to ask how the services do.
+    pub(crate) fn suspicion(&self) -> Arc<Notify> {
+        Arc::clone(&self.suspicion)
+    }
+
+    /// The events from now on.
+    pub(crate) fn events(&self) -> Events {
+        self.events.subscribe()
     }
 
     /// Calls each observer; a panic of one must not end a task of the layer half-way.
     fn tell(&self, event: impl Fn(&dyn Observer)) {
-        for observer in self.0.iter() {
+        for observer in self.list.iter() {
             let told = catch_unwind(AssertUnwindSafe(|| event(observer.as_ref())));
             if told.is_err() {
                 tracing::error!(target: "aquifer", "an observer panicked");
@@ -127,13 +158,9 @@ impl Observers {
     }
 
     pub(crate) fn connection_lost(&self, event: &ConnectionLost<'_>) {
+        self.suspicion.notify_one();
         self.tell(|observer| observer.connection_lost(event));
         tracing::warn!(target: "aquifer::pool", process_id = event.process_id, cause = event.cause, "connection lost");
-    }
-
-    pub(crate) fn leak_suspected(&self, event: &LeakSuspected) {
-        self.tell(|observer| observer.leak_suspected(event));
-        tracing::warn!(target: "aquifer::pool", process_id = event.process_id, held = ?event.held, at = %event.location, "a connection is held for long");
     }
 
     pub(crate) fn hook_failed(&self, location: &'static Location<'static>, what: &str) {
@@ -146,8 +173,12 @@ impl Observers {
     }
 }
 
+pub(crate) fn listener_panicked() {
+    tracing::error!(target: "aquifer::events", "a listener panicked and is not called again");
+}
+
 impl fmt::Debug for Observers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Observers({})", self.0.len())
+        write!(formatter, "Observers({})", self.list.len())
     }
 }

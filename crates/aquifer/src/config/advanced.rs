@@ -142,13 +142,13 @@ impl Advanced {
         )
     }
 
-    /// How long a connection may be held before [`Observer::leak_suspected`] and the log name the
+    /// How long a connection may be held before [`Event::LeakSuspected`] and the log name the
     /// place that asked for it, once for each; nothing is taken away.
     ///
     /// Default: 60 s. Range: 1 ms to 24 h. The warning comes up to a quarter of it later. Don't
     /// raise it for the sake of one long report; its warning says so much.
     ///
-    /// [`Observer::leak_suspected`]: crate::Observer::leak_suspected
+    /// [`Event::LeakSuspected`]: crate::Event::LeakSuspected
     #[must_use]
     #[track_caller]
     pub fn leak_warning_after(self, time: Duration) -> Self {
@@ -241,6 +241,45 @@ impl Advanced {
         Self(
             self.0
                 .with_time(&knob::SHUTDOWN_TIMEOUT, limit, Location::caller()),
+        )
+    }
+
+    /// How often the [`ConnectionMonitor`](crate::ConnectionMonitor) asks each service how it does.
+    ///
+    /// Default: 30 s. Range: 10 ms to 24 h. Real traffic tells sooner: a connection that is lost
+    /// makes it ask at once. Don't lower it for the sake of a faster alarm.
+    #[must_use]
+    #[track_caller]
+    pub fn health_interval(self, interval: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::HEALTH_INTERVAL, interval, Location::caller()),
+        )
+    }
+
+    /// How often it asks while a service is not up.
+    ///
+    /// Default: 1 s, or `health_interval` if that is less. Range: 10 ms to 1 h. Three bad answers
+    /// in a row are an outage and two good ones its end, so each is told of after two or three
+    /// times this.
+    #[must_use]
+    #[track_caller]
+    pub fn health_interval_alarm(self, interval: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::HEALTH_INTERVAL_ALARM, interval, Location::caller()),
+        )
+    }
+
+    /// How long a service may take to say how it does before it counts as down.
+    ///
+    /// Default: 1 s. Range: 1 ms to 1 min. Don't set it below what an answer takes under full load.
+    #[must_use]
+    #[track_caller]
+    pub fn health_timeout(self, limit: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::HEALTH_TIMEOUT, limit, Location::caller()),
         )
     }
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{Inner, close_all, now};
 use crate::clock;
 use crate::deadline::Deadline;
-use crate::observe::{ConnectionLost, LeakSuspected};
+use crate::observe::{ConnectionLost, Event};
 
 /// Between the ends of two connections that are too old: a stall of the whole program makes all
 /// seem old at once, and a pool must not be emptied for that.
@@ -144,7 +144,7 @@ impl Inner {
 
     fn warn_of_leaks(&self) {
         for holder in self.holders.overdue(self.limits.leak_warning_after) {
-            self.observers.leak_suspected(&LeakSuspected {
+            self.observers.publish(Event::LeakSuspected {
                 location: holder.location,
                 held: holder.held,
                 process_id: holder.process_id,

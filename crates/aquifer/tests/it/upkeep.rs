@@ -1,10 +1,10 @@
 //! What the pool does to its connections when nobody asks it to: ages, signs of life, leaks.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aquifer::{Config, Db, LeakSuspected, Observer, Session};
+use aquifer::{Config, Db, Event, Observer, Session};
 use aquifer_testkit::{Mode, Postgres, Proxy};
 
 use crate::admission::Connections;
@@ -246,37 +246,30 @@ async fn a_stall_of_the_whole_program_empties_no_pool() {
     assert!(observer.lost.lock().unwrap().is_empty());
 }
 
-#[derive(Default)]
-struct Leaks(Mutex<Vec<LeakSuspected>>);
-
-impl Observer for Leaks {
-    fn leak_suspected(&self, event: &LeakSuspected) {
-        self.0.lock().unwrap().push(*event);
-    }
-}
-
 #[tokio::test]
 async fn who_holds_a_connection_for_long_is_named_once() {
-    let leaks = Arc::new(Leaks::default());
-    let config = config()
-        .observer(Arc::clone(&leaks) as Arc<dyn Observer>)
-        .advanced(|advanced| advanced.leak_warning_after(Duration::from_millis(20)));
+    let config =
+        config().advanced(|advanced| advanced.leak_warning_after(Duration::from_millis(20)));
     let db = Db::connect_with(&config).await.unwrap();
+    let mut events = db.events();
     let _listener = db.listen(["channel"]).await.unwrap();
     let first = db.begin().await.unwrap();
     let line = line!() - 1;
-    let warned = |times| {
-        let leaks = Arc::clone(&leaks);
-        move || leaks.0.lock().unwrap().len() == times
+    let mut next = async || match events.next().await {
+        Some(Event::LeakSuspected {
+            location,
+            held,
+            process_id,
+            ..
+        }) => (location, held, process_id),
+        other => panic!("{other:?}"),
     };
-    support::until("it is named", warned(1)).await;
+    let (location, held, process_id) = next().await;
+    assert_eq!((location.file(), location.line()), (file!(), line));
+    assert!(held >= Duration::from_millis(20));
     let second = db.begin().await.unwrap();
-    support::until("the other is named too", warned(2)).await;
-    let events = leaks.0.lock().unwrap().clone();
-    assert_eq!(events[0].location.file(), file!());
-    assert_eq!(events[0].location.line(), line);
-    assert!(events[0].held >= Duration::from_millis(20));
-    assert_ne!(events[0].process_id, events[1].process_id, "each once");
+    let (_, _, other) = next().await;
+    assert_ne!(process_id, other, "each once");
     drop((first, second));
 }
 
