@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Fault;
+use super::{Fault, GIVEN_UP};
 use crate::load::{Complaints, Ledger};
 
 /// What one round showed.
@@ -108,7 +108,7 @@ impl fmt::Display for Round {
                 "first write {:>6.1} ms later",
                 time.as_secs_f64() * 1000.0
             )?,
-            None => formatter.write_str("no write within 20 s")?,
+            None => write!(formatter, "no write within {GIVEN_UP:?}")?,
         }
         if self.fenced_writes + self.late_writes > 0 {
             let (fenced, late) = (self.fenced_writes, self.late_writes);
