@@ -40,13 +40,25 @@ const HUNG: Duration = Duration::from_secs(30);
 
 /// The library, or a peer of it, as [`Load`] calls it. Each call has a deadline of its own.
 pub trait Client: Clone + Send + Sync + 'static {
-    /// Reads `select value from lookups where id = $1`; the error is one line.
+    /// Reads `select value from lookups where id = $1`.
+    ///
+    /// # Errors
+    /// What went wrong, in one line; it is counted.
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind.
     fn read(&self, id: i64) -> impl Future<Output = Result<i64, String>> + Send;
 
     /// Does `insert into ledger (id) values ($1)`, at most once, in whatever form.
+    ///
+    /// # Cancel safety
+    /// The write may have been done.
     fn write(&self, id: i64) -> impl Future<Output = Wrote> + Send;
 
     /// Finds out what became of a write that was [`Wrote::Unknown`]; `None` if it has no way to.
+    ///
+    /// # Cancel safety
+    /// It may be asked again.
     fn resolve(&self, id: i64) -> impl Future<Output = Option<bool>> + Send;
 }
 
