@@ -3,13 +3,14 @@ use std::time::Duration;
 use aquifer_testkit::{Client, Wrote};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio::time::timeout;
+use tokio_postgres::config::LoadBalanceHosts;
 use tokio_postgres::{Config, NoTls};
 
 use super::{DEADLINE, READ, WRITE, one_line};
 use crate::Error;
 
-/// A quarter of a deadline, so that there is time for a new connection.
-const RECYCLE: Duration = Duration::from_millis(500);
+/// A part of a deadline, so that there is time for something else.
+const QUICKLY: Duration = Duration::from_millis(500);
 
 /// tokio-postgres looks for the host that takes writes at each connect; deadpool keeps ten of them.
 /// All its time-outs are on.
@@ -17,23 +18,30 @@ const RECYCLE: Duration = Duration::from_millis(500);
 pub struct Deadpool(Pool);
 
 impl Deadpool {
-    /// Makes it for a URL of both hosts, with a way to see that a connection still works before it is
-    /// used; the default only sees those that were closed.
+    /// Makes it for a URL of both hosts.
+    ///
+    /// `tuned` for failovers: each connection is asked before it is used, where the default only sees
+    /// those that were closed; hosts are tried in random order, so that one which accepts and stays
+    /// silent does not meet every attempt; and connecting is given a part of the deadline only.
     ///
     /// # Errors
     /// When the URL can't be read.
-    pub fn connect(url: &str, recycling: RecyclingMethod) -> Result<Self, Error> {
+    pub fn connect(url: &str, tuned: bool) -> Result<Self, Error> {
         let mut config: Config = format!("{url}?target_session_attrs=read-write").parse()?;
-        config.connect_timeout(DEADLINE);
-        let manager = ManagerConfig {
-            recycling_method: recycling,
+        let (recycling_method, limit) = if tuned {
+            config.load_balance_hosts(LoadBalanceHosts::Random);
+            (RecyclingMethod::Verified, QUICKLY)
+        } else {
+            (RecyclingMethod::Fast, DEADLINE)
         };
+        config.connect_timeout(limit);
+        let manager = ManagerConfig { recycling_method };
         let pool = Pool::builder(Manager::from_config(config, NoTls, manager))
             .max_size(10)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(DEADLINE))
-            .create_timeout(Some(DEADLINE))
-            .recycle_timeout(Some(RECYCLE));
+            .create_timeout(Some(limit))
+            .recycle_timeout(Some(limit));
         Ok(Self(pool.build()?))
     }
 
