@@ -15,6 +15,7 @@
 //! | [`pace`] | May others wait behind this statement? |
 //! | [`hysteresis`] | Is one finding enough to say that a state has changed? |
 //! | [`slots`] | Who owns which connection, and who waits for one? |
+//! | [`topology`] | Which host is the primary, which may answer reads, and what is still possible? |
 
 pub mod backoff;
 pub mod budget;
@@ -23,3 +24,4 @@ pub mod pace;
 pub mod retry;
 pub mod scan;
 pub mod slots;
+pub mod topology;

@@ -1,10 +1,12 @@
 //! The path of an autocommit statement, from the call to its result.
 //!
 //! deadline → loop { route → attempt → classify → record; attempts and budget decide on another lap } →
-//! event. The only retry loop, the only timer of a call.
+//! event. The only retry loop, the only timer of a call. Of a read that takes a lane, the first
+//! attempt stands before the loop.
 
 mod again;
 mod lane;
+mod lap;
 mod read;
 mod route;
 
@@ -19,24 +21,27 @@ use aquifer_core::scan;
 use aquifer_wire::{Client, Reply, Sharing, Statement};
 use tokio::time::Instant;
 
-pub(crate) use self::again::{Attempts, delay, may_help, may_help_transaction};
-use self::route::Route;
+pub(crate) use self::again::{Attempts, delay, is_wrong_role, may_help, may_help_transaction};
+use self::lap::Lap;
+use self::route::{Place, Route};
 pub(crate) use self::route::{
     Placement, announce, announce_text, check, may_write, no_session, refuse_copy,
     refuse_copy_in_script, refuse_session_state,
 };
 use crate::deadline::Deadline;
 use crate::observe::{Observers, QueryFinished};
-use crate::pool::{Checkout, Pool};
+use crate::pool::{Checkout, Chosen, Destination, Pools};
 use crate::settings::Settings;
 use crate::statement::{Batch, Call, Prepared};
 use crate::tasks::Tasks;
 use crate::{Error, ErrorKind, Retry, clock};
 
-/// What runs statements: the pool, and what holds for each call of one handle.
+/// What runs statements: the pools, and what holds for each call of one handle.
 #[derive(Clone, Debug)]
 pub(crate) struct Engine {
-    pub(crate) pool: Pool,
+    pub(crate) pools: Pools,
+    /// Which host its calls go to.
+    pub(crate) destination: Destination,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) observers: Observers,
     pub(crate) query_timeout: Duration,
@@ -55,33 +60,82 @@ pub(crate) struct Engine {
 struct Failed {
     error: Error,
     intent: Intent,
+    /// Which of several hosts it was made on.
+    host: Option<usize>,
+    /// Nothing was sent, since the host's pool was closed and another one has taken its place.
+    has_moved: bool,
 }
 
 /// Runs one statement, again where that is safe and may help.
+///
+/// Nearly every read of a busy service is answered by the first lane that it takes. That is written
+/// out here, and all else is boxed, so that the future of such a read is small.
 pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error> {
-    let attempt = |deadline, again| attempt(engine, call, deadline, again);
-    laps(engine, call.sql, call.location, attempt).await
+    let deadline = Deadline::after(engine.query_timeout);
+    engine.first_attempt(deadline.start());
+    let mut first = engine.present().map(|pool| {
+        let place = Place::of(engine, &pool, call.sql);
+        (pool, Ok(place))
+    });
+    if let Some((pool, place)) = &mut first
+        && let Ok(Place::Lane(statement, lane)) = &place
+        && lane::is_bare(engine, pool)
+    {
+        let answer = lane.run(statement, call.params, Sharing::Shared);
+        *place = match deadline.run(answer).await {
+            Ok(Ok(reply)) => {
+                let elapsed = deadline.elapsed();
+                lane::note_time(statement, elapsed);
+                engine.finished((call.sql, call.location), elapsed, 1, None);
+                return Ok(reply);
+            }
+            Ok(Err(error)) => match lane::failure(pool, lane, statement, error) {
+                None => Ok(Place::Alone(Some(Arc::clone(statement)))),
+                Some(failed) => Err(failed.on(engine, pool)),
+            },
+            Err(_) => Err(refused(engine.timed_out(deadline, call.sql), Intent::Read)),
+        };
+    }
+    let attempt = |lap: Lap| {
+        let first = first.take();
+        async move {
+            let (pool, place) = match first {
+                Some((pool, place)) => (pool, place?),
+                None => {
+                    let pool = lap::choose(engine, lap, call.sql).await?;
+                    let place = Place::of(engine, &pool, call.sql);
+                    (pool, place)
+                }
+            };
+            let outcome = attempt(engine, &pool, call, (lap, place)).await;
+            outcome.map_err(|failed| failed.on(engine, &pool))
+        }
+    };
+    Box::pin(laps(engine, (call.sql, call.location), deadline, attempt)).await
 }
 
 /// Makes attempts until one succeeds, no other is safe or may help, or the time is over.
 async fn laps<T, F>(
     engine: &Engine,
-    sql: &str,
-    location: &'static Location<'static>,
-    attempt: impl Fn(Deadline, bool) -> F,
+    (sql, location): (&str, &'static Location<'static>),
+    deadline: Deadline,
+    mut attempt: impl FnMut(Lap) -> F,
 ) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Failed>>,
 {
-    let deadline = Deadline::after(engine.query_timeout);
     let mut attempts = Attempts::first(engine.attempts_max);
-    engine.first_attempt(deadline.start());
+    let mut lap = Lap::first(engine, deadline);
     let outcome = loop {
         // Pinned here: moved along, its bytes would be copied at each hand-over.
-        let attempt = pin!(attempt(deadline, attempts.made() > 1));
+        let attempt = pin!(attempt(lap));
         let error = match deadline.run(attempt).await {
             Ok(Ok(reply)) => break Ok(reply),
-            Ok(Err(failed)) if may_retry(&failed, sql, &mut attempts) => failed.error,
+            Ok(Err(failed)) if lap.goes_elsewhere(&failed) => continue,
+            Ok(Err(failed)) if may_retry(engine, &failed, sql, &mut attempts) => {
+                lap.follows(engine, &failed).await;
+                failed.error
+            }
             Ok(Err(failed)) => break Err(say_midway(failed.error, sql)),
             Err(_) => break Err(engine.timed_out(deadline, sql)),
         };
@@ -92,65 +146,49 @@ where
         attempts.next();
         tokio::time::sleep(delay).await;
     };
-    engine.observers.query_finished(&QueryFinished {
-        sql,
-        elapsed: deadline.elapsed(),
-        attempts: attempts.made(),
-        location,
-        error: outcome.as_ref().err(),
-    });
+    let error = outcome.as_ref().err();
+    engine.finished((sql, location), deadline.elapsed(), attempts.made(), error);
     outcome
 }
 
 /// Runs the statement once, where it belongs.
-///
-/// A connection that ended rarely ends alone, and its neighbours' end may not have been noticed
-/// yet: an attempt that is made `again` takes only connections that still answer.
 async fn attempt(
     engine: &Engine,
+    pool: &Chosen<'_>,
     call: Call<'_>,
-    deadline: Deadline,
-    again: bool,
+    (lap, place): (Lap, Place),
 ) -> Result<Reply, Failed> {
-    // A statement that was described and no more (its first caller was dropped, or ran it in a
-    // transaction) is as good as unknown: nobody has decided where it belongs.
-    let known = engine.pool.catalog().statement(call.sql);
-    let known = known.filter(|statement| Route::of(statement).is_some());
-    let shared = known.as_ref().filter(|statement| {
-        Route::of(statement).is_some_and(|route| route.may_share(engine, statement))
-    });
-    let lane = shared.and_then(|_| engine.pool.lane());
-    if let (Some(statement), Some(lane)) = (shared, &lane)
-        && (!again || Box::pin(lane.barrier()).await.is_ok())
-        && let Some(outcome) = lane::run(engine, lane, statement, call, deadline).await
-    {
-        return outcome;
-    }
-    // A read that found no lane runs on the first one that is opened, if that comes sooner.
-    let shared = shared.filter(|_| lane.is_none());
-    // Boxed: it would be most of the future of a read on a lane.
-    Box::pin(async {
-        let checked_out = checkout(engine, deadline, call.location, again);
-        let checkout = match shared {
-            None => checked_out.await?,
-            Some(statement) => match engine.pool.checkout_unless_lane(checked_out).await {
+    let (known, checkout) = match place {
+        Place::Lane(statement, lane) => {
+            if (!lap.again || lane.barrier().await.is_ok())
+                && let Some(outcome) =
+                    lane::run(engine, pool, &lane, (&statement, call, lap.deadline)).await
+            {
+                return outcome;
+            }
+            (Some(statement), checkout(pool, lap, call.location).await?)
+        }
+        Place::FirstToBeHad(statement) => {
+            let checked_out = checkout(pool, lap, call.location);
+            let checkout = match pool.checkout_unless_lane(checked_out).await {
                 Some(checkout) => checkout?,
                 None => {
-                    if let Some(lane) = engine.pool.lane()
+                    if let Some(lane) = pool.lane()
                         && let Some(outcome) =
-                            lane::run(engine, &lane, statement, call, deadline).await
+                            lane::run(engine, pool, &lane, (&statement, call, lap.deadline)).await
                     {
                         return outcome;
                     }
-                    checkout(engine, deadline, call.location, again).await?
+                    checkout(pool, lap, call.location).await?
                 }
-            },
-        };
-        let outcome = on_checkout(engine, &checkout, known.clone(), call).await;
-        give_back(checkout, &outcome);
-        outcome
-    })
-    .await
+            };
+            (Some(statement), checkout)
+        }
+        Place::Alone(known) => (known, checkout(pool, lap, call.location).await?),
+    };
+    let outcome = on_checkout(engine, &checkout, known, call).await;
+    give_back(checkout, &outcome);
+    outcome
 }
 
 /// Runs the statement once, on a connection of its own.
@@ -166,7 +204,7 @@ async fn on_checkout(
         None => Box::pin(learn(checkout, call.sql)).await?,
     };
     let route = Route::of(&statement).unwrap_or(Route::Exclusive);
-    if route == Route::Session && engine.pool.is_pooled() {
+    if route == Route::Session && engine.pools.is_pooled() {
         return Err(refused(no_session("this statement"), Intent::Write));
     }
     if engine.settings.is_some() && route.may_commit() {
@@ -179,6 +217,7 @@ async fn on_checkout(
     {
         return outcome;
     }
+    engine.check_write()?;
     let client = checkout.client();
     let outcome = match &engine.settings {
         None => client.run(&statement, call.params, Sharing::Own).await,
@@ -187,6 +226,7 @@ async fn on_checkout(
             together(client, &statements).await
         }
     };
+    engine.note_write(&outcome);
     outcome.map_err(|error| failed(error, Intent::Write))
 }
 
@@ -210,15 +250,14 @@ async fn together(
 }
 
 async fn checkout(
-    engine: &Engine,
-    deadline: Deadline,
+    pool: &Chosen<'_>,
+    lap: Lap,
     location: &'static Location<'static>,
-    again: bool,
 ) -> Result<Checkout, Failed> {
-    let checkout = if again {
-        engine.pool.checkout_answering(deadline, location).await
+    let checkout = if lap.again {
+        pool.checkout_answering(lap.deadline, location).await
     } else {
-        engine.pool.checkout(deadline, location).await
+        pool.checkout(lap.deadline, location).await
     };
     checkout.map_err(|error| refused(error, Intent::Write))
 }
@@ -285,8 +324,8 @@ async fn run_list(
         .collect::<Result<_, _>>()?;
     let settings = engine.settings.as_ref().map(Settings::statement);
     let all: Vec<Prepared<'_>> = settings.iter().chain(statements).copied().collect();
-    let attempt = async |deadline, again| {
-        let checkout = checkout(engine, deadline, location, again).await?;
+    let on_pool = async |pool: &Chosen<'_>, lap: Lap| {
+        let checkout = checkout(pool, lap, location).await?;
         let client = checkout.client();
         for (sql, _) in &all {
             let known = client.statement(sql, Sharing::Own).await;
@@ -295,14 +334,24 @@ async fn run_list(
         for scan in &scans {
             announce_text(scan, &checkout);
         }
+        engine.check_write()?;
         let outcome = Box::pin(client.batch(&all, Sharing::Own)).await;
+        engine.note_write(&outcome);
         let outcome = outcome.map_err(|error| failed(error, intent));
         give_back(checkout, &outcome);
         let mut replies = outcome?;
         replies.drain(..usize::from(settings.is_some()));
         Ok(replies)
     };
-    laps(engine, text, location, attempt).await
+    let texts: Vec<&str> = statements.iter().map(|(sql, _)| *sql).collect();
+    let attempt = async |lap: Lap| {
+        let pool = lap::choose_for_all(engine, lap, &texts).await?;
+        let outcome = on_pool(&pool, lap).await;
+        outcome.map_err(|failed: Failed| failed.on(engine, &pool))
+    };
+    let deadline = Deadline::after(engine.query_timeout);
+    engine.first_attempt(deadline.start());
+    laps(engine, (text, location), deadline, attempt).await
 }
 
 /// Runs a script by the simple protocol on an exclusive connection, once.
@@ -322,8 +371,9 @@ pub(crate) async fn run_script(
         refuse_session_state(engine, sql)?;
         refuse_copy_in_script(sql)?;
         let deadline = Deadline::after(engine.query_timeout);
-        let checkout = engine.pool.checkout(deadline, location).await?;
-        if !engine.pool.is_pooled() {
+        engine.refuse_on_replica("a script")?;
+        let checkout = engine.checkout(deadline, location, false).await?;
+        if !engine.pools.is_pooled() {
             // A script may do anything, so its session starts anew afterwards.
             checkout.mark_dirty();
         }
@@ -360,14 +410,26 @@ impl Engine {
     ) -> Result<T, Error> {
         let start = clock::now();
         let outcome = call.await;
+        let error = outcome.as_ref().err();
+        self.finished((sql, location), clock::now() - start, 1, error);
+        outcome
+    }
+
+    /// Tells how a call ended.
+    fn finished(
+        &self,
+        (sql, location): (&str, &'static Location<'static>),
+        elapsed: Duration,
+        attempts: u32,
+        error: Option<&Error>,
+    ) {
         self.observers.query_finished(&QueryFinished {
             sql,
-            elapsed: clock::now() - start,
-            attempts: 1,
+            elapsed,
+            attempts,
             location,
-            error: outcome.as_ref().err(),
+            error,
         });
-        outcome
     }
 
     pub(crate) fn timed_out(&self, deadline: Deadline, sql: &str) -> Error {
@@ -383,14 +445,16 @@ impl Engine {
 
 /// The layer's own refusal.
 fn refused(error: Error, intent: Intent) -> Failed {
-    Failed { error, intent }
+    Failed {
+        error,
+        intent,
+        host: None,
+        has_moved: false,
+    }
 }
 
 fn failed(error: aquifer_wire::Error, intent: Intent) -> Failed {
-    Failed {
-        error: Error::from_wire(error, intent != Intent::Read),
-        intent,
-    }
+    refused(Error::from_wire(error, intent != Intent::Read), intent)
 }
 
 /// Describing executes nothing, so it may be done again like a read.
@@ -398,12 +462,12 @@ fn describe_failed(error: aquifer_wire::Error) -> Failed {
     failed(error, Intent::Read)
 }
 
-fn may_retry(failed: &Failed, sql: &str, attempts: &mut Attempts) -> bool {
+fn may_retry(engine: &Engine, failed: &Failed, sql: &str, attempts: &mut Attempts) -> bool {
     match failed.error.wire() {
         // The pool's own refusal: it has waited as long as it may.
         None => false,
         Some(error) => {
-            may_help(error, failed.intent)
+            may_help(engine.pools.are_several(), error, failed.intent)
                 && !(error.sent() && scan::scan(sql).commits_midway)
                 && attempts.allow_another(error)
         }

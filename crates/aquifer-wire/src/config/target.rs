@@ -95,6 +95,29 @@ impl Config {
         (0..count).map(|position| self.target(position)).collect()
     }
 
+    /// Takes the hosts apart: each with a configuration that leads to it alone, whatever its role.
+    ///
+    /// They share the certificates that were read. In which order the addresses of one host are
+    /// tried stays as it is.
+    ///
+    /// # Errors
+    /// As [`targets`](Self::targets).
+    pub fn hosts_apart(&self) -> Result<Vec<(Target, Self)>, Error> {
+        let targets = self.targets()?;
+        let with_config = targets.into_iter().enumerate().map(|(position, target)| {
+            let mut config = self.clone();
+            let settings = &mut config.settings;
+            let host = self.settings.hosts.get(position).cloned();
+            settings.hosts = host.into_iter().collect();
+            let address = self.settings.addresses.get(position).copied();
+            settings.addresses = address.into_iter().collect();
+            settings.ports = vec![Some(target.port)];
+            settings.target_session_attrs = None;
+            (target, config)
+        });
+        Ok(with_config.collect())
+    }
+
     fn target(&self, position: usize) -> Result<Target, Error> {
         let settings = &self.settings;
         let port = match settings.ports.as_slice() {

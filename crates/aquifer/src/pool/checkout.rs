@@ -50,6 +50,10 @@ impl Checkout {
             return None;
         }
         let holder = pool.holders.add(&connection.client, location);
+        // Whoever cuts a pool off says so first and looks for holders then.
+        if pool.cut.load(Ordering::Acquire) {
+            connection.client.close();
+        }
         Some(Self {
             pool: Arc::clone(pool),
             held: Some((Place::new(Some(permit)), connection)),

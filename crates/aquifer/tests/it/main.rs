@@ -46,5 +46,6 @@ mod shutdown;
 mod soak;
 mod support;
 mod switchover;
+mod topology;
 mod transactions;
 mod upkeep;
