@@ -66,7 +66,11 @@ fn one_line(error: &Error) -> String {
 impl Client for Layer {
     async fn read(&self, id: i64) -> Result<i64, String> {
         let sql = "select value from lookups where id = $1";
-        let value = self.db.query_value(sql, (id,)).await;
+        let value = if id % 2 == 0 {
+            self.db.query_value(sql, (id,)).await
+        } else {
+            self.db.read().query_value(sql, (id,)).await
+        };
         value.map_err(|error| one_line(&error))
     }
 
@@ -126,4 +130,5 @@ async fn writes_go_on_after_each_promotion_and_nothing_goes_wrong() {
     support::assert_whole(&layer.db).await;
     let ledger = failovers.ledger;
     assert_eq!((ledger.lost, ledger.doubled, ledger.invented), (0, 0, 0));
+    assert_eq!((ledger.unresolved, failovers.fenced_writes()), (0, 0));
 }
