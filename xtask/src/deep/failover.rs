@@ -14,7 +14,8 @@ const FIRST_WRITE_MS_P99: f64 = 300.0;
 /// went wrong.
 pub(super) fn run(workspace: &Workspace, options: &DeepOptions) -> Result<Outcome, Failure> {
     let rehearsed = Rehearsed {
-        test: "failover::",
+        name: "failover",
+        tests: &["failover::writes_go_on", "failover::readers_of_a_standby"],
         variable: "AQUIFER_FAILOVERS",
         amount: options.rounds.unwrap_or(ROUNDS),
         json: options.json,

@@ -11,9 +11,11 @@ const REPORT: &str = "AQUIFER_REPORT";
 
 const LIMIT: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// An integration test of the library, run for longer than the gate has time for.
+/// Integration tests of the library, run for longer than the gate has time for.
 pub(super) struct Rehearsed {
-    pub(super) test: &'static str,
+    pub(super) name: &'static str,
+    /// Parts of the tests' names; one of them writes the figures.
+    pub(super) tests: &'static [&'static str],
     /// The environment variable that says for how long.
     pub(super) variable: &'static str,
     pub(super) amount: u32,
@@ -26,12 +28,13 @@ impl Rehearsed {
     pub(super) fn run(&self, workspace: &Workspace) -> Result<String, Failure> {
         programs::ensure(&[POSTGRES])?;
         let directory = workspace.target()?;
-        let report = directory.join(format!("{}.json", self.test.trim_end_matches(':')));
+        let report = directory.join(format!("{}.json", self.name));
         // One of an earlier run must not be taken for this one's.
         fs::remove_file(&report).ok();
         let mut cargo = workspace.cargo();
-        cargo.args(["test", "-p", "aquifer", "--test", "it", self.test]);
-        cargo.args(["--", "--nocapture", "--test-threads", "1"]);
+        cargo.args(["test", "-p", "aquifer", "--test", "it", "--"]);
+        cargo.args(["--nocapture", "--test-threads", "1"]);
+        cargo.args(self.tests);
         cargo.env(self.variable, self.amount.to_string());
         cargo.env(REPORT, &report);
         let run = process::run(&mut cargo, LIMIT);

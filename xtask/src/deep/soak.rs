@@ -10,7 +10,8 @@ const MINUTES: u32 = 10;
 /// Random faults under load; the test itself says what is wrong.
 pub(super) fn run(workspace: &Workspace, options: &DeepOptions) -> Result<Outcome, Failure> {
     let rehearsed = Rehearsed {
-        test: "soak::",
+        name: "soak",
+        tests: &["soak::"],
         variable: "AQUIFER_SOAK_SECONDS",
         amount: options.minutes.unwrap_or(MINUTES) * 60,
         json: options.json,

@@ -316,7 +316,7 @@ fn sessions(rehearsal: &Rehearsal) -> usize {
 async fn soak(rehearsal: &Arc<Rehearsal>, length: Duration) -> Report {
     let files = open_files();
     let url = format!("{}?target_session_attrs=primary", rehearsal.url());
-    let layer = Layer::connect(&url, |config| config).await;
+    let layer = Layer::connect(&url, |config| config).await.with_replicas();
     let load = Load::start(&layer, TASKS);
     let stop = Arc::new(AtomicBool::new(false));
     let dropped = Arc::new(AtomicU64::new(0));
