@@ -13,6 +13,7 @@
 //! | [`backoff`] | How long to wait before it? |
 //! | [`budget`] | May callers together afford it? |
 //! | [`pace`] | May others wait behind this statement? |
+//! | [`overlap`] | How many groups of requests travel on a connection at once? |
 //! | [`hysteresis`] | Is one finding enough to say that a state has changed? |
 //! | [`slots`] | Who owns which connection, and who waits for one? |
 //! | [`topology`] | Which host is the primary, which may answer reads, and what is still possible? |
@@ -20,6 +21,7 @@
 pub mod backoff;
 pub mod budget;
 pub mod hysteresis;
+pub mod overlap;
 pub mod pace;
 pub mod retry;
 pub mod scan;

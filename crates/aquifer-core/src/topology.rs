@@ -10,138 +10,23 @@
 //! - whatever changes, or looks as if it will, raises the *alarm*: hosts are asked more often until
 //!   nothing has changed for a while.
 
+mod change;
 mod host;
 mod mode;
 mod position;
+mod rules;
 #[cfg(test)]
 mod tests;
 
 use std::time::{Duration, Instant};
 
+pub use self::change::Change;
 use self::host::Host;
 pub use self::host::{Answer, Lag, Role};
 pub use self::mode::Mode;
 use self::mode::Writes;
 pub use self::position::{History, Position};
-
-/// How hosts are judged.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Rules {
-    /// How often each host is asked while all is well.
-    pub interval: Duration,
-    /// How often during an alarm.
-    pub alarm_interval: Duration,
-    /// An alarm ends when nothing has changed for so long.
-    pub calm_after: Duration,
-    /// So many misses in a row, and a host is given up.
-    pub misses_max: u32,
-    /// At the start hosts have so long to be heard before one of them is chosen.
-    pub settle: Duration,
-    /// After the primary was lost, writes are worth holding for so long.
-    pub primary_wait: Duration,
-    /// A replica that is further behind than this, in bytes of WAL, answers no reads.
-    pub lag_bytes_max: u64,
-    /// A replica that is behind and whose newest data is older than this answers no reads.
-    pub lag_max: Duration,
-    /// Which host calls go to that ask for none in particular.
-    pub wanted: Wanted,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            interval: Duration::from_secs(1),
-            alarm_interval: Duration::from_millis(100),
-            calm_after: Duration::from_secs(30),
-            misses_max: 3,
-            settle: Duration::from_millis(500),
-            primary_wait: Duration::from_secs(30),
-            lag_bytes_max: 16 << 20,
-            lag_max: Duration::from_secs(10),
-            wanted: Wanted::Primary,
-        }
-    }
-}
-
-/// Which host calls go to that ask for none in particular.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "each is found in its own way")]
-pub enum Wanted {
-    /// The primary.
-    #[default]
-    Primary,
-    /// Any that answers.
-    Any,
-    /// One whose sessions don't write.
-    ReadOnly,
-    /// A standby.
-    Standby,
-    /// A standby if there is one, else any.
-    PreferStandby,
-}
-
-/// Something that is different now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "whoever tells them must tell all")]
-pub enum Change {
-    /// A host plays another part; `None` before it was heard.
-    Role {
-        /// Which one.
-        host: usize,
-        /// Its part before.
-        from: Option<Role>,
-        /// Its part now.
-        to: Role,
-    },
-    /// A host was given up.
-    Lost {
-        /// Which one.
-        host: usize,
-    },
-    /// A host that was given up answers again.
-    Back {
-        /// Which one.
-        host: usize,
-        /// How long it was away.
-        after: Duration,
-    },
-    /// Another host than before is the primary.
-    Failover {
-        /// Who was it before.
-        from: usize,
-        /// Who is it now.
-        to: usize,
-        /// How long nobody was, as far as could be seen.
-        gap: Duration,
-    },
-    /// A host takes itself for a primary beside the one that is.
-    SplitBrain {
-        /// Who is the primary.
-        primary: usize,
-        /// Who is not.
-        fenced: usize,
-    },
-    /// A replica is too far behind for reads.
-    LagHigh {
-        /// Which one.
-        host: usize,
-        /// How far.
-        lag: Lag,
-    },
-    /// A replica has caught up.
-    LagNormal {
-        /// Which one.
-        host: usize,
-    },
-    /// More or less is possible than before.
-    Mode {
-        /// What was possible.
-        from: Mode,
-        /// What is possible.
-        to: Mode,
-    },
-}
+pub use self::rules::{Rules, Wanted};
 
 /// What is known about the hosts of one database.
 #[derive(Clone, Debug)]

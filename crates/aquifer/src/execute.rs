@@ -5,6 +5,7 @@
 //! attempt stands before the loop.
 
 mod again;
+mod batch;
 mod lane;
 mod lap;
 mod read;
@@ -22,6 +23,7 @@ use aquifer_wire::{Client, Reply, Sharing, Statement};
 use tokio::time::Instant;
 
 pub(crate) use self::again::{Attempts, delay, is_wrong_role, may_help, may_help_transaction};
+pub(crate) use self::batch::{run_batch, run_keyed, run_script};
 use self::lap::Lap;
 use self::route::{Place, Route};
 pub(crate) use self::route::{
@@ -30,9 +32,9 @@ pub(crate) use self::route::{
 };
 use crate::deadline::Deadline;
 use crate::observe::{Observers, QueryFinished};
-use crate::pool::{Checkout, Chosen, Destination, Pools};
+use crate::pool::{Checkout, Chosen, Destination, Pools, TICK};
 use crate::settings::Settings;
-use crate::statement::{Batch, Call, Prepared};
+use crate::statement::{Call, Prepared};
 use crate::tasks::Tasks;
 use crate::{Error, ErrorKind, Retry, clock};
 
@@ -81,11 +83,16 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
         && let Ok(Place::Lane(statement, lane)) = &place
         && lane::is_bare(engine, pool)
     {
-        let answer = lane.run(statement, call.params, Sharing::Shared);
-        *place = match deadline.run(answer).await {
+        let is_woken = engine.query_timeout > 2 * TICK && lane.wakes_callers();
+        let outcome = {
+            // Pinned here, as below: moved along, its bytes would be copied at each hand-over.
+            let answer = pin!(lane.run(statement, call.params, Sharing::Shared));
+            deadline.run_woken(is_woken, answer).await
+        };
+        *place = match outcome {
             Ok(Ok(reply)) => {
                 let elapsed = deadline.elapsed();
-                lane::note_time(statement, elapsed);
+                lane::note_time(lane, statement, elapsed);
                 engine.finished((call.sql, call.location), elapsed, 1, None);
                 return Ok(reply);
             }
@@ -127,7 +134,6 @@ where
     let mut attempts = Attempts::first(engine.attempts_max);
     let mut lap = Lap::first(engine, deadline);
     let outcome = loop {
-        // Pinned here: moved along, its bytes would be copied at each hand-over.
         let attempt = pin!(attempt(lap));
         let error = match deadline.run(attempt).await {
             Ok(Ok(reply)) => break Ok(reply),
@@ -277,113 +283,6 @@ async fn learn(checkout: &Checkout, sql: &str) -> Result<Arc<Statement>, Failed>
         route.keep(&statement);
     }
     Ok(statement)
-}
-
-/// Runs several statements in one round trip on an exclusive connection, again where that is safe.
-pub(crate) async fn run_batch(
-    engine: &Engine,
-    batch: Batch<'_>,
-    location: &'static Location<'static>,
-) -> Result<Vec<Reply>, Error> {
-    let statements = batch.statements()?;
-    if statements.is_empty() {
-        return Ok(Vec::new());
-    }
-    let list = (&*statements, Intent::Write);
-    run_list(engine, list, &batch.text(), location).await
-}
-
-/// As [`run_batch`], of statements that can't take effect twice: also again when an answer was lost.
-pub(crate) async fn run_keyed(
-    engine: &Engine,
-    statements: &[Prepared<'_>],
-    text: &str,
-    location: &'static Location<'static>,
-) -> Result<Vec<Reply>, Error> {
-    let list = (statements, Intent::Idempotent);
-    run_list(engine, list, text, location).await
-}
-
-async fn run_list(
-    engine: &Engine,
-    (statements, intent): (&[Prepared<'_>], Intent),
-    text: &str,
-    location: &'static Location<'static>,
-) -> Result<Vec<Reply>, Error> {
-    let scans: Vec<_> = statements
-        .iter()
-        .map(|(sql, _)| {
-            refuse_session_state(engine, sql)?;
-            let scan = check(sql)?;
-            route::refuse_commits(engine, &scan)?;
-            if intent == Intent::Idempotent {
-                route::refuse_commits_of_claim(&scan)?;
-            }
-            Ok::<_, Error>(scan)
-        })
-        .collect::<Result<_, _>>()?;
-    let settings = engine.settings.as_ref().map(Settings::statement);
-    let all: Vec<Prepared<'_>> = settings.iter().chain(statements).copied().collect();
-    let on_pool = async |pool: &Chosen<'_>, lap: Lap| {
-        let checkout = checkout(pool, lap, location).await?;
-        let client = checkout.client();
-        for (sql, _) in &all {
-            let known = client.statement(sql, Sharing::Own).await;
-            known.map_err(describe_failed)?;
-        }
-        for scan in &scans {
-            announce_text(scan, &checkout);
-        }
-        engine.check_write()?;
-        let outcome = Box::pin(client.batch(&all, Sharing::Own)).await;
-        engine.note_write(&outcome);
-        let outcome = outcome.map_err(|error| failed(error, intent));
-        give_back(checkout, &outcome);
-        let mut replies = outcome?;
-        replies.drain(..usize::from(settings.is_some()));
-        Ok(replies)
-    };
-    let texts: Vec<&str> = statements.iter().map(|(sql, _)| *sql).collect();
-    let attempt = async |lap: Lap| {
-        let pool = lap::choose_for_all(engine, lap, &texts).await?;
-        let outcome = on_pool(&pool, lap).await;
-        outcome.map_err(|failed: Failed| failed.on(engine, &pool))
-    };
-    let deadline = Deadline::after(engine.query_timeout);
-    engine.first_attempt(deadline.start());
-    laps(engine, (text, location), deadline, attempt).await
-}
-
-/// Runs a script by the simple protocol on an exclusive connection, once.
-pub(crate) async fn run_script(
-    engine: &Engine,
-    sql: &str,
-    location: &'static Location<'static>,
-) -> Result<(), Error> {
-    let script = async {
-        if engine.settings.is_some() {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                "a script takes no settings along, for it may end its transaction; use `batch` or \
-                 a transaction of this handle",
-            ));
-        }
-        refuse_session_state(engine, sql)?;
-        refuse_copy_in_script(sql)?;
-        let deadline = Deadline::after(engine.query_timeout);
-        engine.refuse_on_replica("a script")?;
-        let checkout = engine.checkout(deadline, location, false).await?;
-        if !engine.pools.is_pooled() {
-            // A script may do anything, so its session starts anew afterwards.
-            checkout.mark_dirty();
-        }
-        match deadline.run(checkout.client().script(sql)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(say_midway(Error::from_wire(error, true), sql)),
-            Err(_) => Err(engine.timed_out(deadline, sql)),
-        }
-    };
-    engine.observed(sql, location, script).await
 }
 
 impl Engine {

@@ -34,6 +34,8 @@
 //! | work that is done at most once, however often it is asked for | [`Db::idempotent`] |
 //! | to know what became of a lost COMMIT | [`Error::unknown_commit`] and [`Db::resolve`] |
 //! | notifications | [`Db::listen`] |
+//! | to survive the loss of a server | several hosts in the URL; see [`Db`] |
+//! | reads on replicas | [`Db::read`]; those that must see a write: [`Db::consistency`], [`Db::at_least`] |
 //! | a connection to myself, for session state | [`Db::dedicated`] |
 //! | start-up, health and shutdown of a service | [`DatabaseManager`] |
 //! | a database without installing a service | `Embedded::start` (feature `embedded`, on by default) |

@@ -10,6 +10,7 @@ mod drain;
 mod holders;
 mod lane_care;
 mod lanes;
+mod lending;
 mod limits;
 mod lineage;
 mod opener;
@@ -36,6 +37,8 @@ pub use self::holders::Holder;
 use self::holders::Holders;
 use self::lane_care::LaneCare;
 use self::lanes::Lanes;
+pub(crate) use self::lanes::{Lane, TICK};
+use self::lending::Looks;
 pub(crate) use self::limits::Limits;
 pub(crate) use self::lineage::XID;
 pub(crate) use self::pools::{Chosen, Destination, Many, Plan, Pools};
@@ -58,6 +61,7 @@ struct Inner {
     desk: Desk<Connection>,
     lanes: Lanes,
     lane_care: LaneCare,
+    looks: Looks,
     connector: Connector,
     limits: Limits,
     tasks: Arc<Tasks>,
@@ -107,7 +111,9 @@ struct Connection {
 pub struct PoolStatus {
     /// Most connections at once, shared and exclusive together.
     pub connections_max: usize,
-    /// Of these, shared read lanes; the others are exclusive.
+    /// Of these, shared read lanes; the others are exclusive. Fewer than configured while callers
+    /// queue for exclusive connections and hardly anybody reads on the lanes: all but one then lend
+    /// their places.
     pub lanes_max: usize,
     /// Shared read lanes that are open.
     pub lanes: usize,
@@ -138,6 +144,7 @@ impl Pool {
             desk: Desk::new(Slots::new(limits.slots(), now())),
             lanes: Lanes::new(limits.lanes, limits.lane_requests_max),
             lane_care: LaneCare::default(),
+            looks: Looks::new(),
             connector,
             limits,
             tasks: Arc::clone(tasks),
@@ -180,7 +187,7 @@ impl Pool {
     ///
     /// Where none is, a full lane is quicker still: the queue for exclusive connections moves by one
     /// call at a time, and whoever came later and found room on a lane would overtake those in it.
-    pub(crate) fn lane(&self) -> Option<Arc<Client>> {
+    pub(crate) fn lane(&self) -> Option<Lane> {
         let (lane, has_room) = self.0.lanes.least_busy()?;
         (has_room || self.0.desk.lock().is_exhausted()).then_some(lane)
     }
@@ -250,7 +257,11 @@ impl Pool {
             let outcome = match claim {
                 Ok(Claim::Now(claimed)) => Ok(claimed),
                 Ok(Claim::Wait(waiting)) => {
-                    self.0.want();
+                    // Else there is nothing to be done about it but wait, and waking a task for
+                    // that would cost each of many callers more than waiting does.
+                    if waiting.is_first || waiting.may_open {
+                        self.0.want();
+                    }
                     if waiting.is_first {
                         // From now on the queue must be looked at.
                         self.0.upkeep.tell();
@@ -294,8 +305,8 @@ impl Pool {
         let counts = self.0.counts();
         let (lanes, lane_requests) = self.0.lanes.counts();
         PoolStatus {
-            connections_max: counts.capacity + self.0.limits.lanes,
-            lanes_max: self.0.limits.lanes,
+            connections_max: counts.capacity - counts.lent + self.0.limits.lanes,
+            lanes_max: self.0.limits.lanes - counts.lent,
             lanes,
             lane_requests,
             idle: counts.idle,

@@ -95,16 +95,17 @@ impl Config {
         (0..count).map(|position| self.target(position)).collect()
     }
 
-    /// Takes the hosts apart: each with a configuration that leads to it alone, whatever its role.
+    /// Takes the hosts apart: one configuration for each of the [`targets`](Self::targets), which leads to
+    /// it alone, whatever its role.
     ///
     /// They share the certificates that were read. In which order the addresses of one host are
     /// tried stays as it is.
     ///
     /// # Errors
     /// As [`targets`](Self::targets).
-    pub fn hosts_apart(&self) -> Result<Vec<(Target, Self)>, Error> {
+    pub fn hosts_apart(&self) -> Result<Vec<Self>, Error> {
         let targets = self.targets()?;
-        let with_config = targets.into_iter().enumerate().map(|(position, target)| {
+        let apart = targets.into_iter().enumerate().map(|(position, target)| {
             let mut config = self.clone();
             let settings = &mut config.settings;
             let host = self.settings.hosts.get(position).cloned();
@@ -113,9 +114,9 @@ impl Config {
             settings.addresses = address.into_iter().collect();
             settings.ports = vec![Some(target.port)];
             settings.target_session_attrs = None;
-            (target, config)
+            config
         });
-        Ok(with_config.collect())
+        Ok(apart.collect())
     }
 
     fn target(&self, position: usize) -> Result<Target, Error> {

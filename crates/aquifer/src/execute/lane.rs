@@ -37,7 +37,7 @@ pub(super) async fn run(
     };
     match outcome {
         Ok(reply) => {
-            note_time(statement, deadline.elapsed());
+            note_time(lane, statement, deadline.elapsed());
             Some(Ok(reply))
         }
         Err(error) => failure(pool, lane, statement, error).map(Err),
@@ -46,9 +46,12 @@ pub(super) async fn run(
 
 /// Notes how long a read took on a lane, counted from when the call began: at worst it makes a suspect
 /// of what is none.
-pub(super) fn note_time(statement: &Statement, elapsed: Duration) {
+pub(super) fn note_time(lane: &Client, statement: &Statement, elapsed: Duration) {
     // Hardly ever: then nothing is written, for which all callers would have to wait.
     if elapsed > SLOW {
+        // A far server is not slow for that.
+        let way = lane.pulse().way().unwrap_or_default();
+        let elapsed = elapsed.saturating_sub(way);
         change_pace(statement, |pace| Some(pace.ran_shared(elapsed)));
     }
 }

@@ -7,7 +7,7 @@ use aquifer_core::scan::{self, Class, Copy, Scan};
 use aquifer_wire::{Client, Sharing, Statement};
 
 use super::Engine;
-use crate::pool::{Checkout, Pool};
+use crate::pool::{Checkout, Lane, Pool};
 use crate::{Error, ErrorKind};
 
 /// Of the functions named, those that the catalog knows as volatile or does not know.
@@ -53,7 +53,7 @@ pub(crate) enum Placement {
 /// Where one attempt is made.
 pub(super) enum Place {
     /// Together with others on this lane.
-    Lane(Arc<Statement>, Arc<Client>),
+    Lane(Arc<Statement>, Lane),
     /// As well on a lane, of which there is none: whatever is opened or given back first.
     FirstToBeHad(Arc<Statement>),
     /// On a connection of its own. A statement that was described and no more (its first caller was

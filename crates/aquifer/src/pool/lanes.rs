@@ -1,16 +1,62 @@
 use std::future::poll_fn;
+use std::ops::Deref;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
 use aquifer_wire::{Client, Driver, Ended, Pulse};
+use tokio::runtime::{self, Handle};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{Checkout, Pool};
 use crate::clock;
 use crate::deadline::Deadline;
+
+/// How often whoever waits on a lane is woken.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+
+/// A shared connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Lane {
+    client: Arc<Client>,
+    /// The runtime that it was opened on.
+    home: Option<runtime::Id>,
+}
+
+impl Lane {
+    /// Whether the calling task is woken every [`TICK`] for as long as it waits on this lane.
+    ///
+    /// Whoever runs on another runtime can't rely on that: this one's may stand still, or end.
+    pub(crate) fn wakes_callers(&self) -> bool {
+        self.home.is_some() && self.home == here()
+    }
+}
+
+impl Deref for Lane {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+fn here() -> Option<runtime::Id> {
+    Handle::try_current().ok().map(|here| here.id())
+}
+
+/// Wakes whoever waits on a lane again and again, until it has ended.
+///
+/// A task of its own: the one that polls the driver may wait for its turn on a thread that is blocked.
+pub(super) async fn tick(pulse: Pulse) {
+    while !pulse.has_ended() {
+        tokio::time::sleep(TICK).await;
+        if pulse.in_flight() > 0 {
+            pulse.wake_callers();
+        }
+    }
+}
 
 /// The shared connections: autocommit reads of many callers travel on them together.
 #[derive(Debug)]
@@ -24,11 +70,13 @@ pub(super) struct Lanes {
 
 #[derive(Debug, Default)]
 struct State {
-    open: Vec<Arc<Client>>,
+    open: Vec<Lane>,
     /// Out of use; on some a read may be under way still.
     leaving: Vec<Weak<Client>>,
     /// How often all were retired.
     retired: u64,
+    /// How many places were lent to exclusive connections, or are about to be.
+    lent: usize,
     closed: bool,
 }
 
@@ -51,11 +99,11 @@ impl Lanes {
 
     /// The lane with the fewest requests, the first of equals: so that few lanes carry large groups;
     /// and whether it has fewer than it should have at most.
-    pub(super) fn least_busy(&self) -> Option<(Arc<Client>, bool)> {
+    pub(super) fn least_busy(&self) -> Option<(Lane, bool)> {
         let state = self.lock();
-        let lanes = state.open.iter().map(|client| (client.in_flight(), client));
-        let (in_flight, client) = lanes.min_by_key(|(in_flight, _)| *in_flight)?;
-        Some((Arc::clone(client), in_flight < self.requests_max))
+        let lanes = state.open.iter().map(|lane| (lane.in_flight(), lane));
+        let (in_flight, lane) = lanes.min_by_key(|(in_flight, _)| *in_flight)?;
+        Some((lane.clone(), in_flight < self.requests_max))
     }
 
     /// Waits until one is opened, if none is open.
@@ -73,7 +121,7 @@ impl Lanes {
         if state.closed {
             0
         } else {
-            self.lanes_max.saturating_sub(state.open.len())
+            self.lanes_max.saturating_sub(state.open.len() + state.lent)
         }
     }
 
@@ -87,7 +135,8 @@ impl Lanes {
         let mut state = self.lock();
         // It may have ended on the way here, when there was nothing to prune yet.
         if !state.closed && state.retired == retirements && client.ended().is_none() {
-            state.open.push(Arc::new(client));
+            let (client, home) = (Arc::new(client), here());
+            state.open.push(Lane { client, home });
             drop(state);
             self.opened.notify_waiters();
         }
@@ -109,14 +158,48 @@ impl Lanes {
 
     /// The open lanes.
     pub(super) fn list(&self) -> Vec<Arc<Client>> {
-        self.lock().open.clone()
+        let state = self.lock();
+        let clients = state.open.iter().map(|lane| Arc::clone(&lane.client));
+        clients.collect()
     }
 
     /// Takes one lane out of use, so that a new one is opened; what is under way on it goes on.
     pub(super) fn remove(&self, lane: &Arc<Client>) {
         let mut state = self.lock();
-        state.open.retain(|open| !Arc::ptr_eq(open, lane));
+        state.open.retain(|open| !Arc::ptr_eq(&open.client, lane));
         state.leave(lane);
+    }
+
+    /// Whether there is more than the one lane that never lends its place.
+    pub(super) fn may_lend(&self) -> bool {
+        self.lanes_max > 1
+    }
+
+    /// Takes one lane out of use for good, so that its place may be lent; never the last one, nor
+    /// while another one is missing, which may be on its way.
+    pub(super) fn lend(&self) -> Option<Arc<Client>> {
+        let mut state = self.lock();
+        let all_open = state.open.len() + state.lent == self.lanes_max;
+        if state.closed || !all_open || state.open.len() <= 1 {
+            return None;
+        }
+        let lane = state.open.pop()?.client;
+        state.leave(&lane);
+        state.lent += 1;
+        Some(lane)
+    }
+
+    /// A lane may be opened again in a place that was lent.
+    pub(super) fn given_back(&self) {
+        let mut state = self.lock();
+        state.lent = state.lent.saturating_sub(1);
+    }
+
+    /// Requests that were answered so far on the lanes that are open.
+    pub(super) fn answered(&self) -> usize {
+        let state = self.lock();
+        let answered = state.open.iter().map(|client| client.pulse().answered());
+        answered.sum()
     }
 
     /// Takes the lanes there are out of use, so that new ones are opened; what is under way on them
@@ -125,6 +208,7 @@ impl Lanes {
         let mut state = self.lock();
         state.retired += 1;
         let retired = std::mem::take(&mut state.open);
+        let retired: Vec<_> = retired.into_iter().map(|lane| lane.client).collect();
         for lane in &retired {
             state.leave(lane);
         }
@@ -176,12 +260,18 @@ impl Pool {
 }
 
 /// Polls the driver of a lane until it ends, and retires the lane when nobody on it got an answer for
-/// twice `limit`; says why it ended, and whether it was retired.
+/// twice `limit` and the time that an answer is on the way; says why it ended, and whether it was
+/// retired. Until that time is known it is taken for what the `opening` took, at least two ways.
 ///
 /// The server ends by itself what runs longer than `limit`. That it does not means that it, or the
 /// way to it, stands still, or that many statements in one group are nearly as slow. A retired lane
 /// is closed at once: those who wait on it are told, and run their reads elsewhere.
-pub(super) async fn attend(driver: Driver, pulse: Pulse, limit: Duration) -> (Arc<Ended>, bool) {
+pub(super) async fn attend(
+    driver: Driver,
+    pulse: Pulse,
+    limit: Duration,
+    opening: Duration,
+) -> (Arc<Ended>, bool) {
     let mut driver = pin!(driver);
     let mut watch = Watch::new(clock::now());
     let mut retired = false;
@@ -190,7 +280,7 @@ pub(super) async fn attend(driver: Driver, pulse: Pulse, limit: Duration) -> (Ar
             Ok(ended) => return (ended, retired),
             Err(_tick) => {
                 let standstill = watch.look(&pulse, clock::now());
-                if standstill >= limit * 2 {
+                if standstill >= limit * 2 + pulse.way().unwrap_or(opening) {
                     retired = true;
                     pulse.close();
                 }

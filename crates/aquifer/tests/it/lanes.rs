@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aquifer::{Config, Db, Error, ErrorKind, Session};
-use aquifer_testkit::Postgres;
+use aquifer_testkit::{Mode, Postgres, Proxy};
 use tokio::task::JoinSet;
 
 use crate::support;
@@ -131,6 +131,30 @@ async fn a_read_beyond_the_cap_takes_another_connection() {
 }
 
 #[tokio::test]
+async fn a_read_that_waits_on_a_lane_keeps_its_deadline_be_it_short_or_long() {
+    let db = with_lanes(1, lane_timeout(Duration::from_secs(3600))).await;
+    db.execute("create table waited_for (a int)", ())
+        .await
+        .unwrap();
+    let blocked = "select count(*) from waited_for";
+    let _known: i64 = db.query_value(blocked, ()).await.unwrap();
+    let tx = db.begin().await.unwrap();
+    let lock = "lock table waited_for in access exclusive mode";
+    tx.execute(lock, ()).await.unwrap();
+    for limit in [Duration::from_millis(50), Duration::from_millis(600)] {
+        let hasty = db.shared().with_query_timeout(limit);
+        let reading = tokio::spawn(async move { hasty.query_value::<i64>(blocked, ()).await });
+        support::until("it waits there", || db.pool_status().lane_requests > 0).await;
+        let ended = tokio::time::timeout(Duration::from_secs(20), reading).await;
+        let error = ended.expect("it ends").unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    }
+    tx.commit().await.unwrap();
+    until_on_a_lane(&db).await;
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
 async fn more_reads_at_once_than_lanes_and_queue_should_hold_are_all_answered() {
     let db = with_lanes(1, |config| {
         let config = config.connections_max(4);
@@ -201,6 +225,26 @@ async fn a_lane_that_stands_still_is_retired_and_its_reads_are_answered_elsewher
     assert!(recorder.text().contains("retired"), "{}", recorder.text());
     support::until("another lane is open", || db.pool_status().lanes == 1).await;
     server.resume_backend(u32::try_from(lane).unwrap());
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn a_lane_to_a_far_server_is_not_taken_for_one_that_stands_still() {
+    let server = Postgres::shared();
+    let proxy = Proxy::to_postgres(server);
+    // Longer than a lane may stand still, there and back.
+    proxy.set(Mode::Delay(Duration::from_millis(80)));
+    let config = Config::from_url(proxy.through(server.tcp_url())).unwrap();
+    let recorder = support::Losses::default();
+    let config = lane_timeout(Duration::from_millis(50))(config)
+        .advanced(|advanced| advanced.lanes(1))
+        .observer(Arc::new(recorder.clone()));
+    let db = Db::connect_with(&config).await.unwrap();
+    support::until("the lane is open", || db.pool_status().lanes == 1).await;
+    let _unknown = on_a_lane(&db, LITTLE).await;
+    // Where this machine is busy, some are taken for slow; none is for its way.
+    until_on_a_lane(&db).await;
+    assert!(!recorder.text().contains("retired"), "{}", recorder.text());
     support::assert_whole(&db).await;
 }
 

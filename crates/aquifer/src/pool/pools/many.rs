@@ -110,36 +110,7 @@ impl Many {
         }
         let mut cut = Vec::new();
         for (host, seen) in view.hosts.iter().enumerate() {
-            let before = books.roles.get(host).copied().flatten();
-            let stepped_down =
-                before == Some(HostRole::Primary) && seen.role == Some(HostRole::Standby);
-            let is_replaced = seen.role == Some(HostRole::Fenced)
-                || seen.role == Some(HostRole::Unreachable) && view.main.is_some();
-            if is_replaced || stepped_down {
-                let retired = books.retired.extract_if(.., |(of, _)| *of == host);
-                cut.extend(retired.map(|(_, pool)| pool));
-            }
-            let is_of_use = matches!(seen.role, Some(HostRole::Primary | HostRole::Standby));
-            let Some(seat) = self.seats.get(host) else {
-                continue;
-            };
-            if stepped_down || !is_of_use {
-                if let Some(pool) = seat.swap(None).map(Pool) {
-                    if is_replaced || stepped_down {
-                        cut.push(pool);
-                    } else {
-                        pool.retire();
-                        books.retired.push((host, pool));
-                    }
-                }
-            }
-            if is_of_use && seat.load().is_none() {
-                let pool = self.pool(host, &books);
-                seat.store(pool.map(|pool| pool.0));
-            }
-            if let Some(role) = books.roles.get_mut(host) {
-                *role = seen.role;
-            }
+            cut.extend(self.follow_host(host, seen.role, view.main, &mut books));
         }
         let main = view.main.unwrap_or(self.seats.len());
         if self.main.swap(main, Ordering::AcqRel) != main
@@ -152,6 +123,45 @@ impl Many {
         for pool in cut {
             pool.cut();
         }
+    }
+
+    /// Opens or closes the pool of one host; hands back those that are to be cut off.
+    fn follow_host(
+        &self,
+        host: usize,
+        role: Option<HostRole>,
+        main: Option<usize>,
+        books: &mut Books,
+    ) -> Vec<Pool> {
+        let (Some(seat), Some(before)) = (self.seats.get(host), books.roles.get_mut(host)) else {
+            return Vec::new();
+        };
+        let before = std::mem::replace(before, role);
+        let is_of_use = matches!(role, Some(HostRole::Primary | HostRole::Standby));
+        let stepped_down = before == Some(HostRole::Primary) && role == Some(HostRole::Standby);
+        let is_replaced = match role {
+            Some(HostRole::Fenced) => true,
+            Some(HostRole::Unreachable) => main.is_some(),
+            _ => stepped_down,
+        };
+        let mut cut = Vec::new();
+        if is_replaced {
+            let retired = books.retired.extract_if(.., |(of, _)| *of == host);
+            cut.extend(retired.map(|(_, pool)| pool));
+        }
+        let ended = (stepped_down || !is_of_use).then(|| seat.swap(None));
+        match ended.flatten().map(Pool) {
+            Some(pool) if is_replaced => cut.push(pool),
+            Some(pool) => {
+                pool.retire();
+                books.retired.push((host, pool));
+            }
+            None => {}
+        }
+        if is_of_use && seat.load().is_none() {
+            seat.store(self.pool(host, books).map(|pool| pool.0));
+        }
+        cut
     }
 
     fn pool(&self, host: usize, books: &Books) -> Option<Pool> {

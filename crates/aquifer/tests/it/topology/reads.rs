@@ -10,6 +10,9 @@ use aquifer_testkit::{Cluster, Postgres};
 use super::{blocking, connect_as, event, host, until_role};
 use crate::support::{self, abort_at_every_poll};
 
+/// More than a checkpoint in the middle of a test makes, which writes whole pages anew.
+const LAG_MAX: u32 = 512 * 1024;
+
 const WHERE: &str = "select inet_server_port()";
 
 async fn port(db: &Db) -> i32 {
@@ -27,7 +30,7 @@ impl World {
         let db = connect_as(&cluster.url(), |config| {
             config.advanced(|advanced| {
                 advanced
-                    .lag_bytes_max(64 * 1024)
+                    .lag_bytes_max(LAG_MAX)
                     .probe_interval(Duration::from_millis(100))
             })
         })
@@ -228,7 +231,7 @@ async fn lag(world: &World) {
         Event::LagHigh { bytes, .. } => Some(*bytes),
         _ => None,
     });
-    assert!(bytes.await > 64 * 1024);
+    assert!(bytes.await > LAG_MAX.into());
     let seen = host(db, world.standby());
     assert!(!seen.takes_reads && seen.lag.unwrap().bytes > 0);
     assert!(!world.is_on_standby(port(&db.read()).await));

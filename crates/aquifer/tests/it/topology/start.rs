@@ -1,5 +1,7 @@
 //! Opening a handle on several hosts.
 
+use std::time::Duration;
+
 use aquifer::{Config, Db, ErrorKind, HostRole, Mode, Session};
 use aquifer_testkit::{Cluster, Login};
 
@@ -36,6 +38,7 @@ async fn hosts_are_told_apart_whoever_logs_in_and_in_whatever_order_they_stand()
     }
     one_url_and_replicas_beside_it(&cluster).await;
     other_wishes(&cluster).await;
+    all_pools_are_held_and_sized(&cluster).await;
     refusals(&cluster).await;
 }
 
@@ -49,6 +52,36 @@ async fn one_url_and_replicas_beside_it(cluster: &Cluster) {
     until_role(&db, standby, HostRole::Standby).await;
     let read: i32 = db.read().query_value(WHERE, ()).await.unwrap();
     assert_eq!(read, i32::from(standby.port()));
+    db.close().await.unwrap();
+}
+
+/// A pause and a new size hold for all hosts.
+async fn all_pools_are_held_and_sized(cluster: &Cluster) {
+    let db = connect(&cluster.url()).await;
+    until_role(&db, cluster.standbys()[0], HostRole::Standby).await;
+    let read = db.read();
+    let tx = db.begin().await.unwrap();
+    assert_eq!(db.holders().len(), 1);
+    tx.rollback().await.unwrap();
+    db.pause(Duration::from_secs(30)).await.unwrap();
+    assert!(db.pool_status().paused);
+    for handle in [&db, &read] {
+        let short = handle.with_query_timeout(Duration::from_millis(50));
+        assert!(short.query_value::<i32>(WHERE, ()).await.is_err());
+    }
+    db.resume();
+    for handle in [&db, &read] {
+        handle.query_value::<i32>(WHERE, ()).await.unwrap();
+    }
+    db.resize(4).unwrap();
+    assert_eq!(db.pool_status().connections_max, 8);
+    let sizes: Vec<_> = db
+        .hosts()
+        .iter()
+        .map(|host| host.pool.connections_max)
+        .collect();
+    assert_eq!(sizes, [4, 4]);
+    support::assert_whole(&db).await;
     db.close().await.unwrap();
 }
 
