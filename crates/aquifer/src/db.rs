@@ -2,6 +2,7 @@
 mod figures;
 mod health;
 mod hosts;
+mod metered;
 mod open;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use aquifer_core::budget::Budget;
 use aquifer_wire::{FromRow, Reply};
+use tokio::task::AbortHandle;
 
 use self::health::{PostgresProbe, RedisProbe};
 use crate::bulk::{Need, Seat};
@@ -20,6 +22,7 @@ use crate::deadline::Deadline;
 use crate::dedicated::Dedicated;
 use crate::execute::{self, Engine, Placement};
 use crate::listener::Listener;
+use crate::metrics::MetricsCollector;
 use crate::monitor::{ConnectionMonitor, Pace};
 use crate::observe::{Events, Observers};
 use crate::pool::{Destination, Holder, PoolStatus};
@@ -79,6 +82,9 @@ pub struct Db {
     engine: Arc<Engine>,
     redis: Option<Redis>,
     shutdown_timeout: Duration,
+    metrics: MetricsCollector,
+    /// Keeps points of the metrics.
+    collecting: Option<AbortHandle>,
     monitor: ConnectionMonitor,
 }
 
@@ -128,7 +134,16 @@ impl Db {
     pub async fn connect_with(config: &Config) -> Result<Self, Error> {
         let mut settings = config.check()?;
         let tasks = Arc::new(Tasks::default());
-        let observers = Observers::new(&settings.observers);
+        let metrics = settings.metrics.clone();
+        let metrics_interval = settings.metrics_interval;
+        let endpoint = metered::endpoint(&settings.wire);
+        let source = metered::source_name(&endpoint);
+        let observers = Observers::new(
+            &settings.observers,
+            metrics.measures(),
+            settings.slow_query_threshold,
+            endpoint,
+        );
         let redis = match settings.redis.take() {
             Some(redis) => Some(Redis::start(redis, &tasks, observers.clone()).await?),
             None => None,
@@ -155,8 +170,12 @@ impl Db {
             detached: false,
             budget: Arc::new(Mutex::new(Budget::new(20, 10, clock::now().into_std()))),
         });
+        metered::attach(&metrics, &source, &engine.pools);
+        let collecting = metered::collect(&engine, &metrics, metrics_interval);
         Ok(Self {
             shutdown_timeout,
+            metrics,
+            collecting,
             monitor: monitor(&engine, redis.as_ref(), pace)?,
             engine,
             redis,
@@ -518,8 +537,11 @@ impl Db {
         if let Some(redis) = &self.redis {
             redis.close(hard).await;
         }
+        if let Some(collecting) = &self.collecting {
+            collecting.abort();
+        }
         self.engine.observers.close();
-        // All that runs now ends by itself, since every connection is closed.
+        // All else that runs now ends by itself, since every connection is closed.
         self.engine.tasks.join(hard.or_after(TASKS_END)).await;
         Shutdown {
             closed: drained.closed,
@@ -583,6 +605,13 @@ impl Db {
         self.engine.observers.events()
     }
 
+    /// What this handle and its clones do, in figures.
+    #[must_use]
+    #[doc(alias("getMetrics"))]
+    pub fn metrics(&self) -> &MetricsCollector {
+        &self.metrics
+    }
+
     /// Who holds exclusive connections now, the longest first: for finding leaks.
     #[must_use]
     pub fn holders(&self) -> Vec<Holder> {
@@ -627,8 +656,16 @@ impl sealed::Run for Db {
         match transaction::current(&self.engine)? {
             // Boxed: it would be most of the future of every call.
             Some(ambient) => Box::pin(ambient.run(call)).await,
+            None if self.engine.observers.wants_spans() => {
+                Box::pin(execute::run_in_span(&self.engine, call)).await
+            }
             None => execute::run(&self.engine, call).await,
         }
+    }
+
+    fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: Duration) {
+        let observers = &self.engine.observers;
+        observers.rows_decoded((call.sql, call.location), rows, elapsed);
     }
 
     async fn run_batch(

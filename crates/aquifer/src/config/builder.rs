@@ -10,6 +10,7 @@ use aquifer_wire::Secret;
 use super::knob::{self, Knob, TextKnob};
 use super::origin::Sourced;
 use super::{Advanced, Config, PasswordProvider};
+use crate::metrics::MetricsCollector;
 use crate::observe::Observer;
 
 impl Config {
@@ -202,7 +203,14 @@ impl Config {
 
     /// The observers, for a part that is used without the rest.
     pub(crate) fn observers(&self) -> crate::observe::Observers {
-        crate::observe::Observers::new(&self.observers)
+        let endpoint = crate::observe::Endpoint {
+            namespace: "redis".into(),
+            address: None,
+            port: None,
+        };
+        let (threshold, _) = self.time_unchecked(&knob::SLOW_QUERY_THRESHOLD);
+        let metrics = self.metrics.clone().unwrap_or_default();
+        crate::observe::Observers::new(&self.observers, metrics.measures(), threshold, endpoint)
     }
 
     /// Sends the layer's events to `observer`, besides those that were added before.
@@ -210,6 +218,19 @@ impl Config {
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observers.push(observer);
         self
+    }
+
+    /// Counts in `collector`, besides whatever else counts there; without it each
+    /// [`Db`](crate::Db) has one of its own.
+    #[must_use]
+    pub fn metrics(mut self, collector: &MetricsCollector) -> Self {
+        self.metrics = Some(collector.clone());
+        self
+    }
+
+    /// The collector that was given by [`metrics`](Self::metrics).
+    pub(crate) fn given_metrics(&self) -> Option<&MetricsCollector> {
+        self.metrics.as_ref()
     }
 
     pub(super) fn with_count(mut self, knob: &Knob<u32>, value: u32, caller: Caller) -> Self {

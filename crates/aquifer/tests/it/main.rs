@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::missing_docs_in_private_items,
@@ -18,6 +19,7 @@ mod bulk;
 mod cancel_safety;
 mod conflicts;
 mod events;
+mod failover;
 mod faults;
 mod from_row;
 mod hooks;
@@ -28,6 +30,7 @@ mod lending;
 mod listen;
 mod lookups;
 mod manager;
+mod metrics;
 mod monitor;
 mod network;
 mod once;
@@ -43,6 +46,7 @@ mod scenarios;
 mod session_state;
 mod settings;
 mod shutdown;
+mod soak;
 mod support;
 mod switchover;
 mod topology;
