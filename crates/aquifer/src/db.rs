@@ -145,7 +145,7 @@ impl Db {
             endpoint,
         );
         let redis = match settings.redis.take() {
-            Some(redis) => Some(Redis::start(redis, &tasks, observers.clone()).await?),
+            Some(redis) => Some(Box::pin(Redis::start(redis, &tasks, observers.clone())).await?),
             None => None,
         };
         let (query_timeout, commit_timeout) = (settings.query_timeout, settings.commit_timeout);
