@@ -12,6 +12,7 @@
 //! | [`retry`] | An attempt failed: is there another one, and what becomes of the connection? |
 //! | [`backoff`] | How long to wait before it? |
 //! | [`budget`] | May callers together afford it? |
+//! | [`histogram`] | How long did it usually take, and how long at worst? |
 //! | [`pace`] | May others wait behind this statement? |
 //! | [`overlap`] | How many groups of requests travel on a connection at once? |
 //! | [`hysteresis`] | Is one finding enough to say that a state has changed? |
@@ -20,6 +21,7 @@
 
 pub mod backoff;
 pub mod budget;
+pub mod histogram;
 pub mod hysteresis;
 pub mod overlap;
 pub mod pace;

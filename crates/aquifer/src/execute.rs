@@ -10,6 +10,7 @@ mod lane;
 mod lap;
 mod read;
 mod route;
+mod told;
 
 use std::panic::Location;
 use std::pin::pin;
@@ -30,6 +31,8 @@ pub(crate) use self::route::{
     Placement, announce, announce_text, check, may_write, no_session, refuse_copy,
     refuse_copy_in_script, refuse_session_state,
 };
+use self::told::Queue;
+pub(crate) use self::told::{Counted, Told, run_in_span};
 use crate::deadline::Deadline;
 use crate::observe::{Observers, QueryFinished};
 use crate::pool::{Checkout, Chosen, Destination, Pools, TICK};
@@ -75,7 +78,7 @@ struct Failed {
 pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error> {
     let deadline = Deadline::after(engine.query_timeout);
     engine.first_attempt(deadline.start());
-    let mut first = engine.present().map(|pool| {
+    let mut first = engine.present(call.sql).map(|pool| {
         let place = Place::of(engine, &pool, call.sql);
         (pool, Ok(place))
     });
@@ -93,7 +96,11 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
             Ok(Ok(reply)) => {
                 let elapsed = deadline.elapsed();
                 lane::note_time(lane, statement, elapsed);
-                engine.finished((call.sql, call.location), elapsed, 1, None);
+                engine.observers.query_finished(&QueryFinished {
+                    rows: reply.len() as u64,
+                    fingerprint: Some(statement.fingerprint()),
+                    ..QueryFinished::new(call.sql, call.location, elapsed, None)
+                });
                 return Ok(reply);
             }
             Ok(Err(error)) => match lane::failure(pool, lane, statement, error) {
@@ -103,36 +110,42 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
             Err(_) => Err(refused(engine.timed_out(deadline, call.sql), Intent::Read)),
         };
     }
-    let attempt = |lap: Lap| {
-        let first = first.take();
-        async move {
-            let (pool, place) = match first {
-                Some((pool, place)) => (pool, place?),
-                None => {
-                    let pool = lap::choose(engine, lap, call.sql).await?;
-                    let place = Place::of(engine, &pool, call.sql);
-                    (pool, place)
-                }
-            };
-            let outcome = attempt(engine, &pool, call, (lap, place)).await;
-            outcome.map_err(|failed| failed.on(engine, &pool))
-        }
-    };
-    Box::pin(laps(engine, (call.sql, call.location), deadline, attempt)).await
+    Box::pin(async {
+        let queue = Queue::default();
+        let attempt = |lap| {
+            let first = first.take();
+            async move {
+                let (pool, place) = match first {
+                    Some((pool, place)) => (pool, place?),
+                    None => {
+                        let pool = lap::choose(engine, lap, call.sql).await?;
+                        let place = Place::of(engine, &pool, call.sql);
+                        (pool, place)
+                    }
+                };
+                let outcome = attempt(engine, &pool, call, (lap, place)).await;
+                outcome.map_err(|failed| failed.on(engine, &pool))
+            }
+        };
+        let start = (deadline, &queue);
+        laps(engine, (call.sql, call.location), start, attempt).await
+    })
+    .await
 }
 
 /// Makes attempts until one succeeds, no other is safe or may help, or the time is over.
-async fn laps<T, F>(
+async fn laps<'a, T, F>(
     engine: &Engine,
     (sql, location): (&str, &'static Location<'static>),
-    deadline: Deadline,
-    mut attempt: impl FnMut(Lap) -> F,
+    (deadline, queue): (Deadline, &'a Queue),
+    mut attempt: impl FnMut(Lap<'a>) -> F,
 ) -> Result<T, Error>
 where
+    T: Counted,
     F: Future<Output = Result<T, Failed>>,
 {
     let mut attempts = Attempts::first(engine.attempts_max);
-    let mut lap = Lap::first(engine, deadline);
+    let mut lap = Lap::first(engine, deadline, queue);
     let outcome = loop {
         let attempt = pin!(attempt(lap));
         let error = match deadline.run(attempt).await {
@@ -153,7 +166,12 @@ where
         tokio::time::sleep(delay).await;
     };
     let error = outcome.as_ref().err();
-    engine.finished((sql, location), deadline.elapsed(), attempts.made(), error);
+    engine.observers.query_finished(&QueryFinished {
+        queue: queue.total(),
+        rows: outcome.rows(),
+        attempts: attempts.made(),
+        ..QueryFinished::new(sql, location, deadline.elapsed(), error)
+    });
     outcome
 }
 
@@ -162,7 +180,7 @@ async fn attempt(
     engine: &Engine,
     pool: &Chosen<'_>,
     call: Call<'_>,
-    (lap, place): (Lap, Place),
+    (lap, place): (Lap<'_>, Place),
 ) -> Result<Reply, Failed> {
     let (known, checkout) = match place {
         Place::Lane(statement, lane) => {
@@ -257,13 +275,15 @@ async fn together(
 
 async fn checkout(
     pool: &Chosen<'_>,
-    lap: Lap,
+    lap: Lap<'_>,
     location: &'static Location<'static>,
 ) -> Result<Checkout, Failed> {
     let checkout = if lap.again {
-        pool.checkout_answering(lap.deadline, location).await
+        let checkout = pool.checkout_answering(lap.deadline, location);
+        lap.queue.wait(checkout).await
     } else {
-        pool.checkout(lap.deadline, location).await
+        let checkout = pool.checkout(lap.deadline, location);
+        lap.queue.wait(checkout).await
     };
     checkout.map_err(|error| refused(error, Intent::Write))
 }
@@ -298,37 +318,6 @@ impl Engine {
 
     fn budget(&self) -> MutexGuard<'_, Budget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Runs a call that is never made again, and tells how it ended.
-    pub(crate) async fn observed<T>(
-        &self,
-        sql: &str,
-        location: &'static Location<'static>,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let start = clock::now();
-        let outcome = call.await;
-        let error = outcome.as_ref().err();
-        self.finished((sql, location), clock::now() - start, 1, error);
-        outcome
-    }
-
-    /// Tells how a call ended.
-    fn finished(
-        &self,
-        (sql, location): (&str, &'static Location<'static>),
-        elapsed: Duration,
-        attempts: u32,
-        error: Option<&Error>,
-    ) {
-        self.observers.query_finished(&QueryFinished {
-            sql,
-            elapsed,
-            attempts,
-            location,
-            error,
-        });
     }
 
     pub(crate) fn timed_out(&self, deadline: Deadline, sql: &str) -> Error {
@@ -382,10 +371,9 @@ fn say_midway(error: Error, sql: &str) -> Error {
     error
 }
 
-/// The beginning of a statement, on one line, for an error text.
+/// The beginning of a statement, on one line and without its values, for an error text.
 fn shorten(sql: &str) -> String {
-    let words: Vec<_> = sql.split_whitespace().collect();
-    let line = words.join(" ");
+    let line = scan::masked(sql);
     match line.char_indices().nth(80) {
         None => line,
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),

@@ -18,6 +18,7 @@ const ORDER: [&str; 24] = [
     "clock",
     "deadline",
     "observe",
+    "metrics",
     "config",
     "tasks",
     "statement",
@@ -35,7 +36,6 @@ const ORDER: [&str; 24] = [
     "cache",
     "repository",
     "monitor",
-    "metrics",
     "db",
     "manager",
 ];

@@ -96,6 +96,12 @@ pub(super) static WAITERS_MAX: Knob<u32> = count("advanced.waiters_max", 1000, 1
 pub(super) static ATTEMPTS_MAX: Knob<u32> = count("advanced.attempts_max", 3, 1, 100);
 pub(super) static COMMIT_TIMEOUT: Knob<Duration> = time("advanced.commit_timeout", 30, 3600);
 pub(super) static SHUTDOWN_TIMEOUT: Knob<Duration> = time("advanced.shutdown_timeout", 10, 3600);
+pub(super) static SLOW_QUERY_THRESHOLD: Knob<Duration> =
+    time("advanced.slow_query_threshold", 1, 24 * 3600);
+pub(super) static METRICS_INTERVAL: Knob<Duration> = Knob {
+    least: Duration::from_millis(100),
+    ..time("advanced.metrics_interval", 60, 3600)
+};
 pub(super) static HEALTH_INTERVAL: Knob<Duration> = Knob {
     least: Duration::from_millis(10),
     ..time("advanced.health_interval", 30, 24 * 3600)
@@ -111,7 +117,7 @@ pub(super) static MESSAGE_MAX: Knob<u32> =
     count("advanced.message_max", 1 << 30, 1 << 16, (1 << 31) - 1);
 
 /// All knobs, the essential ones first, in the order in which they are listed.
-pub(super) static ALL: [AnyKnob; 37] = [
+pub(super) static ALL: [AnyKnob; 39] = [
     AnyKnob::Text(&URL),
     AnyKnob::Text(&REDIS_URL),
     AnyKnob::Count(&CONNECTIONS_MAX),
@@ -143,6 +149,8 @@ pub(super) static ALL: [AnyKnob; 37] = [
     AnyKnob::Count(&ATTEMPTS_MAX),
     AnyKnob::Time(&COMMIT_TIMEOUT),
     AnyKnob::Time(&SHUTDOWN_TIMEOUT),
+    AnyKnob::Time(&SLOW_QUERY_THRESHOLD),
+    AnyKnob::Time(&METRICS_INTERVAL),
     AnyKnob::Time(&HEALTH_INTERVAL),
     AnyKnob::Time(&HEALTH_INTERVAL_ALARM),
     AnyKnob::Time(&HEALTH_TIMEOUT),

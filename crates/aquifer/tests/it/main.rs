@@ -30,6 +30,7 @@ mod lending;
 mod listen;
 mod lookups;
 mod manager;
+mod metrics;
 mod monitor;
 mod network;
 mod once;
