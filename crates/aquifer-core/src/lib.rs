@@ -12,6 +12,7 @@
 //! | [`retry`] | An attempt failed: is there another one, and what becomes of the connection? |
 //! | [`backoff`] | How long to wait before it? |
 //! | [`budget`] | May callers together afford it? |
+//! | [`breaker`] | May calls go to this host at present? |
 //! | [`histogram`] | How long did it usually take, and how long at worst? |
 //! | [`pace`] | May others wait behind this statement? |
 //! | [`overlap`] | How many groups of requests travel on a connection at once? |
@@ -20,6 +21,7 @@
 //! | [`topology`] | Which host is the primary, which may answer reads, and what is still possible? |
 
 pub mod backoff;
+pub mod breaker;
 pub mod budget;
 pub mod histogram;
 pub mod hysteresis;

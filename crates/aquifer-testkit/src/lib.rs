@@ -10,7 +10,8 @@
 //! | failovers under load, measured | [`Rehearsal`] |
 //! | a login by a certain method | [`Login`] |
 //! | certificates, good and bad | [`Tls`] |
-//! | a Redis to stop, pause and kill | [`Redis`] |
+//! | a Redis to stop, pause and kill, a replica of it | [`Redis`] |
+//! | sentinels that watch a Redis, a cluster of Redis | [`Sentinels`], [`RedisCluster`] |
 //! | a PgBouncer before a PostgreSQL | [`PgBouncer`] |
 //! | a network that delays, stalls and breaks | [`Proxy`] |
 //! | a connection that breaks at one message | [`Cut`] |
@@ -44,7 +45,7 @@ pub use load::{Client, Complaints, Ledger, Load, Meter, Wrote};
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Login, Postgres};
 pub use proxy::{Cut, Direction, Ending, Mode, Proxy, Traffic, Upstream, tag};
-pub use redis::Redis;
+pub use redis::{Redis, RedisCluster, Sentinels};
 pub use rehearsal::{Failovers, Fault, Rehearsal, Round};
 pub use scripted::{CancelRequest, Gate, Received, Script, ScriptedServer, message};
 pub use tls::{CertificateFiles, ServerCertificate, Tls};

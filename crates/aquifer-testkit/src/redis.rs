@@ -1,22 +1,32 @@
+mod cluster;
+mod sentinels;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::scratch::Scratch;
+pub use self::cluster::RedisCluster;
+pub use self::sentinels::Sentinels;
+use crate::scratch::{Scratch, wait_until};
+use crate::tls::{CertificateFiles, Tls};
 
 const MISSING: &str = "this test needs `redis-server`, which is not installed: \
                        apt-get install redis-server (Debian, Ubuntu), dnf install redis (Fedora), \
                        brew install redis (macOS)";
 
 const WAIT: Duration = Duration::from_secs(10);
+
+/// The user of the commands that stand beside everything under test, whatever becomes of the others.
+const OWN_USER: &str = "testkit";
 
 /// A private Redis on a loopback port, without persistence, that ends with the test process.
 ///
@@ -28,7 +38,18 @@ pub struct Redis {
     scratch: Mutex<Scratch>,
     directory: PathBuf,
     settings: Vec<String>,
+    kind: Kind,
     port: u16,
+}
+
+/// What the process is started as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Server,
+    /// It speaks TLS only.
+    Tls,
+    /// It reads the file `sentinel.conf` in its directory.
+    Sentinel,
 }
 
 #[derive(Debug)]
@@ -44,14 +65,57 @@ impl Redis {
     /// Starts a Redis with settings, such as `["--maxmemory", "1mb"]`.
     #[must_use]
     pub fn start_with(settings: &[&str]) -> Self {
+        Self::start_as(Kind::Server, settings, |_directory| {})
+    }
+
+    /// Starts a Redis that speaks TLS only, with a certificate; with `clients`, only with those who
+    /// show one of the trusted authority.
+    #[must_use]
+    pub fn start_with_tls(tls: &Tls, server: &CertificateFiles, clients: bool) -> Self {
+        let path = |path: &Path| path.to_str().expect("a plain path").to_owned();
+        let (certificate, key, roots) = (
+            path(&server.certificate),
+            path(&server.key),
+            path(&tls.roots()),
+        );
+        let wanted = if clients { "yes" } else { "no" };
+        let settings = [
+            "--tls-cert-file",
+            &certificate,
+            "--tls-key-file",
+            &key,
+            "--tls-ca-cert-file",
+            &roots,
+            "--tls-auth-clients",
+            wanted,
+        ];
+        Self::start_as(Kind::Tls, &settings, |_directory| {})
+    }
+
+    /// Starts a replica of this server, and waits until it follows.
+    #[must_use]
+    pub fn start_replica(&self) -> Self {
+        let port = self.port.to_string();
+        // Delays of the first copy are for servers whose replicas come and go.
+        let replica = Self::start_with(&["--replicaof", "127.0.0.1", &port]);
+        wait_until("the replica follows", || {
+            let state = replica.command(&["INFO", "replication"]);
+            state.contains("master_link_status:up")
+        });
+        replica
+    }
+
+    fn start_as(kind: Kind, settings: &[&str], prepare: impl Fn(&Path)) -> Self {
         let scratch = Scratch::new("redis");
         let mut redis = Self {
             process: Mutex::new(None),
             directory: scratch.path.clone(),
             scratch: Mutex::new(scratch),
             settings: settings.iter().map(|&setting| setting.to_owned()).collect(),
+            kind,
             port: 0,
         };
+        prepare(&redis.directory);
         // Somebody else may take a port between our look and Redis' own.
         for _ in 0..20 {
             redis.port = aquifer_embedded::free_port().expect("a free port");
@@ -106,16 +170,18 @@ impl Redis {
     /// # Errors
     /// The server's error, or what the system says if there is no answer within ten seconds.
     pub fn try_command(&self, words: &[&str]) -> Result<String, String> {
-        let mut request = format!("*{}\r\n", words.len());
-        for word in words {
-            // Writing to a `String` can't fail.
-            let _infallible = write!(request, "${}\r\n{word}\r\n", word.len());
-        }
+        let login = match self.kind {
+            Kind::Server | Kind::Tls => encoded(&["AUTH", OWN_USER, OWN_USER]),
+            Kind::Sentinel => encoded(&["PING"]),
+        };
+        let request = login + &encoded(words);
         let ask = || {
-            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+            let stream = UnixStream::connect(self.socket())?;
             stream.set_read_timeout(Some(WAIT))?;
             (&stream).write_all(request.as_bytes())?;
-            reply(&mut BufReader::new(stream))
+            let mut answers = BufReader::new(stream);
+            let _logged_in = reply(&mut answers)?;
+            reply(&mut answers)
         };
         ask().map_err(|error: io::Error| error.to_string())?
     }
@@ -162,35 +228,35 @@ impl Redis {
         }
     }
 
+    /// Kills the server and starts it again with its data, which it takes long to load: it answers
+    /// LOADING for about `time`.
+    pub fn restart_loading(&self, time: Duration) {
+        // While it loads it looks for requests once per so many bytes.
+        let ballast = "for key = 1, 1000 do \
+                       redis.call('SET', 'ballast:' .. key, string.rep('x', 1024)) end";
+        self.command(&["EVAL", ballast, "0"]);
+        self.command(&["CONFIG", "SET", "rdbcompression", "no"]);
+        self.command(&["SAVE"]);
+        self.kill();
+        let delay = (time / 1000).as_micros().to_string();
+        let slowly = ["--key-load-delay", &delay];
+        let often = ["--loading-process-events-interval-bytes", "4096"];
+        let more: Vec<_> = slowly
+            .iter()
+            .chain(&often)
+            .map(|&word| word.to_owned())
+            .collect();
+        let process = self.spawn(&more);
+        *self.process() = Some(process);
+        wait_until("the server loads", || {
+            let answer = self.try_command(&["GET", "a"]);
+            answer.is_err_and(|error| error.starts_with("LOADING"))
+        });
+    }
+
     /// Starts the process and waits until it answers; `false` if the port is taken.
     fn launch(&self) -> bool {
-        let _old_log = fs::remove_file(self.directory.join("redis.log"));
-        let mut process = {
-            let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-            let child = Command::new("redis-server")
-                .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
-                .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
-                .arg("--dir")
-                .arg(&self.directory)
-                .arg("--unixsocket")
-                .arg(self.socket())
-                .arg("--logfile")
-                .arg(self.directory.join("redis.log"))
-                .args(&self.settings)
-                .current_dir("/")
-                .process_group(scratch.watchdog.process_group())
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap_or_else(|error| panic!("{MISSING} ({error})"));
-            let process = Process(child);
-            scratch
-                .watchdog
-                .watch(process.0.id())
-                .expect("the watchdog lives");
-            process
-        };
+        let mut process = self.spawn(&[]);
         let end = Instant::now() + WAIT;
         while !self.answers() {
             if process.0.try_wait().expect("our child").is_some() {
@@ -212,15 +278,74 @@ impl Redis {
         true
     }
 
+    fn spawn(&self, more: &[String]) -> Process {
+        let _old_log = fs::remove_file(self.directory.join("redis.log"));
+        let (mut scratch, port) = (
+            self.scratch.lock().unwrap_or_else(PoisonError::into_inner),
+            self.port.to_string(),
+        );
+        let mut command = Command::new("redis-server");
+        match self.kind {
+            Kind::Server => command.args(["--port", &port]),
+            Kind::Tls => command.args(["--port", "0", "--tls-port", &port]),
+            Kind::Sentinel => {
+                command.arg(self.directory.join("sentinel.conf"));
+                command.args(["--sentinel", "--port", &port])
+            }
+        };
+        if self.kind != Kind::Sentinel {
+            command.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
+            command.args(["--repl-diskless-sync-delay", "0"]);
+            let password = format!(">{OWN_USER}");
+            command.args(["--user", OWN_USER, "on", &password, "~*", "&*", "+@all"]);
+        }
+        let child = command
+            .args(["--bind", "127.0.0.1"])
+            .arg("--dir")
+            .arg(&self.directory)
+            .arg("--unixsocket")
+            .arg(self.socket())
+            .arg("--logfile")
+            .arg(self.directory.join("redis.log"))
+            .args(&self.settings)
+            .args(more)
+            .current_dir("/")
+            .process_group(scratch.watchdog.process_group())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{MISSING} ({error})"));
+        let process = Process(child);
+        scratch
+            .watchdog
+            .watch(process.0.id())
+            .expect("the watchdog lives");
+        process
+    }
+
     /// Whether our server is there; on its port alone, another one might answer.
     fn answers(&self) -> bool {
-        self.log().contains("Ready to accept connections")
-            && TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
+        let ready = match self.kind {
+            Kind::Server | Kind::Tls => "Ready to accept connections",
+            Kind::Sentinel => "+monitor master",
+        };
+        self.log().contains(ready) && TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A command as it is sent.
+fn encoded(words: &[&str]) -> String {
+    let mut request = format!("*{}\r\n", words.len());
+    for word in words {
+        // Writing to a `String` can't fail.
+        let _infallible = write!(request, "${}\r\n{word}\r\n", word.len());
+    }
+    request
 }
 
 /// Reads one RESP2 answer; the inner error is the server's.

@@ -32,6 +32,9 @@ pub(crate) use self::hosts::Hosts;
 pub use self::origin::Origin;
 use self::origin::Sourced;
 pub use self::pooler::Pooler;
+pub(crate) use self::redis::{
+    RedisAddress, RedisLayout, RedisLogin, RedisSettings, RedisTarget, RedisTls,
+};
 use crate::Error;
 use crate::metrics::MetricsCollector;
 use crate::observe::Observer;
@@ -67,6 +70,8 @@ pub(crate) type PasswordFuture =
 /// |---|---|---|---|
 /// | [`url`](Self::url) | required | libpq URL or `key=value` pairs | `DATABASE_URL` |
 /// | [`redis_url`](Self::redis_url) | none | URL | `REDIS_URL` |
+/// | [`redis_timeout`](Self::redis_timeout) | 1s | 1ms to 1h | `AQUIFER_REDIS_TIMEOUT` |
+/// | [`redis_required`](Self::redis_required) | false | false to true | `AQUIFER_REDIS_REQUIRED` |
 /// | [`connections_max`](Self::connections_max) | 10 | 1 to 10000 | `AQUIFER_CONNECTIONS_MAX` |
 /// | [`acquire_timeout`](Self::acquire_timeout) | 5s | 1ms to 1h | `AQUIFER_ACQUIRE_TIMEOUT` |
 /// | [`query_timeout`](Self::query_timeout) | 30s | 1ms to 24h | `AQUIFER_QUERY_TIMEOUT` |
@@ -123,10 +128,12 @@ pub(crate) type PasswordFuture =
 pub struct Config {
     counts: BTreeMap<&'static str, Sourced<u32>>,
     times: BTreeMap<&'static str, Sourced<Duration>>,
+    flags: BTreeMap<&'static str, Sourced<bool>>,
     texts: BTreeMap<&'static str, Sourced<Secret>>,
     /// The `PG*` variables, if the environment was read.
     libpq: BTreeMap<String, Secret>,
     password: Option<Sourced<PasswordProvider>>,
+    redis_password: Option<Sourced<PasswordProvider>>,
     observers: Vec<Arc<dyn Observer>>,
     metrics: Option<MetricsCollector>,
 }

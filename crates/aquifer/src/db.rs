@@ -14,7 +14,7 @@ use aquifer_core::budget::Budget;
 use aquifer_wire::{FromRow, Reply};
 use tokio::task::AbortHandle;
 
-use self::health::PostgresProbe;
+use self::health::{PostgresProbe, RedisProbe};
 use crate::bulk::{Need, Seat};
 use crate::coalesce::{Lookup, LookupKey};
 use crate::config::{self, Config};
@@ -26,6 +26,7 @@ use crate::metrics::MetricsCollector;
 use crate::monitor::{ConnectionMonitor, Pace};
 use crate::observe::{Events, Observers};
 use crate::pool::{Destination, Holder, PoolStatus};
+use crate::redis::Redis;
 use crate::session::{Session, sealed};
 use crate::settings::Settings;
 use crate::statement::{Batch, Call, SqlText};
@@ -79,6 +80,7 @@ use crate::{Error, UnknownCommit, clock};
 #[derive(Clone)]
 pub struct Db {
     engine: Arc<Engine>,
+    redis: Option<Redis>,
     shutdown_timeout: Duration,
     metrics: MetricsCollector,
     /// Keeps points of the metrics.
@@ -130,7 +132,7 @@ impl Db {
     /// # Cancel safety
     /// As [`connect`](Self::connect).
     pub async fn connect_with(config: &Config) -> Result<Self, Error> {
-        let settings = config.check()?;
+        let mut settings = config.check()?;
         let tasks = Arc::new(Tasks::default());
         let metrics = settings.metrics.clone();
         let metrics_interval = settings.metrics_interval;
@@ -142,6 +144,10 @@ impl Db {
             settings.slow_query_threshold,
             endpoint,
         );
+        let redis = match settings.redis.take() {
+            Some(redis) => Some(Redis::start(redis, &tasks, observers.clone()).await?),
+            None => None,
+        };
         let (query_timeout, commit_timeout) = (settings.query_timeout, settings.commit_timeout);
         let (attempts_max, shutdown_timeout) = (settings.attempts_max, settings.shutdown_timeout);
         let pace = Pace {
@@ -170,8 +176,9 @@ impl Db {
             shutdown_timeout,
             metrics,
             collecting,
-            monitor: monitor(&engine, pace),
+            monitor: monitor(&engine, redis.as_ref(), pace)?,
             engine,
+            redis,
         })
     }
 
@@ -488,6 +495,14 @@ impl Db {
         self.changed(|engine| engine.placement = Placement::Shared)
     }
 
+    /// Redis, if `redis_url` is set; whether it answers or not.
+    ///
+    /// It shares this handle's events, tasks and shutdown.
+    #[must_use]
+    pub fn redis(&self) -> Option<&Redis> {
+        self.redis.as_ref()
+    }
+
     /// How many connections there are, and what they do.
     #[must_use]
     pub fn pool_status(&self) -> PoolStatus {
@@ -519,6 +534,9 @@ impl Db {
         self.monitor.refuse_requests();
         self.monitor.stop();
         let drained = self.engine.pools.drain(soft, hard).await;
+        if let Some(redis) = &self.redis {
+            redis.close(hard).await;
+        }
         if let Some(collecting) = &self.collecting {
             collecting.abort();
         }
@@ -617,10 +635,18 @@ impl Db {
     }
 }
 
-fn monitor(engine: &Arc<Engine>, pace: Pace) -> ConnectionMonitor {
+fn monitor(
+    engine: &Arc<Engine>,
+    redis: Option<&Redis>,
+    pace: Pace,
+) -> Result<ConnectionMonitor, Error> {
     let probe = PostgresProbe::new(engine, pace.timeout);
     let (tasks, observers) = (Arc::clone(&engine.tasks), engine.observers.clone());
-    ConnectionMonitor::new(Arc::new(probe), pace, tasks, observers)
+    let monitor = ConnectionMonitor::new(Arc::new(probe), pace, tasks, observers);
+    if let Some(redis) = redis {
+        monitor.register(RedisProbe::new(redis.clone(), pace.timeout))?;
+    }
+    Ok(monitor)
 }
 
 impl Session for Db {}

@@ -38,6 +38,7 @@ struct Inner {
     wire: Option<Arc<wire::Error>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
     unknown: Option<UnknownCommit>,
+    redis_code: Option<Arc<str>>,
 }
 
 /// What kind of failure an [`Error`] is.
@@ -70,6 +71,8 @@ pub enum ErrorKind {
     ReadOnly,
     /// The peer broke the protocol; its connection is closed.
     Protocol,
+    /// Redis answered with an error: see [`Error::redis_code`].
+    Redis,
     /// A table of the layer's own is missing or may not be used; the text says what to run.
     Schema,
     /// The deadline of the call passed.
@@ -114,6 +117,7 @@ impl Error {
             wire: None,
             source: None,
             unknown: None,
+            redis_code: None,
         }))
     }
 
@@ -137,6 +141,11 @@ impl Error {
 
     pub(crate) fn with_unknown(mut self, unknown: UnknownCommit) -> Self {
         self.0.unknown = Some(unknown);
+        self
+    }
+
+    pub(crate) fn with_redis_code(mut self, code: &str) -> Self {
+        self.0.redis_code = Some(code.into());
         self
     }
 
@@ -197,6 +206,7 @@ impl Error {
             wire: Some(Arc::new(error)),
             source: None,
             unknown: None,
+            redis_code: None,
         }))
     }
 
@@ -240,6 +250,12 @@ impl Error {
     #[must_use]
     pub fn column(&self) -> Option<&str> {
         self.database().and_then(DatabaseError::column)
+    }
+
+    /// The first word of the error that Redis answered with, for example `READONLY` or `OOM`.
+    #[must_use]
+    pub fn redis_code(&self) -> Option<&str> {
+        self.0.redis_code.as_deref()
     }
 
     /// What is known about a transaction of which nobody knows whether it was committed; for

@@ -37,6 +37,7 @@
 //! | to survive the loss of a server | several hosts in the URL; see [`Db`] |
 //! | reads on replicas | [`Db::read`]; those that must see a write: [`Db::consistency`], [`Db::at_least`] |
 //! | a connection to myself, for session state | [`Db::dedicated`] |
+//! | Redis: any command, with Sentinel and Cluster | [`Redis`], [`Db::redis`] |
 //! | start-up, health and shutdown of a service | [`DatabaseManager`] |
 //! | figures: durations, counts, the cost of each statement, Prometheus | [`MetricsCollector`], [`Db::metrics`] |
 //! | to know what stands in the log | [`logging`] |
@@ -70,6 +71,7 @@ mod metrics;
 mod monitor;
 mod observe;
 mod pool;
+pub mod redis;
 mod session;
 mod settings;
 mod statement;
@@ -110,9 +112,10 @@ pub use crate::monitor::{
 };
 pub use crate::observe::{
     BreakerState, ConnectionLost, ConnectionOpened, Event, Events, HostRole, Mode, Observer,
-    QueryFinished, Service, Status, TransactionFinished,
+    QueryFinished, RedisFinished, Service, Status, TransactionFinished,
 };
 pub use crate::pool::{Holder, HostStatus, PoolStatus, ReplicaLag};
+pub use crate::redis::{Redis, RedisMaster, RedisStatus};
 pub use crate::session::{InsertMany, Session, SessionFuture};
 #[doc(hidden)]
 pub use crate::statement::count_placeholders;

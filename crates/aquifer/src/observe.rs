@@ -43,6 +43,9 @@ pub trait Observer: Send + Sync + 'static {
 
     /// A transaction ended.
     fn transaction_finished(&self, _event: &TransactionFinished) {}
+
+    /// A call to Redis ended.
+    fn redis_finished(&self, _event: &RedisFinished<'_>) {}
 }
 
 /// A call that ended.
@@ -134,6 +137,23 @@ pub struct TransactionFinished {
     pub elapsed: Duration,
     /// Where it was begun.
     pub location: &'static Location<'static>,
+}
+
+/// A call to Redis that ended.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RedisFinished<'a> {
+    /// The command's name in capitals, of a pipeline that of its first; keys and values are never
+    /// part of it.
+    pub command: &'a str,
+    /// How many commands it had.
+    pub commands: usize,
+    /// From the call to its result, further attempts included.
+    pub elapsed: Duration,
+    /// Of GET, GETEX and HGET: whether there was something.
+    pub hit: Option<bool>,
+    /// Why it failed, of a pipeline why the first that did failed; `None` when it did not.
+    pub error: Option<&'a Error>,
 }
 
 /// All observers of one `Db`, those who listen to its events, what counts, and the log.
@@ -271,6 +291,14 @@ impl Observers {
 
     pub(crate) fn hook_failed(&self, location: &'static Location<'static>, failure: &str) {
         log::hook_failed(location, failure);
+    }
+
+    pub(crate) fn redis_finished(&self, event: &RedisFinished<'_>) {
+        let failed = event.error.is_some();
+        self.watch
+            .measures
+            .redis_finished(event.elapsed, failed, event.hit);
+        self.tell(|observer| observer.redis_finished(event));
     }
 
     pub(crate) fn transaction_finished(&self, event: &TransactionFinished) {

@@ -13,7 +13,7 @@ const ROOT: &str = "lib.rs";
 
 /// The modules, lowest first; a module uses only modules before it. The leaves come first, in an
 /// order of their own: nearly everything can fail, so `error` is the lowest.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 25] = [
     "error",
     "clock",
     "deadline",
@@ -23,6 +23,7 @@ const ORDER: [&str; 24] = [
     "tasks",
     "statement",
     "settings",
+    "redis",
     "topology",
     "pool",
     "execute",

@@ -27,14 +27,68 @@ impl Config {
         self.with_text(&knob::URL, url, Location::caller())
     }
 
-    /// Where Redis is: `redis://user:password@host:6379/0`, `rediss://…` for TLS, or
-    /// `redis+unix:///directory/socket?db=0`.
+    /// Where Redis is, and how to log in.
     ///
-    /// Default: none. Checked and kept; nothing connects to it yet. Variable: `REDIS_URL`.
+    /// | form | for |
+    /// |---|---|
+    /// | `redis://user:password@host:6379/0` | one server |
+    /// | `redis+sentinel://user:password@host1:26379,host2:26379/service/0` | the master that Sentinel names |
+    /// | `redis+cluster://user:password@host1:6379,host2:6379` | a cluster; some of its nodes |
+    /// | `redis+unix:///directory/socket?db=0&user=…&pass=…` | one server on this machine |
+    ///
+    /// `rediss` instead of `redis` is with TLS, and takes the parameters `sslrootcert` (a PEM file,
+    /// else the system's authorities), `sslcert` and `sslkey`. Sentinels with a login of their own
+    /// have `sentinel_user` and `sentinel_password`. `protocol=resp2` is for servers before 6.0.
+    /// In a user or password `@` is written `%40`, `/` `%2F` and `%` `%25`.
+    ///
+    /// Default: none, so there is no Redis. Variable: `REDIS_URL`.
     #[must_use]
     #[track_caller]
     pub fn redis_url(self, url: impl Into<Secret>) -> Self {
         self.with_text(&knob::REDIS_URL, url, Location::caller())
+    }
+
+    /// The deadline of one call to Redis: waiting for a connection, the answer and further attempts
+    /// together.
+    ///
+    /// Default: 1 s. Range: 1 ms to 1 h. Variable: `AQUIFER_REDIS_TIMEOUT`. A call that meets it puts
+    /// the connection in doubt: one that then does not answer within `check_timeout` is replaced. So
+    /// don't set it below the longest script or command that is normal; give such a command its own
+    /// time, or a connection of its own with [`Redis::link`](crate::Redis::link).
+    #[must_use]
+    #[track_caller]
+    pub fn redis_timeout(self, limit: Duration) -> Self {
+        self.with_time(&knob::REDIS_TIMEOUT, limit, Location::caller())
+    }
+
+    /// Whether starting fails when Redis can't be reached within `connect_timeout`.
+    ///
+    /// Default: false: without Redis the service starts, degraded, and further attempts are made in
+    /// the background. Variable: `AQUIFER_REDIS_REQUIRED`. Don't set it for a cache.
+    #[must_use]
+    #[track_caller]
+    pub fn redis_required(mut self, required: bool) -> Self {
+        let required = Sourced::by(Location::caller(), required);
+        self.flags.insert(knob::REDIS_REQUIRED.name, required);
+        self
+    }
+
+    /// Asks `provider` for the password of Redis, for passwords that expire.
+    ///
+    /// It wins over a password in `redis_url`. It is asked for the first connection, and again when
+    /// the server refuses a login; then once for all connections, and at most once a second while
+    /// the server goes on refusing. It is given `connect_timeout`, and its future may be dropped
+    /// before it ends. An error or a panic fails that one opening.
+    #[must_use]
+    #[track_caller]
+    pub fn redis_password_provider<F, Fut>(mut self, provider: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Secret, Box<dyn StdError + Send + Sync>>> + Send + 'static,
+    {
+        let provider: PasswordProvider = Arc::new(move || Box::pin(provider()));
+        self.redis_password = Some(Sourced::by(Location::caller(), provider));
+        self
     }
 
     /// Most connections open at once, shared and exclusive together.
@@ -145,6 +199,18 @@ impl Config {
         let provider: PasswordProvider = Arc::new(move || Box::pin(provider()));
         self.password = Some(Sourced::by(Location::caller(), provider));
         self
+    }
+
+    /// The observers, for a part that is used without the rest.
+    pub(crate) fn observers(&self) -> crate::observe::Observers {
+        let endpoint = crate::observe::Endpoint {
+            namespace: "redis".into(),
+            address: None,
+            port: None,
+        };
+        let (threshold, _) = self.time_unchecked(&knob::SLOW_QUERY_THRESHOLD);
+        let metrics = self.metrics.clone().unwrap_or_default();
+        crate::observe::Observers::new(&self.observers, metrics.measures(), threshold, endpoint)
     }
 
     /// Sends the layer's events to `observer`, besides those that were added before.

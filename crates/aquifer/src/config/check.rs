@@ -9,7 +9,7 @@ use aquifer_wire as wire;
 use super::knob::{self, Knob};
 use super::origin::Sourced;
 use super::quantity::Quantity;
-use super::{Config, Hosts, Origin, PasswordProvider, Pooler, refusal};
+use super::{Config, Hosts, Origin, PasswordProvider, Pooler, RedisSettings, refusal};
 use crate::Error;
 use crate::metrics::MetricsCollector;
 use crate::observe::Observer;
@@ -57,6 +57,7 @@ pub(crate) struct Settings {
     pub(crate) statements_max: usize,
     pub(crate) requests_max: usize,
     pub(crate) message_max: usize,
+    pub(crate) redis: Option<RedisSettings>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) metrics: MetricsCollector,
 }
@@ -66,7 +67,6 @@ impl Config {
     pub(crate) fn check(&self) -> Result<Settings, Error> {
         let connections_max = self.count(&knob::CONNECTIONS_MAX)?;
         let query_timeout = self.time(&knob::QUERY_TIMEOUT)?;
-        self.redis()?;
         let wire = self.connection()?.check()?;
         Ok(Settings {
             hosts: self.hosts(&wire)?,
@@ -109,6 +109,7 @@ impl Config {
             statements_max: size(self.count(&knob::STATEMENTS_MAX)?),
             requests_max: size(self.count(&knob::REQUESTS_MAX)?),
             message_max: size(self.count(&knob::MESSAGE_MAX)?),
+            redis: self.check_redis()?,
             observers: self.observers.clone(),
             metrics: self.metrics.clone().unwrap_or_default(),
         })
@@ -146,12 +147,21 @@ impl Config {
         given(&self.times, knob, default)
     }
 
-    fn count(&self, knob: &Knob<u32>) -> Result<u32, Error> {
+    /// The value of a truth value, with its default.
+    pub(super) fn flag_unchecked(&self, knob: &Knob<bool>) -> (bool, Origin) {
+        given(&self.flags, knob, knob.default)
+    }
+
+    pub(super) fn flag(&self, knob: &Knob<bool>) -> bool {
+        self.flag_unchecked(knob).0
+    }
+
+    pub(super) fn count(&self, knob: &Knob<u32>) -> Result<u32, Error> {
         let (value, origin) = self.count_unchecked(knob);
         knob.check(value, &origin)
     }
 
-    fn time(&self, knob: &Knob<Duration>) -> Result<Duration, Error> {
+    pub(super) fn time(&self, knob: &Knob<Duration>) -> Result<Duration, Error> {
         let (value, origin) = self.time_unchecked(knob);
         knob.check(value, &origin)
     }
@@ -243,6 +253,6 @@ impl<T: Quantity> Knob<T> {
 }
 
 /// No platform with a tokio has a `usize` of less than 32 bits.
-fn size(count: u32) -> usize {
+pub(super) fn size(count: u32) -> usize {
     count as usize
 }

@@ -86,6 +86,11 @@ impl File<'_> {
                 config.counts.insert(knob.name, Sourced { value, origin });
                 Ok(())
             }
+            (AnyKnob::Flag(knob), DeValue::Boolean(value)) => {
+                let value = *value;
+                config.flags.insert(knob.name, Sourced { value, origin });
+                Ok(())
+            }
             (AnyKnob::Time(_) | AnyKnob::Text(_), DeValue::String(text)) => {
                 config.set(knob, text, origin)
             }
@@ -112,6 +117,7 @@ fn other_kind(knob: AnyKnob, value: &DeValue<'_>) -> String {
                 knob.range()
             )
         }
+        AnyKnob::Flag(_) => "true or false, without quotes".to_owned(),
         AnyKnob::Text(_) => "a text in quotes".to_owned(),
     };
     format!("is {found}, but must be {wanted}")

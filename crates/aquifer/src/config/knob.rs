@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::quantity::Quantity;
 
-/// A number or a time that can be set.
+/// A number, a time or a yes or no that can be set.
 ///
 /// The builder, the file, the environment, the check and the listing all go by this entry.
 #[derive(Debug)]
@@ -28,11 +28,19 @@ pub(super) struct TextKnob {
 pub(super) enum AnyKnob {
     Count(&'static Knob<u32>),
     Time(&'static Knob<Duration>),
+    Flag(&'static Knob<bool>),
     Text(&'static TextKnob),
 }
 
 pub(super) static URL: TextKnob = TextKnob { name: "url" };
 pub(super) static REDIS_URL: TextKnob = TextKnob { name: "redis_url" };
+pub(super) static REDIS_TIMEOUT: Knob<Duration> = time("redis_timeout", 1, 3600);
+pub(super) static REDIS_REQUIRED: Knob<bool> = Knob {
+    name: "redis_required",
+    default: false,
+    least: false,
+    most: true,
+};
 pub(super) static CONNECTIONS_MAX: Knob<u32> = count("connections_max", 10, 1, 10_000);
 pub(super) static ACQUIRE_TIMEOUT: Knob<Duration> = time("acquire_timeout", 5, 3600);
 pub(super) static QUERY_TIMEOUT: Knob<Duration> = time("query_timeout", 30, 24 * 3600);
@@ -117,9 +125,11 @@ pub(super) static MESSAGE_MAX: Knob<u32> =
     count("advanced.message_max", 1 << 30, 1 << 16, (1 << 31) - 1);
 
 /// All knobs, the essential ones first, in the order in which they are listed.
-pub(super) static ALL: [AnyKnob; 39] = [
+pub(super) static ALL: [AnyKnob; 41] = [
     AnyKnob::Text(&URL),
     AnyKnob::Text(&REDIS_URL),
+    AnyKnob::Time(&REDIS_TIMEOUT),
+    AnyKnob::Flag(&REDIS_REQUIRED),
     AnyKnob::Count(&CONNECTIONS_MAX),
     AnyKnob::Time(&ACQUIRE_TIMEOUT),
     AnyKnob::Time(&QUERY_TIMEOUT),
@@ -203,6 +213,7 @@ impl AnyKnob {
         match self {
             Self::Count(knob) => knob.name,
             Self::Time(knob) => knob.name,
+            Self::Flag(knob) => knob.name,
             Self::Text(knob) => knob.name,
         }
     }

@@ -36,6 +36,10 @@ impl Config {
             let shown = "(asked for each connection)".to_owned();
             ("password_provider", shown, provider.origin.clone())
         }));
+        values.extend(self.redis_password.as_ref().map(|provider| {
+            let shown = "(asked when needed)".to_owned();
+            ("redis_password_provider", shown, provider.origin.clone())
+        }));
         values.into_iter()
     }
 
@@ -46,6 +50,7 @@ impl Config {
                 written(connection.connect_timeout())
             }
             (AnyKnob::Time(knob), _) => written(self.time_unchecked(knob)),
+            (AnyKnob::Flag(knob), _) => written(self.flag_unchecked(knob)),
             (AnyKnob::Text(knob), connection) => self.shown_text(knob.name, connection),
         }
     }

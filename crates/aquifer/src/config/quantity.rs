@@ -1,4 +1,4 @@
-//! Numbers and times: how they are written in files and variables.
+//! Numbers, times and truth values: how they are written in files and variables.
 
 use std::time::Duration;
 
@@ -24,6 +24,19 @@ impl Quantity for u32 {
         // `parse` takes a sign, which has no place here.
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
         text.parse().ok().filter(|_number| digits)
+    }
+
+    fn written(self) -> String {
+        self.to_string()
+    }
+}
+
+impl Quantity for bool {
+    const KIND: &'static str = "a truth value";
+    const WRITTEN_AS: &'static str = "written as true or false";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
     }
 
     fn written(self) -> String {

@@ -1,18 +1,129 @@
-//! The URL of Redis: whether it can be used, and how it is shown.
+//! What is needed to reach Redis, checked, and how its URL is shown.
 
+mod url;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aquifer_wire::Secret;
+
+use self::url::parse;
 use super::knob;
-use super::{Config, refusal};
+use super::{Config, PasswordProvider, refusal};
 use crate::Error;
 
-const FORM: &str = "its form is redis://user:password@host:6379/0, or redis+unix:///path?db=0";
+const FORM: &str = "its form is redis://user:password@host:6379/0, rediss:// for TLS, \
+                    redis+sentinel://user:password@host1:26379,host2:26379/service/0, \
+                    redis+cluster://user:password@host1:6379,host2:6379, or \
+                    redis+unix:///path?db=0";
+
+/// Settings of the connections to Redis that have been checked.
+#[derive(Clone)]
+pub(crate) struct RedisSettings {
+    pub(crate) target: RedisTarget,
+    pub(crate) password: Option<PasswordProvider>,
+    /// The deadline of one call.
+    pub(crate) timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) check_timeout: Duration,
+    pub(crate) keepalive_interval: Duration,
+    pub(crate) requests_max: usize,
+    pub(crate) attempts_max: u32,
+    /// Whether starting fails without Redis.
+    pub(crate) required: bool,
+}
+
+/// What a URL of Redis says.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct RedisTarget {
+    pub(crate) layout: RedisLayout,
+    pub(crate) login: RedisLogin,
+    /// That of the sentinels, which have users of their own.
+    pub(crate) sentinel_login: RedisLogin,
+    pub(crate) database: u16,
+    pub(crate) resp3: bool,
+    pub(crate) tls: Option<RedisTls>,
+}
+
+/// Where the servers are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RedisLayout {
+    /// One server.
+    Single(RedisAddress),
+    /// Sentinels say which server is the master of a service.
+    Sentinel {
+        sentinels: Vec<RedisAddress>,
+        service: String,
+    },
+    /// The cluster's nodes say which of them holds which slots; these are asked first.
+    Cluster(Vec<RedisAddress>),
+}
+
+/// Where one server listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum RedisAddress {
+    Tcp { host: String, port: u16 },
+    Unix(PathBuf),
+}
+
+/// A user and its password, either of which may be missing.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct RedisLogin {
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<Secret>,
+}
+
+/// Files for TLS; what is missing is the system's, or not shown to the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RedisTls {
+    pub(crate) roots: Option<PathBuf>,
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+}
+
+/// A target, and the URL that may be shown for it.
+type TargetAndText = (RedisTarget, String);
 
 impl Config {
-    /// The URL with its password masked, if one is set.
+    /// All that is needed to reach Redis, if a URL is set.
+    pub(crate) fn check_redis(&self) -> Result<Option<RedisSettings>, Error> {
+        let timeout = self.time(&knob::REDIS_TIMEOUT)?;
+        let required = self.flag(&knob::REDIS_REQUIRED);
+        let Some((target, _shown)) = self.redis_target()? else {
+            if required {
+                let (_, origin) = self.flag_unchecked(&knob::REDIS_REQUIRED);
+                let problem = "is true, but redis_url is not set; set it, or leave this out";
+                return Err(refusal(knob::REDIS_REQUIRED.name, &origin, problem));
+            }
+            return Ok(None);
+        };
+        Ok(Some(RedisSettings {
+            target,
+            password: self
+                .redis_password
+                .as_ref()
+                .map(|password| password.value.clone()),
+            timeout,
+            connect_timeout: self.time(&knob::CONNECT_TIMEOUT)?,
+            check_timeout: self.time(&knob::CHECK_TIMEOUT)?,
+            keepalive_interval: self.time(&knob::KEEPALIVE_INTERVAL)?,
+            requests_max: super::check::size(self.count(&knob::REQUESTS_MAX)?),
+            attempts_max: self.count(&knob::ATTEMPTS_MAX)?,
+            required,
+        }))
+    }
+
+    /// The URL with its passwords masked, if one is set.
     pub(super) fn redis(&self) -> Result<Option<String>, Error> {
+        Ok(self.redis_target()?.map(|(_, shown)| shown))
+    }
+
+    fn redis_target(&self) -> Result<Option<TargetAndText>, Error> {
         let Some(url) = self.texts.get(knob::REDIS_URL.name) else {
             return Ok(None);
         };
-        masked(url.value.reveal()).map(Some).map_err(|problem| {
+        parse(url.value.reveal()).map(Some).map_err(|problem| {
             refusal(
                 knob::REDIS_URL.name,
                 &url.origin,
@@ -22,175 +133,13 @@ impl Config {
     }
 }
 
-/// Checks a URL and masks its password; the error never repeats it.
-fn masked(url: &str) -> Result<String, &'static str> {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return Err("has no scheme");
-    };
-    if rest.contains(|character: char| character.is_whitespace() || character.is_control()) {
-        return Err("has a space or control character; in a password it is %-encoded");
-    }
-    if rest.contains('#') {
-        return Err("has `#`, which in a password is written %23; options after it are not taken");
-    }
-    check_percent(rest)?;
-    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (authority, path) = place.split_once('/').unwrap_or((place, ""));
-    if path.contains('@') || query.contains('@') {
-        return Err("has `/` or `?` before `@`; in a password they are written %2F and %3F");
-    }
-    let (place, parameters): (_, &[&str]) = match scheme {
-        "redis" | "rediss" => (network(authority, path)?, &["protocol"]),
-        "redis+unix" if !authority.is_empty() || path.is_empty() => {
-            return Err("needs an absolute path, so three slashes in all");
-        }
-        "redis+unix" => (format!("/{path}"), &["db", "pass", "protocol", "user"]),
-        _ => return Err("must begin with redis://, rediss:// or redis+unix://"),
-    };
-    let query = masked_query(query, parameters)?;
-    Ok(format!("{scheme}://{place}{query}"))
-}
-
-/// `user:password@host:port/database`, masked.
-fn network(authority: &str, database: &str) -> Result<String, &'static str> {
-    let (credentials, host) = match authority.split_once('@') {
-        Some((_, host)) if host.contains('@') => {
-            return Err("has more than one `@`; in a password it is written %40");
-        }
-        Some((credentials, host)) => (masked_credentials(credentials), host),
-        None => (String::new(), authority),
-    };
-    check_host(host)?;
-    if !database.is_empty() && database.parse::<u16>().is_err() {
-        return Err("has a database that is no number");
-    }
-    let slash = if database.is_empty() { "" } else { "/" };
-    Ok(format!("{credentials}{host}{slash}{database}"))
-}
-
-fn masked_credentials(credentials: &str) -> String {
-    match credentials.split_once(':') {
-        Some((user, "")) => format!("{user}:@"),
-        Some((user, _password)) => format!("{user}:***@"),
-        // A lone word is the user, but many mean the password by it.
-        None => "***@".to_owned(),
-    }
-}
-
-fn check_host(text: &str) -> Result<(), &'static str> {
-    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, "")) => (address, None),
-        Some((address, port)) => (address, Some(port.strip_prefix(':').unwrap_or_default())),
-        None => match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        },
-    };
-    let bracketed = text.starts_with('[');
-    let is_of_a_name = |byte: u8| {
-        byte.is_ascii_alphanumeric() || b".-_".contains(&byte) || (bracketed && byte == b':')
-    };
-    if host.is_empty() || !host.bytes().all(is_of_a_name) {
-        return Err("needs one host, a name or an address");
-    }
-    match port.map(str::parse::<u16>) {
-        None => Ok(()),
-        Some(Ok(port)) if port > 0 => Ok(()),
-        Some(_) => Err("needs a port from 1 to 65535"),
-    }
-}
-
-fn masked_query(query: &str, known: &[&str]) -> Result<String, &'static str> {
-    let mut masked = String::new();
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        if !known.contains(&key) {
-            return Err(
-                "has an unknown parameter; known are protocol, and on unix sockets db, user, pass",
-            );
-        }
-        let value = if matches!(key, "db" | "protocol" | "user") {
-            value
-        } else {
-            "***"
-        };
-        masked.push(if masked.is_empty() { '?' } else { '&' });
-        masked.push_str(key);
-        masked.push('=');
-        masked.push_str(value);
-    }
-    Ok(masked)
-}
-
-fn check_percent(text: &str) -> Result<(), &'static str> {
-    let encoded = |after: &str| after.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
-    if text.split('%').skip(1).all(encoded) {
-        return Ok(());
-    }
-    Err("has `%` without two hexadecimal digits; a plain % is written %25")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::masked;
-
-    #[test]
-    fn a_good_url_is_shown_without_its_password() {
-        let cases = [
-            ("redis://h", "redis://h"),
-            ("redis://h:6379/0", "redis://h:6379/0"),
-            (
-                "rediss://u:canary@h.example.com:1/15",
-                "rediss://u:***@h.example.com:1/15",
-            ),
-            ("redis://:can%61ry@[::1]:7/", "redis://:***@[::1]:7"),
-            ("redis://:a:canary@h", "redis://:***@h"),
-            ("redis://canary@h", "redis://***@h"),
-            ("redis://u:@h", "redis://u:@h"),
-            ("redis://h?protocol=resp3", "redis://h?protocol=resp3"),
-            ("redis+unix:///run/r.sock", "redis+unix:///run/r.sock"),
-            (
-                "redis+unix:///run/r.sock?db=1&user=u&pass=canary",
-                "redis+unix:///run/r.sock?db=1&user=u&pass=***",
-            ),
-        ];
-        for (url, shown) in cases {
-            assert_eq!(masked(url).as_deref(), Ok(shown), "{url}");
-        }
-    }
-
-    #[test]
-    fn a_bad_url_is_refused() {
-        for url in [
-            "",
-            "h:6379",
-            "http://h",
-            "REDIS://h",
-            "redis://",
-            "redis:///0",
-            "redis://u:p@",
-            "redis://h:0",
-            "redis://h:65536",
-            "redis://h:",
-            "redis://[::1]x",
-            "redis://[::1",
-            "redis://h/x",
-            "redis://h/65536",
-            "redis://h1,h2",
-            "redis://u:p@ss@h",
-            "redis://u:p/ss@h",
-            "redis://u:1/ss@h",
-            "redis://u:p?ss@h",
-            "redis://u:p#ss@h",
-            "redis://u:p%ss@h",
-            "redis://u:p%2@h",
-            "redis://u:p ss@h",
-            "redis://h?pass=p",
-            "redis+unix://h/run/r.sock",
-            "redis+unix://",
-            "rediss://h#insecure",
-        ] {
-            assert!(masked(url).is_err(), "{url}");
+/// As it is named in errors and events: `host:port`, or the path of a socket.
+impl fmt::Display for RedisAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(formatter, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(formatter, "{host}:{port}"),
+            Self::Unix(path) => write!(formatter, "{}", path.display()),
         }
     }
 }

@@ -20,6 +20,10 @@ impl Config {
                 let value = read(knob, text, &origin)?;
                 self.times.insert(knob.name, Sourced { value, origin });
             }
+            AnyKnob::Flag(knob) => {
+                let value = read(knob, text, &origin)?;
+                self.flags.insert(knob.name, Sourced { value, origin });
+            }
             AnyKnob::Text(knob) if text.trim().is_empty() => {
                 return Err(refusal(
                     knob.name,

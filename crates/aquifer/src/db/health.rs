@@ -1,11 +1,12 @@
-//! Whether the database does all that is asked of it.
+//! Whether the database and Redis do all that is asked of them.
 
 use std::panic::Location;
 use std::time::Duration;
 
 use crate::execute::{self, Engine, Placement};
 use crate::monitor::{Finding, HealthProbe, ProbeFuture};
-use crate::observe::{Mode, Service};
+use crate::observe::{Mode, Service, Status};
+use crate::redis::Redis;
 use crate::statement::Call;
 use crate::{Error, ErrorKind};
 
@@ -83,6 +84,43 @@ impl HealthProbe for PostgresProbe {
                 "",
             )
         })
+    }
+}
+
+pub(super) struct RedisProbe {
+    redis: Redis,
+    limit: Duration,
+}
+
+impl RedisProbe {
+    pub(super) fn new(redis: Redis, limit: Duration) -> Self {
+        Self { redis, limit }
+    }
+}
+
+impl HealthProbe for RedisProbe {
+    fn service(&self) -> Service {
+        Service::Redis
+    }
+
+    fn probe(&self) -> ProbeFuture<'_> {
+        Box::pin(async {
+            let asked = self.redis.ping(self.limit).await;
+            let status = self.redis.status();
+            let connected = status.masters.iter().filter(|master| master.connected);
+            let connected = connected.count();
+            let finding = match (asked, status.status) {
+                (Ok(_), Status::Up) => Finding::up(),
+                (Err(error), _) if connected == 0 => Finding::down(error.to_string()),
+                (Err(error), _) => Finding::degraded(error.to_string()),
+                (Ok(_), _) => Finding::degraded(status.cause.unwrap_or_default()),
+            };
+            finding.measured("connections", figure(connected), "")
+        })
+    }
+
+    fn is_required(&self) -> bool {
+        self.redis.is_required()
     }
 }
 

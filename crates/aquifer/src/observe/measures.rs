@@ -269,6 +269,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::NotFound => "not_found",
         ErrorKind::Protocol => "protocol",
         ErrorKind::ReadOnly => "read_only",
+        ErrorKind::Redis => "redis",
         ErrorKind::Schema => "schema",
         ErrorKind::Timeout => "timeout",
         ErrorKind::Tls => "tls",

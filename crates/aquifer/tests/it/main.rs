@@ -39,6 +39,7 @@ mod opening_transactions;
 mod outcome;
 mod pooler;
 mod queries;
+mod redis;
 mod routing;
 mod runtimes;
 mod scenarios;

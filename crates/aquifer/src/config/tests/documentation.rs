@@ -27,6 +27,7 @@ fn the_table_of_knobs_says_what_the_knobs_say() {
         let limits = match knob {
             AnyKnob::Count(knob) => limits(knob),
             AnyKnob::Time(knob) => limits(knob),
+            AnyKnob::Flag(knob) => limits(knob),
             AnyKnob::Text(_) => continue,
         };
         assert!(row.contains(&limits), "{name}: {limits} is not in {row}");
@@ -39,6 +40,7 @@ fn every_default_is_in_its_own_range() {
         match knob {
             AnyKnob::Count(knob) => assert!((knob.least..=knob.most).contains(&knob.default)),
             AnyKnob::Time(knob) => assert!((knob.least..=knob.most).contains(&knob.default)),
+            AnyKnob::Flag(knob) => assert!((knob.least..=knob.most).contains(&knob.default)),
             AnyKnob::Text(_) => {}
         }
     }

@@ -87,10 +87,11 @@ fn sample(knob: knob::AnyKnob) -> (&'static str, String) {
         (_, knob::AnyKnob::Count(_)) => "77",
         ("acquire_timeout", _) => "4s",
         (_, knob::AnyKnob::Time(_)) => "7m",
+        (_, knob::AnyKnob::Flag(_)) => "true",
         (_, knob::AnyKnob::Text(_)) => "sample",
     };
     match knob {
-        knob::AnyKnob::Count(_) => (shown, shown.to_owned()),
+        knob::AnyKnob::Count(_) | knob::AnyKnob::Flag(_) => (shown, shown.to_owned()),
         _ => (shown, format!("\"{shown}\"")),
     }
 }

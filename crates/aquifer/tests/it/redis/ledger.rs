@@ -1,0 +1,136 @@
+//! What was counted is what callers were told, whatever happens to connection and server meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aquifer::{BreakerState, ErrorKind, Event, Redis, Retry};
+use aquifer_testkit::{Ending, Mode, Proxy, Redis as Server, Upstream};
+
+use super::{PATIENCE, config, end, get, heard, set};
+
+/// Counts under a key of its own until it is told to stop.
+async fn count(redis: Redis, caller: usize, stop: Arc<AtomicBool>) -> (i64, i64) {
+    let key = format!("counter:{caller}");
+    let (mut done, mut unknown) = (0, 0);
+    while !stop.load(Ordering::Relaxed) {
+        match redis.command("INCR").arg(&key).run::<i64>().await {
+            Ok(value) => {
+                done += 1;
+                assert!((done..=done + unknown).contains(&value), "{key}: {value}");
+            }
+            Err(error) if error.kind() == ErrorKind::Unknown => unknown += 1,
+            // Nothing was done.
+            Err(error) => assert_eq!(error.retry(), Retry::Safe, "{error}"),
+        }
+        // Others must see their own answers only.
+        if let Ok(echoed) = redis.command("ECHO").arg(&key).run::<String>().await {
+            assert_eq!(echoed, key);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    (done, unknown)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_increment_is_lost_or_counted_twice_unless_that_is_said() {
+    // `cargo xtask deep` sets it, and has time.
+    let deep = std::env::var_os("PROPTEST_CASES").is_some();
+    let rounds = if deep { 60 } else { 3 };
+    let server = Server::start();
+    let proxy = Proxy::to_any(Upstream::Port(server.port()));
+    let config = config(&format!("redis://127.0.0.1:{}", proxy.port()));
+    let config = config
+        .redis_timeout(Duration::from_millis(150))
+        .connect_timeout(Duration::from_millis(200));
+    let redis = Redis::connect(&config).await.unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let callers: Vec<_> = (0..8)
+        .map(|caller| tokio::spawn(count(redis.clone(), caller, Arc::clone(&stop))))
+        .collect();
+    let pause = || tokio::time::sleep(Duration::from_millis(60));
+    for _ in 0..rounds {
+        server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
+        pause().await;
+        proxy.cut_all(Ending::Reset);
+        pause().await;
+        server.pause();
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        server.resume();
+        pause().await;
+        proxy.set(Mode::BlackHole);
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        proxy.set(Mode::Pass);
+        pause().await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for (caller, counted) in callers.into_iter().enumerate() {
+        let (done, unknown) = counted.await.unwrap();
+        let value = server.command(&["GET", &format!("counter:{caller}")]);
+        let value: i64 = value.parse().unwrap();
+        let told = format!("{done} done, {unknown} unknown, {value} counted");
+        assert!((done..=done + unknown).contains(&value), "{told}");
+        assert!(done > 0, "{told}");
+    }
+    end(redis).await;
+}
+
+#[tokio::test]
+async fn a_silent_server_is_not_asked_any_more_until_it_answers_again() {
+    let server = Server::start();
+    let limit = Duration::from_millis(20);
+    // A look takes long, so that it is not by the lost connection that calls fail.
+    let config = config(&server.url()).redis_timeout(limit);
+    let config = config.advanced(|advanced| advanced.check_timeout(Duration::from_secs(60)));
+    let redis = Redis::connect(&config).await.unwrap();
+    let mut events = redis.events();
+    let stored = redis.command("SET").arg("a").arg("1").timeout(PATIENCE);
+    stored.run::<()>().await.unwrap();
+    server.pause();
+    let refused = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let error = get(&redis, "a").await.unwrap_err();
+            if error.kind() == ErrorKind::Connection {
+                return error;
+            }
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        }
+    });
+    let error = refused.await.expect("the breaker opens");
+    assert!(error.to_string().contains("circuit breaker"), "{error}");
+    assert_eq!(error.retry(), Retry::Safe);
+    let opened = |event: &Event| {
+        matches!(
+            event,
+            Event::BreakerChange {
+                to: BreakerState::Open,
+                lane: "commands",
+                ..
+            }
+        )
+    };
+    heard(&mut events, opened).await;
+    assert_eq!(redis.status().masters[0].breaker, BreakerState::Open);
+    server.resume();
+    let closed = |event: &Event| {
+        matches!(
+            event,
+            Event::BreakerChange {
+                to: BreakerState::Closed,
+                ..
+            }
+        )
+    };
+    let asking = async {
+        loop {
+            drop(get(&redis, "a").await);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        _ = heard(&mut events, closed) => {}
+        () = asking => {}
+    }
+    set(&redis, "a", "2").await.unwrap();
+    end(redis).await;
+}
