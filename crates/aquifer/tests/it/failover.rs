@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aquifer::{Config, Db, Error, ErrorKind, Resolved, Retry, Session, UnknownCommit};
-use aquifer_testkit::{Client, Rehearsal, Round, Wrote};
+use aquifer_testkit::{Client, Cluster, Rehearsal, Round, Wrote};
 use tokio::time::timeout;
 
 use crate::support;
@@ -129,6 +129,20 @@ async fn writes_go_on_after_each_promotion_and_nothing_goes_wrong() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_of_a_standby_notice_promotions_as_little_as_others() {
     rehearse(Layer::with_replicas, None).await;
+}
+
+/// So that the first write after a promotion waits for no login.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_nobody_reads_from_has_a_connection_ready() {
+    let cluster = tokio::task::spawn_blocking(|| Cluster::start(1));
+    let cluster = cluster.await.unwrap();
+    let db = Db::connect(&cluster.url()).await.unwrap();
+    support::until("both hosts have an idle connection", || {
+        db.hosts().iter().all(|host| host.pool.idle >= 1)
+    })
+    .await;
+    support::assert_whole(&db).await;
+    tokio::task::block_in_place(|| drop(cluster));
 }
 
 async fn rehearse(change: impl FnOnce(Layer) -> Layer, report: Option<OsString>) {
