@@ -382,8 +382,10 @@ async fn random_faults_lose_nothing_double_nothing_and_leak_nothing() {
     let ledger = report.ledger;
     assert_eq!((ledger.lost, ledger.doubled, ledger.invented), (0, 0, 0));
     assert_eq!(ledger.unresolved, 0);
-    assert_eq!((report.tasks_left, report.files_left), (0, 0));
+    assert_eq!(report.tasks_left, 0);
     if length >= LONG {
+        // Only there it runs by itself: files are counted for the whole process.
+        assert_eq!(report.files_left, 0);
         let growth = growth(&report.samples);
         assert!(growth <= 5.0, "memory grew by {growth} %");
     }
