@@ -17,13 +17,15 @@ use crate::dedicated::Dedicated;
 use crate::execute::{self, Engine, Placement};
 use crate::listener::Listener;
 use crate::observe::{Events, Observers};
-use crate::pool::{Connector, Holder, Limits, Pool, PoolStatus, Tuning};
+use crate::pool::{
+    BreakerLane, BreakerStatus, Connector, Holder, Limits, Pool, PoolStatus, Tuning,
+};
 use crate::session::{Session, sealed};
 use crate::settings::Settings;
 use crate::statement::{Batch, Call, SqlText};
 use crate::tasks::Tasks;
 use crate::transaction::{self, Idempotent, Resolved, Transaction, TransactionOptions};
-use crate::{Error, UnknownCommit, clock};
+use crate::{BreakerOrder, Error, ErrorKind, UnknownCommit, clock};
 
 /// The handle on one database: cheap to clone, safe to share, everything goes through it.
 ///
@@ -528,6 +530,46 @@ impl Db {
     #[doc(alias("on", "subscribe"))]
     pub fn events(&self) -> Events {
         self.engine.observers.events()
+    }
+
+    /// The circuit breakers, two for each host: before its lanes, and before its exclusive
+    /// connections.
+    ///
+    /// One opens when most calls fail by the host's fault, or three in a row meet no host. A host that
+    /// is the only one is not taken away by that: its callers wait for a connection up to
+    /// `acquire_timeout`, as ever; only when an outage has lasted that long they are refused at once,
+    /// with [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) and
+    /// [`retry_after`](crate::Error::retry_after), until the host answers again, which is tried every
+    /// 300 ms. Changes are told as [`Event::BreakerChange`](crate::Event::BreakerChange).
+    #[must_use]
+    #[doc(alias("circuit"))]
+    pub fn breakers(&self) -> Vec<BreakerStatus> {
+        self.engine.pool.breakers()
+    }
+
+    /// Opens a circuit breaker by force, disables it, or lets it go by what happens again.
+    ///
+    /// `host` is written as in the configuration, and as [`breakers`](Self::breakers) says it. What is
+    /// under way goes on; transactions that have begun do, too.
+    ///
+    /// # Errors
+    /// [`Usage`](crate::ErrorKind::Usage) when there is no such host.
+    pub fn set_breaker(
+        &self,
+        host: &str,
+        lane: BreakerLane,
+        order: BreakerOrder,
+    ) -> Result<(), Error> {
+        if self.engine.pool.order_breaker(host, lane, order) {
+            return Ok(());
+        }
+        let hosts: Vec<_> = self
+            .breakers()
+            .iter()
+            .map(|breaker| breaker.host.to_string())
+            .collect();
+        let text = format!("there is no host {host:?}; there is {}", hosts.join(", "));
+        Err(Error::new(ErrorKind::Usage, text))
     }
 
     /// Who holds exclusive connections now, the longest first: for finding leaks.

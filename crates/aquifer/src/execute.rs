@@ -26,6 +26,7 @@ pub(crate) use self::route::{
     refuse_copy_in_script, refuse_session_state,
 };
 use crate::deadline::Deadline;
+use crate::error::fault;
 use crate::observe::{Observers, QueryFinished};
 use crate::pool::{Checkout, Pool};
 use crate::settings::Settings;
@@ -193,8 +194,13 @@ async fn on_checkout(
 /// Gives the connection back, or up where the failure says that it can't be trusted any more.
 fn give_back<T>(checkout: Checkout, outcome: &Result<T, Failed>) {
     let error = outcome.as_ref().err();
-    let error = error.and_then(|failed| failed.error.wire());
-    if error.is_some_and(again::must_close) {
+    let Some(error) = error.and_then(|failed| failed.error.wire()) else {
+        return;
+    };
+    if let Some(fault) = fault(error) {
+        checkout.blame(fault);
+    }
+    if again::must_close(error) {
         checkout.discard();
     }
 }

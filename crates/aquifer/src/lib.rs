@@ -93,11 +93,12 @@ pub use crate::observe::{
     BreakerState, ConnectionLost, ConnectionOpened, Event, Events, HostRole, Mode, Observer,
     QueryFinished, Service, Status, TransactionFinished,
 };
-pub use crate::pool::{Holder, PoolStatus};
+pub use crate::pool::{BreakerLane, BreakerStatus, Holder, PoolStatus};
 pub use crate::session::{InsertMany, Session, SessionFuture};
 #[doc(hidden)]
 pub use crate::statement::count_placeholders;
 pub use crate::statement::{AssertSafe, Batch, RawSql, Sql, SqlText, TableName};
 pub use crate::transaction::{Idempotent, Isolation, Resolved, Transaction, TransactionOptions};
+pub use aquifer_core::breaker::Order as BreakerOrder;
 pub use aquifer_macros::{Decode, Encode, FromRow};
 pub use aquifer_wire::FromRow;

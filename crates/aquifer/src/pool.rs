@@ -4,6 +4,7 @@
 //! connection, never for their own connect: a background task ([`opener`]) opens them, and another
 //! one ([`upkeep`]) keeps them in good order.
 
+mod breakers;
 mod checkout;
 mod connector;
 mod desk;
@@ -30,6 +31,8 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use self::breakers::Breakers;
+pub use self::breakers::{BreakerLane, BreakerStatus};
 pub(crate) use self::checkout::Checkout;
 pub(crate) use self::connector::{Connector, Tuning};
 use self::desk::{Claim, Desk};
@@ -56,6 +59,7 @@ struct Inner {
     desk: Desk<Connection>,
     lanes: Lanes,
     lane_care: LaneCare,
+    breakers: Breakers,
     connector: Connector,
     limits: Limits,
     tasks: Arc<Tasks>,
@@ -131,6 +135,7 @@ impl Pool {
             desk: Desk::new(Slots::new(limits.slots(), now())),
             lanes: Lanes::new(limits.lanes, limits.lane_requests_max),
             lane_care: LaneCare::default(),
+            breakers: Breakers::new(connector.host(), limits.breaker, limits.acquire_timeout),
             connector,
             limits,
             tasks: Arc::clone(tasks),
@@ -225,6 +230,12 @@ impl Pool {
         loop {
             let pass_on = |claimed| self.0.pass_on(claimed);
             let time = clock::now();
+            let call = match self.0.breakers.permit_write(time.into_std()) {
+                Ok(call) => call,
+                Err(refused) => {
+                    return Err(self.0.unavailable(BreakerLane::Writes, refused).await);
+                }
+            };
             let left = deadline.left_at(time);
             let claim = self.0.desk.claim_or_wait(left, time.into_std(), pass_on);
             let outcome = match claim {
@@ -243,7 +254,7 @@ impl Pool {
                 Err(refusal) => Err(refusal),
             };
             let claimed = outcome.map_err(|refusal| self.0.refused(refusal, deadline))?;
-            let Some(mut checkout) = Checkout::of(&self.0, claimed, location) else {
+            let Some(mut checkout) = Checkout::of(&self.0, claimed, call, location) else {
                 continue;
             };
             if !answering && !checkout.is_doubtful() {

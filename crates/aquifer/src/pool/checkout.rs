@@ -3,9 +3,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aquifer_core::slots::{Claimed, Permit};
+use aquifer_core::breaker::{Fault, Outcome};
+use aquifer_core::slots::{self, Claimed, Permit};
 use aquifer_wire::{Client, TransactionStatus};
 
+use super::breakers::CallPermit;
 use super::{Connection, Inner};
 use crate::deadline::Deadline;
 
@@ -30,6 +32,8 @@ pub(crate) struct Checkout {
     doubtful: bool,
     /// All that is under way on it is the question whether it answers.
     asking: bool,
+    /// The call for which it was asked, until it is known how that ended.
+    call: Mutex<Option<CallPermit>>,
     /// Close instead of putting back.
     pub(super) discard: AtomicBool,
 }
@@ -42,6 +46,7 @@ impl Checkout {
     pub(super) fn of(
         pool: &Arc<Inner>,
         claimed: Claimed<Connection>,
+        call: CallPermit,
         location: &'static Location<'static>,
     ) -> Option<Self> {
         let (permit, connection) = (claimed.permit, claimed.connection);
@@ -56,6 +61,7 @@ impl Checkout {
             holder,
             doubtful: claimed.doubtful,
             asking: false,
+            call: Mutex::new(Some(call)),
             discard: AtomicBool::new(false),
         })
     }
@@ -84,6 +90,7 @@ impl Checkout {
         self.discard.store(true, Ordering::Release);
         // One that has ended was reported by who drives it.
         if answer.is_err() {
+            self.blame(Fault::Silent);
             self.pool.give_up(self.client());
         }
         false
@@ -97,6 +104,16 @@ impl Checkout {
     pub(crate) fn client(&self) -> &Client {
         let (_, connection) = self.held.as_ref().expect("a checkout holds its connection");
         &connection.client
+    }
+
+    /// The call failed by the host's fault.
+    pub(crate) fn blame(&self, fault: Fault) {
+        let call = self
+            .call
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        self.pool.record_write(call, Outcome::Failed(fault));
     }
 
     /// The session's settings may be changed from now on: they are reset when it goes back.
@@ -210,22 +227,40 @@ fn is_clean(connection: &Connection) -> bool {
         && client.status() == TransactionStatus::Idle
 }
 
+/// How a call ended that nobody complained about, by what became of its connection.
+fn outcome(client: &Client) -> Outcome {
+    let of_host = client.ended().is_some_and(|ended| {
+        let code = ended.last_words().map(|words| words.code().code());
+        !ended.by_us() && slots::is_of_host(code)
+    });
+    if of_host {
+        Outcome::Failed(Fault::Cut)
+    } else {
+        Outcome::Answered
+    }
+}
+
 impl Drop for Checkout {
     fn drop(&mut self) {
         let Some((place, connection)) = self.held.take() else {
             return;
         };
         let permit = place.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let call = self.call.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let call = call.take();
         let Some(permit) = permit else {
+            self.pool.record_write(call, outcome(&connection.client));
             return;
         };
         if *self.discard.get_mut() || connection.client.ended().is_some() {
             self.pool.holders.remove(self.holder);
+            self.pool.record_write(call, outcome(&connection.client));
             connection.client.close();
             self.pool.lost(permit);
         } else if is_clean(&connection) {
             connection.client.rejoin();
             self.pool.holders.remove(self.holder);
+            self.pool.record_write(call, Outcome::Answered);
             self.pool.release(permit, connection);
         } else {
             let pool = Arc::clone(&self.pool);
@@ -237,12 +272,15 @@ impl Drop for Checkout {
                 holder: self.holder,
                 doubtful: false,
                 asking: self.asking,
+                call: Mutex::new(call),
                 discard: AtomicBool::new(true),
             };
             self.pool.tasks.spawn(async move {
                 let cleaned = Deadline::after(CLEANUP).run(checkout.clean()).await;
-                if matches!(cleaned, Ok(true)) {
-                    checkout.put_back();
+                match cleaned {
+                    Ok(true) => checkout.put_back(),
+                    Ok(false) => {}
+                    Err(_elapsed) => checkout.blame(Fault::Silent),
                 }
             });
         }

@@ -158,6 +158,13 @@ impl Connector {
         self.learned.pooled.load(Ordering::Relaxed)
     }
 
+    /// The host, or all of them, as in the configuration.
+    pub(crate) fn host(&self) -> String {
+        let targets = self.config.targets().unwrap_or_default();
+        let hosts: Vec<_> = targets.iter().map(ToString::to_string).collect();
+        hosts.join(",")
+    }
+
     pub(crate) fn lane_timeout(&self) -> Duration {
         self.tuning.lane_timeout
     }

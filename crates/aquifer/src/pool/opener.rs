@@ -9,8 +9,10 @@ use aquifer_core::{backoff, slots};
 use aquifer_wire::{Client, Ended, SqlState};
 use tokio::time::Instant;
 
+use super::breakers::PROBE_INTERVAL;
 use super::{Connection, Inner, lanes};
 use crate::deadline::Deadline;
+use crate::error::fault;
 use crate::observe::{ConnectionLost, ConnectionOpened};
 use crate::{Error, ErrorKind, clock};
 
@@ -30,14 +32,22 @@ const LOGIN_WAIT: Duration = Duration::from_secs(1);
 pub(super) async fn run(pool: Weak<Inner>) {
     let (mut failures, mut lane_failures) = (0, 0);
     let mut lane_due = clock::now();
+    let mut probe_due = lane_due;
     loop {
         let Some(inner) = pool.upgrade().filter(|inner| !inner.is_closed()) else {
             return;
         };
         let lane_missing = inner.lanes.missing() > 0 && !inner.is_paused();
         let lane_ready = lane_missing && clock::now() >= lane_due;
+        let probing = inner.breakers.want_probe() && !inner.is_paused();
+        let probe_ready = probing && clock::now() >= probe_due;
         let opening = Opening::wanted(&inner)
-            .or_else(|| Opening::ahead(&inner).filter(|_opening| !lane_ready));
+            .or_else(|| Opening::ahead(&inner).filter(|_opening| !lane_ready))
+            .or_else(|| probe_ready.then(|| Opening::probe(&inner))?);
+        if probe_ready {
+            probe_due = clock::now() + PROBE_INTERVAL;
+        }
+        let next = probing.then_some(probe_due);
         if let Some(opening) = opening {
             drop(inner);
             match opening.open().await {
@@ -48,9 +58,9 @@ pub(super) async fn run(pool: Weak<Inner>) {
                 }
             }
         } else if !lane_missing {
-            wait(inner, None).await;
+            wait(inner, next).await;
         } else if !lane_ready {
-            wait(inner, Some(lane_due)).await;
+            wait(inner, Some(next.unwrap_or(lane_due).min(lane_due))).await;
         } else if open_lane(&inner).await {
             lane_failures = 0;
         } else {
@@ -72,7 +82,8 @@ async fn back_off(pool: &Weak<Inner>, failures: u32, error: &Error) {
         least = least.max(LOGIN_WAIT);
     }
     tokio::time::sleep(least).await;
-    if let Some(inner) = pool.upgrade().filter(|inner| inner.counts().waiting == 0) {
+    let has_time = |inner: &Arc<Inner>| inner.counts().waiting == 0 && !inner.breakers.want_probe();
+    if let Some(inner) = pool.upgrade().filter(has_time) {
         wait(inner, Some(most)).await;
     }
 }
@@ -117,6 +128,12 @@ impl Opening {
         Some(Self::with(pool, right))
     }
 
+    /// To see whether the host answers, if there is room for one more.
+    fn probe(pool: &Arc<Inner>) -> Option<Self> {
+        let right = pool.desk.lock().open_to_probe()?;
+        Some(Self::with(pool, right))
+    }
+
     fn with(pool: &Arc<Inner>, right: slots::Opening) -> Self {
         let pool = Arc::clone(pool);
         let right = Some(right);
@@ -154,6 +171,9 @@ pub(super) async fn open(inner: &Arc<Inner>, shared: bool) -> Result<Client, Err
     if opened.as_ref().is_err_and(is_of_host) {
         inner.desk.lock().doubt();
     }
+    if let Some(answered) = has_answered(&opened) {
+        inner.probed(answered);
+    }
     *inner
         .last_failure
         .lock()
@@ -182,6 +202,14 @@ pub(super) async fn open(inner: &Arc<Inner>, shared: bool) -> Result<Client, Err
         }
     });
     Ok(client)
+}
+
+/// Whether the host answered; `None` when nobody asked it.
+fn has_answered<T>(opened: &Result<T, Error>) -> Option<bool> {
+    match opened {
+        Ok(_) => Some(true),
+        Err(error) => error.wire().map(|error| fault(error).is_none()),
+    }
 }
 
 /// Whether an attempt that failed with this casts doubt on the connections that are open.

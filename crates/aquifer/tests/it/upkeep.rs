@@ -1,7 +1,7 @@
 //! What the pool does to its connections when nobody asks it to: ages, signs of life, leaks.
 
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aquifer::{Config, Db, Event, Observer, Session};
