@@ -537,7 +537,7 @@ impl Db {
     ///
     /// One opens when most calls fail by the host's fault, or three in a row meet no host. A host that
     /// is the only one is not taken away by that: its callers wait for a connection up to
-    /// `acquire_timeout`, as ever; only when an outage has lasted that long they are refused at once,
+    /// `acquire_timeout`, as ever; only when an outage has lasted that long, and 5 s at least, they are refused at once,
     /// with [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) and
     /// [`retry_after`](crate::Error::retry_after), until the host answers again, which is tried every
     /// 300 ms. Changes are told as [`Event::BreakerChange`](crate::Event::BreakerChange).

@@ -223,7 +223,7 @@ impl Advanced {
     ///
     /// Default: true, written `on` and `off` in a file. A host that can't be reached, or fails most
     /// calls, gets none for a while; with one host callers wait as they would without, and are refused
-    /// at once when that has lasted for `acquire_timeout`
+    /// at once when that has lasted for `acquire_timeout`, and 5 s at least
     /// ([`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable)). Don't turn it off against such
     /// errors: without it they come later, each after its own wait.
     #[must_use]

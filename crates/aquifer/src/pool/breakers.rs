@@ -2,9 +2,10 @@
 //!
 //! The pool is taken for the only one there is. So who comes to an open breaker waits for a connection
 //! like anybody else, up to their own deadline, and the connection that the opener gets is the probe:
-//! a restart within `acquire_timeout` costs callers no error. Once the outage has lasted that long,
-//! nobody who came at its beginning waits any more, and who comes now is refused at once. Who can
-//! choose among hosts asks [`Pool::breaker_allows`] first.
+//! a restart costs callers no error that it would not cost without a breaker. Once the outage has
+//! lasted for `acquire_timeout`, and [`PATIENCE_MIN`] at least, nobody who came at its beginning waits
+//! any more, and who comes now is refused at once. Who can choose among hosts asks
+//! [`Pool::breaker_allows`] first.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,9 @@ use crate::{Error, ErrorKind, clock};
 
 /// How often a breaker that is not closed is probed.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_millis(300);
+
+/// Within this nobody is refused: a server that is restarted is mostly back by then.
+const PATIENCE_MIN: Duration = Duration::from_secs(5);
 
 /// The right to make one call on an exclusive connection.
 pub(super) type CallPermit = Permit<Arc<Breaker>>;
@@ -88,18 +92,18 @@ pub(super) struct Breakers {
     host: Arc<str>,
     reads: Breaker,
     writes: Arc<Breaker>,
-    /// How long a caller may wait for a connection.
+    /// How old an outage must be before who comes is refused.
     patience: Duration,
 }
 
 impl Breakers {
-    pub(super) fn new(host: String, limits: breaker::Limits, patience: Duration) -> Self {
+    pub(super) fn new(host: String, limits: breaker::Limits, acquire_timeout: Duration) -> Self {
         let breaker = || Breaker::new(limits, clock::random(), now());
         Self {
             host: host.into(),
             reads: breaker(),
             writes: Arc::new(breaker()),
-            patience,
+            patience: acquire_timeout.max(PATIENCE_MIN),
         }
     }
 
@@ -232,12 +236,12 @@ impl Inner {
         let host = &self.breakers.host;
         let text = match refused.retry_after {
             None => format!(
-                "an operator closed {host} to calls on its {lane} lane; nothing was sent. Open it \
-                 again with `Db::set_breaker`",
+                "an operator has opened the circuit breaker of the {lane} of {host}; nothing was \
+                 sent. `Db::set_breaker` closes it again",
             ),
             Some(wait) => format!(
-                "{host} is taken for down since {:?}: {}, so the circuit breaker of its {lane} \
-                 lane is open{}; nothing was sent. It goes on being tried; ask again after {wait:?}",
+                "{host} has been taken for down for {:?}: {}, so the circuit breaker of its {lane} is \
+                 open{}; nothing was sent. It goes on being tried; ask again after {wait:?}",
                 Duration::from_millis(refused.open_for.as_millis().try_into().unwrap_or(u64::MAX)),
                 refused.reason,
                 self.last_failure_text(),
