@@ -14,11 +14,13 @@
 //! | [`budget`] | May callers together afford it? |
 //! | [`breaker`] | May calls go to this host at present? |
 //! | [`pace`] | May others wait behind this statement? |
+//! | [`hysteresis`] | Is one finding enough to say that a state has changed? |
 //! | [`slots`] | Who owns which connection, and who waits for one? |
 
 pub mod backoff;
 pub mod breaker;
 pub mod budget;
+pub mod hysteresis;
 pub mod pace;
 pub mod retry;
 pub mod scan;

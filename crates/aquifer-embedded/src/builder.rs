@@ -2,6 +2,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::standby::Source;
 use crate::{Embedded, Error, ErrorKind};
 
 /// How a private server is set up; made by [`Embedded::builder`].
@@ -13,6 +14,7 @@ pub struct Builder {
     pub(crate) tcp: Tcp,
     pub(crate) superuser: String,
     pub(crate) start_timeout: Duration,
+    pub(crate) source: Option<Source>,
     settings: Vec<(String, String)>,
     hba_lines: Vec<String>,
     tls: Option<(PathBuf, PathBuf)>,
@@ -46,6 +48,7 @@ impl Builder {
             tcp: Tcp::Off,
             superuser: "postgres".to_owned(),
             start_timeout: Duration::from_secs(30),
+            source: None,
             settings: Vec::new(),
             hba_lines: Vec::new(),
             tls: None,
@@ -127,6 +130,18 @@ impl Builder {
     /// Recovery after a crash of a large persistent directory may need more.
     pub fn start_timeout(mut self, time: Duration) -> Self {
         self.start_timeout = time;
+        self
+    }
+
+    /// Starts as a standby: `primary`, which must run, is copied instead of making a new cluster, and
+    /// then followed. Default: off.
+    ///
+    /// Superuser and password are those of the primary. A directory that holds a cluster already is
+    /// not copied again: it starts as it is.
+    pub fn standby_of(mut self, primary: &Embedded) -> Self {
+        let source = Source::of(primary);
+        self.superuser.clone_from(&source.superuser);
+        self.source = Some(source);
         self
     }
 
@@ -236,6 +251,11 @@ impl Builder {
             settings.push(("full_page_writes", "off".to_owned()));
             // Shared memory as files in the data directory: a killed server leaves none elsewhere.
             settings.push(("dynamic_shared_memory_type", "mmap".to_owned()));
+        }
+        if let Some(source) = &self.source {
+            settings.push(("primary_conninfo", source.connection_string()));
+            // Default: five seconds, for which a standby stands still when its primary restarts.
+            settings.push(("wal_retrieve_retry_interval", "100ms".to_owned()));
         }
         if self.tls.is_some() {
             settings.push(("ssl", "on".to_owned()));

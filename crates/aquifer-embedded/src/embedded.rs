@@ -24,12 +24,12 @@ const SOCKET_PORT: u16 = 5432;
 pub struct Embedded {
     // Dropped in this order: the server first, then the watchdog, which removes the directory.
     postmaster: Option<Postmaster>,
-    watchdog: Watchdog,
-    options: Builder,
-    cluster: Cluster,
-    private: PathBuf,
-    log: Log,
-    port: u16,
+    pub(crate) watchdog: Watchdog,
+    pub(crate) options: Builder,
+    pub(crate) cluster: Cluster,
+    pub(crate) private: PathBuf,
+    pub(crate) log: Log,
+    pub(crate) port: u16,
     initdb_time: Option<Duration>,
     start_time: Duration,
 }
@@ -69,7 +69,10 @@ impl Embedded {
         let mut initdb_time = None;
         if !cluster.exists() {
             let stopwatch = Stopwatch::start();
-            cluster.initialize(&options, &private, &mut watchdog)?;
+            match &options.source {
+                None => cluster.initialize(&options, &private, &mut watchdog)?,
+                Some(source) => cluster.copy(source, &options, &private, &mut watchdog)?,
+            }
             initdb_time = Some(stopwatch.elapsed());
         }
         let (path, file) = cluster.log()?;
@@ -207,7 +210,7 @@ impl Embedded {
         self.postmaster.as_ref().map(Postmaster::id)
     }
 
-    /// How long `initdb` took; none if the directory held a cluster already.
+    /// How long `initdb` took, or the copy of a primary; none if the directory held a cluster already.
     #[must_use]
     pub fn initdb_time(&self) -> Option<Duration> {
         self.initdb_time

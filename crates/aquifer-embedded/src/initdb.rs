@@ -11,6 +11,7 @@ use crate::deadline::Deadline;
 use crate::watchdog::Watchdog;
 use crate::{Error, ErrorKind};
 
+/// How long `initdb` may take, and a copy of a small cluster.
 const INITDB_TIME: Duration = Duration::from_secs(60);
 
 impl Cluster {
@@ -55,7 +56,7 @@ impl Cluster {
     }
 
     /// Makes an empty directory for the server's account, or makes sure that it is one.
-    fn prepare_directory(&self) -> Result<(), Error> {
+    pub(crate) fn prepare_directory(&self) -> Result<(), Error> {
         if let Some(barrier) = self
             .account
             .barred_from(self.data.parent().unwrap_or(&self.data))
@@ -89,27 +90,33 @@ impl Cluster {
     }
 }
 
-fn run(
+/// Runs one of PostgreSQL's programs to its end.
+pub(crate) fn run(
     mut command: Command,
     watchdog: &mut Watchdog,
     output: impl Fn() -> String,
 ) -> Result<(), Error> {
-    let program = Path::new(command.get_program()).display().to_string();
+    let path = Path::new(command.get_program());
+    let program = path.file_name().unwrap_or_default().display().to_string();
     let mut child = command
         .spawn()
         .map_err(|error| cannot_start(&program, error))?;
     watchdog.watch(child.id())?;
     let deadline = Deadline::after(INITDB_TIME);
     loop {
-        let ended = child
-            .try_wait()
-            .map_err(|error| Error::io(ErrorKind::Process, "cannot wait for initdb", error))?;
+        let ended = child.try_wait().map_err(|error| {
+            Error::io(
+                ErrorKind::Process,
+                format!("cannot wait for {program}"),
+                error,
+            )
+        })?;
         match ended {
             Some(status) if status.success() => return Ok(()),
             Some(status) => {
                 return Err(Error::new(
                     ErrorKind::Startup,
-                    format!("initdb failed ({status}); it said:\n{}", output()),
+                    format!("{program} failed ({status}); it said:\n{}", output()),
                 ));
             }
             None if deadline.pause() => {}
@@ -119,7 +126,7 @@ fn run(
                 return Err(Error::new(
                     ErrorKind::Startup,
                     format!(
-                        "initdb did not end within {} s; it said:\n{}",
+                        "{program} did not end within {} s; it said:\n{}",
                         INITDB_TIME.as_secs(),
                         output()
                     ),

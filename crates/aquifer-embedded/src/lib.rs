@@ -21,6 +21,7 @@
 //! | a server for a test or a demonstration | [`Embedded::start`] |
 //! | data that is still there tomorrow | [`Builder::directory`] |
 //! | a port, TLS, settings, access rules | [`Builder`] |
+//! | a second server that follows it, and takes over | [`Builder::standby_of`], [`Embedded::promote`] |
 //! | to see what a client does when the server stops | [`Embedded::shut_down`], [`Embedded::start_again`] |
 //!
 //! All calls block the thread for as long as PostgreSQL needs: about a second for a new directory, a
@@ -36,6 +37,7 @@ mod error;
 mod initdb;
 mod place;
 mod postmaster;
+mod standby;
 mod url;
 mod watchdog;
 

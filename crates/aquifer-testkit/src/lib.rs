@@ -4,6 +4,8 @@
 //! |---|---|
 //! | a PostgreSQL that tests share | [`Postgres::shared`], [`Postgres::create_database`] |
 //! | a PostgreSQL to stop, pause and kill | [`Postgres::start`], [`Postgres::start_with`] |
+//! | a standby, replication, promotions | [`Postgres::start_standby`] |
+//! | a primary with its standbys, and failovers | [`Cluster`] |
 //! | a login by a certain method | [`Login`] |
 //! | certificates, good and bad | [`Tls`] |
 //! | a Redis to stop, pause and kill | [`Redis`] |
@@ -23,6 +25,7 @@
 )]
 
 mod background;
+mod cluster;
 mod pgbouncer;
 mod postgres;
 mod proxy;
@@ -32,6 +35,7 @@ mod scripted;
 mod tls;
 
 pub use aquifer_embedded::{Builder, Embedded, Shutdown};
+pub use cluster::Cluster;
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Login, Postgres};
 pub use proxy::{Cut, Direction, Ending, Mode, Proxy, Traffic, Upstream, tag};

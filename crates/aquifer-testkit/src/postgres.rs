@@ -1,5 +1,7 @@
 mod backend;
 mod login;
+mod processes;
+mod standby;
 
 use std::env;
 use std::fs;
@@ -58,8 +60,13 @@ impl Postgres {
     /// Starts a server as a [`builder`](Self::builder) says.
     #[must_use]
     pub fn start_with(builder: Builder) -> Self {
-        let server = builder.start().expect("a private PostgreSQL");
-        let postgres = Self {
+        let postgres = Self::of(builder.start().expect("a private PostgreSQL"));
+        postgres.psql(login::ROLES);
+        postgres
+    }
+
+    fn of(server: Embedded) -> Self {
+        Self {
             url: server.url(),
             tcp_url: server
                 .tcp_url()
@@ -71,9 +78,7 @@ impl Postgres {
             server: Mutex::new(server),
             paused: Mutex::default(),
             databases: AtomicU32::new(0),
-        };
-        postgres.psql(login::ROLES);
-        postgres
+        }
     }
 
     /// The one server of this test process, started by the first test that asks.

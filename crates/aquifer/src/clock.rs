@@ -1,4 +1,4 @@
-//! The one place that reads the monotonic clock.
+//! The one place that reads clocks.
 
 use tokio::time::Instant;
 
@@ -16,4 +16,13 @@ pub(crate) fn now() -> Instant {
 pub(crate) fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)
+}
+
+/// What time it is for people, to be shown and never to be reckoned with.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that knows the time"
+)]
+pub(crate) fn wall() -> std::time::SystemTime {
+    std::time::SystemTime::now()
 }

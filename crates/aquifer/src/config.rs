@@ -92,6 +92,9 @@ pub(crate) type PasswordFuture =
 /// | [`advanced.breaker_open_max`](Advanced::breaker_open_max) | 15s | 1ms to 1h | `AQUIFER_ADVANCED_BREAKER_OPEN_MAX` |
 /// | [`advanced.commit_timeout`](Advanced::commit_timeout) | 30s | 1ms to 1h | `AQUIFER_ADVANCED_COMMIT_TIMEOUT` |
 /// | [`advanced.shutdown_timeout`](Advanced::shutdown_timeout) | 10s | 1ms to 1h | `AQUIFER_ADVANCED_SHUTDOWN_TIMEOUT` |
+/// | [`advanced.health_interval`](Advanced::health_interval) | 30s | 10ms to 24h | `AQUIFER_ADVANCED_HEALTH_INTERVAL` |
+/// | [`advanced.health_interval_alarm`](Advanced::health_interval_alarm) | 1s | 10ms to 1h | `AQUIFER_ADVANCED_HEALTH_INTERVAL_ALARM` |
+/// | [`advanced.health_timeout`](Advanced::health_timeout) | 1s | 1ms to 1m | `AQUIFER_ADVANCED_HEALTH_TIMEOUT` |
 /// | [`advanced.statements_max`](Advanced::statements_max) | 256 | 1 to 10000 | `AQUIFER_ADVANCED_STATEMENTS_MAX` |
 /// | [`advanced.requests_max`](Advanced::requests_max) | 4096 | 1 to 1000000 | `AQUIFER_ADVANCED_REQUESTS_MAX` |
 /// | [`advanced.message_max`](Advanced::message_max) | 1073741824 | 65536 to 2147483647 | `AQUIFER_ADVANCED_MESSAGE_MAX` |

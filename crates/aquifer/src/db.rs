@@ -1,5 +1,6 @@
 #[cfg(test)]
 mod figures;
+mod health;
 
 use std::fmt;
 use std::panic::Location;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use aquifer_core::budget::Budget;
 use aquifer_wire::{FromRow, Reply};
 
+use self::health::PostgresProbe;
 use crate::bulk::{Need, Seat};
 use crate::coalesce::{Lookup, LookupKey};
 use crate::config::{self, Config};
@@ -16,6 +18,7 @@ use crate::deadline::Deadline;
 use crate::dedicated::Dedicated;
 use crate::execute::{self, Engine, Placement};
 use crate::listener::Listener;
+use crate::monitor::{ConnectionMonitor, Pace};
 use crate::observe::{Events, Observers};
 use crate::pool::{
     BreakerLane, BreakerStatus, Connector, Holder, Limits, Pool, PoolStatus, Tuning,
@@ -57,6 +60,7 @@ use crate::{BreakerOrder, Error, ErrorKind, UnknownCommit, clock};
 pub struct Db {
     engine: Arc<Engine>,
     shutdown_timeout: Duration,
+    monitor: ConnectionMonitor,
 }
 
 /// How long tasks get to notice that their connections were closed.
@@ -131,9 +135,15 @@ impl Db {
             detached: false,
             budget: Arc::new(Mutex::new(Budget::new(20, 10, clock::now().into_std()))),
         });
+        let pace = Pace {
+            interval: settings.health_interval,
+            interval_alarm: settings.health_interval_alarm,
+            timeout: settings.health_timeout,
+        };
         Ok(Self {
-            engine,
             shutdown_timeout: settings.shutdown_timeout,
+            monitor: monitor(&engine, pace),
+            engine,
         })
     }
 
@@ -474,7 +484,10 @@ impl Db {
     pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
         let hard = Deadline::after(deadline);
         let soft = Deadline::after(deadline.mul_f64(0.7));
+        self.monitor.refuse_requests();
+        self.monitor.stop();
         let drained = self.engine.pool.drain(soft, hard).await;
+        self.engine.observers.close();
         // All that runs now ends by itself, since every connection is closed.
         self.engine.tasks.join(hard.or_after(TASKS_END)).await;
         Shutdown {
@@ -521,6 +534,12 @@ impl Db {
     /// Ends a [`pause`](Self::pause); without one it does nothing.
     pub fn resume(&self) {
         self.engine.pool.resume();
+    }
+
+    /// How the services do that this database handle depends on; shared by all its clones.
+    #[must_use]
+    pub fn monitor(&self) -> ConnectionMonitor {
+        self.monitor.clone()
     }
 
     /// What happens from now on that an operator wants to know: see [`Event`](crate::Event).
@@ -593,6 +612,12 @@ impl Db {
             ..self.clone()
         }
     }
+}
+
+fn monitor(engine: &Arc<Engine>, pace: Pace) -> ConnectionMonitor {
+    let probe = PostgresProbe::new(engine, pace.timeout);
+    let (tasks, observers) = (Arc::clone(&engine.tasks), engine.observers.clone());
+    ConnectionMonitor::new(Arc::new(probe), pace, tasks, observers)
 }
 
 impl Session for Db {}

@@ -62,6 +62,7 @@ mod error;
 mod execute;
 mod listener;
 mod manager;
+mod monitor;
 mod observe;
 mod pool;
 mod session;
@@ -88,7 +89,11 @@ pub use crate::db::{Db, Shutdown};
 pub use crate::dedicated::Dedicated;
 pub use crate::error::{Error, ErrorKind, Retry, UnknownCommit};
 pub use crate::listener::{Heard, Listener};
-pub use crate::manager::{DatabaseManager, ServiceHealth};
+pub use crate::manager::DatabaseManager;
+pub use crate::monitor::{
+    ConnectionMonitor, Finding, HealthProbe, HealthResponse, Listening, Measurement, ProbeFuture,
+    ServiceHealth,
+};
 pub use crate::observe::{
     BreakerState, ConnectionLost, ConnectionOpened, Event, Events, HostRole, Mode, Observer,
     QueryFinished, Service, Status, TransactionFinished,

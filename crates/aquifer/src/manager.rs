@@ -4,17 +4,9 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::db::{Db, Shutdown};
-use crate::deadline::Deadline;
-use crate::observe::{Service, Status};
-use crate::session::Session;
+use crate::monitor::{ConnectionMonitor, ServiceHealth};
+use crate::observe::Service;
 use crate::{Error, ErrorKind};
-
-/// How long a health check may take.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Travels on a shared lane, which `pg_is_in_recovery()`, being volatile, would not: transactions
-/// that hold all exclusive connections don't make the database look down. NULL before PostgreSQL 14.
-const IN_RECOVERY: &str = "select current_setting('in_hot_standby', true)::bool";
 
 /// Brings the connections of a service up and down: New → Starting → Ready → Down.
 ///
@@ -45,20 +37,6 @@ enum State {
     Ready(Db),
     /// With what a shutdown that was dropped half-way may have left.
     Down(Option<Db>),
-}
-
-/// How one service did when it was asked.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ServiceHealth {
-    /// Which one.
-    pub service: Service,
-    /// How it does.
-    pub status: Status,
-    /// How long its answer took; `None` when none came.
-    pub latency: Option<Duration>,
-    /// Why it is not up.
-    pub cause: Option<String>,
 }
 
 impl DatabaseManager {
@@ -92,8 +70,8 @@ impl DatabaseManager {
         let db = Db::connect_with(&self.config).await?;
         // Asked once now, so that it is known where the question belongs when all is in use; what
         // goes wrong with it, `health` will tell.
-        let deadline = Deadline::after(HEALTH_TIMEOUT);
-        drop(deadline.run(db.detached().query(IN_RECOVERY, ())).await);
+        db.monitor().check_health().await;
+        db.monitor().start();
         let shut_down_meanwhile = {
             let mut state = self.state();
             if matches!(*state, State::Starting) {
@@ -123,47 +101,23 @@ impl DatabaseManager {
         }
     }
 
-    /// Asks each service how it does, within 1 s.
+    /// How the services do; watched since [`initialize`](Self::initialize).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] as [`db`](Self::db).
+    pub fn monitor(&self) -> Result<ConnectionMonitor, Error> {
+        Ok(self.db()?.monitor())
+    }
+
+    /// Asks each service how it does, within `health_timeout`; before and after its time the
+    /// database counts as down.
     ///
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn health(&self) -> Vec<ServiceHealth> {
-        vec![self.postgres_health().await]
-    }
-
-    async fn postgres_health(&self) -> ServiceHealth {
-        let deadline = Deadline::after(HEALTH_TIMEOUT);
-        let down = |cause: String| ServiceHealth {
-            service: Service::Postgres,
-            status: Status::Down,
-            latency: None,
-            cause: Some(cause),
-        };
-        let db = match self.db() {
-            Ok(db) => db.detached(),
-            Err(error) => return down(error.to_string()),
-        };
-        // On a lane, also when the machine is so busy that all statements seem slow.
-        let db = db.shared();
-        let asked = db.query_value::<Option<bool>>(IN_RECOVERY, ());
-        match deadline
-            .run(asked)
-            .await
-            .map(|asked| asked.map(|on| on.unwrap_or(false)))
-        {
-            Ok(Ok(in_recovery)) => ServiceHealth {
-                service: Service::Postgres,
-                status: if in_recovery {
-                    Status::Degraded
-                } else {
-                    Status::Up
-                },
-                latency: Some(deadline.elapsed()),
-                cause: in_recovery
-                    .then(|| "the server is in recovery and takes no writes".to_owned()),
-            },
-            Ok(Err(error)) => down(error.to_string()),
-            Err(_) => down(format!("no answer within {HEALTH_TIMEOUT:?}")),
+        match self.monitor() {
+            Ok(monitor) => monitor.check_health().await,
+            Err(error) => vec![ServiceHealth::unasked(Service::Postgres, error.to_string())],
         }
     }
 

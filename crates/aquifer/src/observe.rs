@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::event::{BreakerState, Event, HostRole, Mode, Service, Status};
+use tokio::sync::Notify;
+
 use self::events::Bus;
 pub use self::events::Events;
 use crate::Error;
@@ -86,6 +88,8 @@ pub struct TransactionFinished {
 pub(crate) struct Observers {
     list: Arc<[Arc<dyn Observer>]>,
     events: Bus,
+    /// Told when there is reason to ask how the services do.
+    suspicion: Arc<Notify>,
 }
 
 impl Observers {
@@ -93,6 +97,7 @@ impl Observers {
         Self {
             list: list.into(),
             events: Bus::default(),
+            suspicion: Arc::default(),
         }
     }
 
@@ -108,6 +113,16 @@ impl Observers {
             _ => tracing::warn!(target: "aquifer::events", ?event),
         }
         self.events.send(event);
+    }
+
+    /// There will be no more events.
+    pub(crate) fn close(&self) {
+        self.events.close();
+    }
+
+    /// Told when there is reason to ask how the services do.
+    pub(crate) fn suspicion(&self) -> Arc<Notify> {
+        Arc::clone(&self.suspicion)
     }
 
     /// The events from now on.
@@ -143,6 +158,7 @@ impl Observers {
     }
 
     pub(crate) fn connection_lost(&self, event: &ConnectionLost<'_>) {
+        self.suspicion.notify_one();
         self.tell(|observer| observer.connection_lost(event));
         tracing::warn!(target: "aquifer::pool", process_id = event.process_id, cause = event.cause, "connection lost");
     }
@@ -155,6 +171,10 @@ impl Observers {
         self.tell(|observer| observer.transaction_finished(event));
         tracing::trace!(target: "aquifer::transaction", committed = ?event.committed, elapsed = ?event.elapsed, at = %event.location);
     }
+}
+
+pub(crate) fn listener_panicked() {
+    tracing::error!(target: "aquifer::events", "a listener panicked and is not called again");
 }
 
 impl fmt::Debug for Observers {

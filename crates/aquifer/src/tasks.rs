@@ -79,3 +79,25 @@ impl Tasks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Runs what ends by itself when there are no more events, and may be held up by a user's function:
+/// so no shutdown waits for it. Where no runtime takes it, it is dropped and there is no handle.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that spawns"
+)]
+pub(crate) fn listen(future: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
+    let runtime = tokio::runtime::Handle::try_current().ok()?;
+    Some(runtime.spawn(future).abort_handle())
+}
+
+/// Runs a user's function where it may block; `None` when it panicked, or the runtime goes down.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that spawns"
+)]
+pub(crate) async fn block<T: Send + 'static>(
+    call: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    tokio::task::spawn_blocking(call).await.ok()
+}

@@ -4,6 +4,7 @@
 mod lifecycle;
 mod network;
 mod persistent;
+mod standby;
 mod watchdog;
 
 use std::process::Command;

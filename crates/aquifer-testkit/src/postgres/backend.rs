@@ -50,7 +50,7 @@ impl Postgres {
         }
     }
 
-    fn signal_backend(&self, backend: u32, signal: Signal) -> bool {
+    pub(super) fn signal_backend(&self, backend: u32, signal: Signal) -> bool {
         let Some(server) = self.pid() else {
             return false;
         };

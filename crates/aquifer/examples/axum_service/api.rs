@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use aquifer::{DatabaseManager, Status};
+use aquifer::{ConnectionMonitor, HealthResponse};
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
@@ -14,10 +15,12 @@ use crate::bank::Bank;
 use crate::failure::Failure;
 use crate::repositories::Account;
 
-pub(crate) fn router(bank: Arc<Bank>, manager: Arc<DatabaseManager>) -> Router {
+pub(crate) fn router(bank: Arc<Bank>, monitor: ConnectionMonitor) -> Router {
     let health = Router::new()
+        .route("/livez", get(alive))
+        .route("/readyz", get(ready))
         .route("/health", get(health))
-        .with_state(manager);
+        .with_state(monitor);
     Router::new()
         .route("/accounts", post(open))
         .route("/accounts/{id}", get(account))
@@ -63,19 +66,26 @@ async fn transfer(
     Ok((StatusCode::CREATED, Json(json!({ "id": id }))))
 }
 
-/// 200 while every service that is needed is there.
-async fn health(State(manager): State<Arc<DatabaseManager>>) -> (StatusCode, Json<Value>) {
-    let mut status = StatusCode::OK;
-    let mut services = Vec::new();
-    for health in manager.health().await {
-        if health.status != Status::Up {
-            status = StatusCode::SERVICE_UNAVAILABLE;
-        }
-        services.push(json!({
-            "service": format!("{:?}", health.service),
-            "status": format!("{:?}", health.status),
-            "cause": health.cause,
-        }));
-    }
-    (status, Json(json!(services)))
+/// Whether the process works: what decides on restarting it.
+async fn alive(State(monitor): State<ConnectionMonitor>) -> Response {
+    answer(monitor.liveness())
+}
+
+/// Whether it should get requests: what a load balancer asks.
+async fn ready(State(monitor): State<ConnectionMonitor>) -> Response {
+    answer(monitor.readiness())
+}
+
+/// The same with a check for each service: what people and dashboards ask.
+async fn health(State(monitor): State<ConnectionMonitor>) -> Response {
+    answer(monitor.health())
+}
+
+fn answer(health: HealthResponse) -> Response {
+    let status = StatusCode::from_u16(health.status_code).unwrap_or(StatusCode::OK);
+    let headers = [
+        (header::CONTENT_TYPE, HealthResponse::CONTENT_TYPE),
+        (header::CACHE_CONTROL, HealthResponse::CACHE_CONTROL),
+    ];
+    (status, headers, health.body).into_response()
 }

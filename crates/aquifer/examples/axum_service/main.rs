@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .application_name("axum_service")
         // Whoever finds no connection within this time is told to come back later (503).
         .acquire_timeout(Duration::from_secs(1));
-    let manager = Arc::new(DatabaseManager::new(config));
+    let manager = DatabaseManager::new(config);
     manager.initialize().await?;
     let db = manager.db()?;
     db.execute_script(TABLES).await?;
@@ -58,7 +58,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         Arc::new(PostgresAccounts::new(db.clone())),
         Arc::new(PostgresTransfers::new(db.clone())),
     );
-    let app = api::router(Arc::new(bank), Arc::clone(&manager));
+    let app = api::router(Arc::new(bank), manager.monitor()?);
     let port = env::var("PORT").unwrap_or_else(|_| if once { "0" } else { "3000" }.to_owned());
     let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     let address = listener.local_addr()?;
@@ -78,7 +78,8 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(tokio::signal::ctrl_c().await?)
     };
 
-    // First the requests under way, then the connections that they use.
+    // No new requests, then the end of those under way, then of the connections that they use.
+    manager.monitor()?.refuse_requests();
     drop(stop);
     serving.await??;
     let shutdown = manager.shutdown(Duration::from_secs(10)).await;

@@ -21,7 +21,9 @@ pub(crate) async fn every_route(address: SocketAddr, db: &Db) -> Outcome<()> {
     let ann = json!({ "owner": format!("Ann {run}"), "balance": 100 });
     let bob = json!({ "owner": format!("Bob {run}"), "balance": 0 });
 
-    visitor.get("/health", 200).await?;
+    for path in ["/livez", "/readyz", "/health"] {
+        visitor.get(path, 200).await?;
+    }
     let ann_id = visitor.post("/accounts", &ann, 201).await?["id"].clone();
     let bob_id = visitor.post("/accounts", &bob, 201).await?["id"].clone();
     // The owner has an account already.

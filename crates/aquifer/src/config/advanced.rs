@@ -316,6 +316,45 @@ impl Advanced {
         )
     }
 
+    /// How often the [`ConnectionMonitor`](crate::ConnectionMonitor) asks each service how it does.
+    ///
+    /// Default: 30 s. Range: 10 ms to 24 h. Real traffic tells sooner: a connection that is lost
+    /// makes it ask at once. Don't lower it for the sake of a faster alarm.
+    #[must_use]
+    #[track_caller]
+    pub fn health_interval(self, interval: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::HEALTH_INTERVAL, interval, Location::caller()),
+        )
+    }
+
+    /// How often it asks while a service is not up.
+    ///
+    /// Default: 1 s, or `health_interval` if that is less. Range: 10 ms to 1 h. Three bad answers
+    /// in a row are an outage and two good ones its end, so each is told of after two or three
+    /// times this.
+    #[must_use]
+    #[track_caller]
+    pub fn health_interval_alarm(self, interval: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::HEALTH_INTERVAL_ALARM, interval, Location::caller()),
+        )
+    }
+
+    /// How long a service may take to say how it does before it counts as down.
+    ///
+    /// Default: 1 s. Range: 1 ms to 1 min. Don't set it below what an answer takes under full load.
+    #[must_use]
+    #[track_caller]
+    pub fn health_timeout(self, limit: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::HEALTH_TIMEOUT, limit, Location::caller()),
+        )
+    }
+
     /// Most statements that are kept prepared on each connection; the least used goes first.
     ///
     /// Default: 256. Range: 1 to 10,000. Each costs memory on the server, once per connection.

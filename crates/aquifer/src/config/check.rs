@@ -43,6 +43,9 @@ pub(crate) struct Settings {
     pub(crate) query_timeout: Duration,
     pub(crate) commit_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
+    pub(crate) health_interval: Duration,
+    pub(crate) health_interval_alarm: Duration,
+    pub(crate) health_timeout: Duration,
     pub(crate) statements_max: usize,
     pub(crate) requests_max: usize,
     pub(crate) message_max: usize,
@@ -82,6 +85,9 @@ impl Config {
             query_timeout,
             commit_timeout: self.time(&knob::COMMIT_TIMEOUT)?,
             shutdown_timeout: self.time(&knob::SHUTDOWN_TIMEOUT)?,
+            health_interval: self.time(&knob::HEALTH_INTERVAL)?,
+            health_interval_alarm: self.time(&knob::HEALTH_INTERVAL_ALARM)?,
+            health_timeout: self.time(&knob::HEALTH_TIMEOUT)?,
             statements_max: size(self.count(&knob::STATEMENTS_MAX)?),
             requests_max: size(self.count(&knob::REQUESTS_MAX)?),
             message_max: size(self.count(&knob::MESSAGE_MAX)?),
@@ -107,6 +113,10 @@ impl Config {
             name if name == knob::ACQUIRE_TIMEOUT.name => {
                 let (query_timeout, _) = self.time_unchecked(&knob::QUERY_TIMEOUT);
                 knob.default.min(query_timeout)
+            }
+            name if name == knob::HEALTH_INTERVAL_ALARM.name => {
+                let (health_interval, _) = self.time_unchecked(&knob::HEALTH_INTERVAL);
+                knob.default.min(health_interval)
             }
             name if name == knob::QUEUE_TARGET.name => {
                 let (acquire_timeout, _) = self.time_unchecked(&knob::ACQUIRE_TIMEOUT);

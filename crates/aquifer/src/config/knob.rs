@@ -88,13 +88,22 @@ pub(super) static BREAKER_OPEN_MIN: Knob<Duration> = Knob {
 pub(super) static BREAKER_OPEN_MAX: Knob<Duration> = time("advanced.breaker_open_max", 15, 3600);
 pub(super) static COMMIT_TIMEOUT: Knob<Duration> = time("advanced.commit_timeout", 30, 3600);
 pub(super) static SHUTDOWN_TIMEOUT: Knob<Duration> = time("advanced.shutdown_timeout", 10, 3600);
+pub(super) static HEALTH_INTERVAL: Knob<Duration> = Knob {
+    least: Duration::from_millis(10),
+    ..time("advanced.health_interval", 30, 24 * 3600)
+};
+pub(super) static HEALTH_INTERVAL_ALARM: Knob<Duration> = Knob {
+    least: Duration::from_millis(10),
+    ..time("advanced.health_interval_alarm", 1, 3600)
+};
+pub(super) static HEALTH_TIMEOUT: Knob<Duration> = time("advanced.health_timeout", 1, 60);
 pub(super) static STATEMENTS_MAX: Knob<u32> = count("advanced.statements_max", 256, 1, 10_000);
 pub(super) static REQUESTS_MAX: Knob<u32> = count("advanced.requests_max", 4096, 1, 1_000_000);
 pub(super) static MESSAGE_MAX: Knob<u32> =
     count("advanced.message_max", 1 << 30, 1 << 16, (1 << 31) - 1);
 
 /// All knobs, the essential ones first, in the order in which they are listed.
-pub(super) static ALL: [AnyKnob; 32] = [
+pub(super) static ALL: [AnyKnob; 35] = [
     AnyKnob::Text(&URL),
     AnyKnob::Text(&REDIS_URL),
     AnyKnob::Count(&CONNECTIONS_MAX),
@@ -124,6 +133,9 @@ pub(super) static ALL: [AnyKnob; 32] = [
     AnyKnob::Time(&BREAKER_OPEN_MAX),
     AnyKnob::Time(&COMMIT_TIMEOUT),
     AnyKnob::Time(&SHUTDOWN_TIMEOUT),
+    AnyKnob::Time(&HEALTH_INTERVAL),
+    AnyKnob::Time(&HEALTH_INTERVAL_ALARM),
+    AnyKnob::Time(&HEALTH_TIMEOUT),
     AnyKnob::Count(&STATEMENTS_MAX),
     AnyKnob::Count(&REQUESTS_MAX),
     AnyKnob::Count(&MESSAGE_MAX),

@@ -19,8 +19,8 @@ pub enum Service {
     Custom(&'static str),
 }
 
-/// How a service does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// How a service does; greater is worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Status {
     /// It answers and can do all that is asked of it.

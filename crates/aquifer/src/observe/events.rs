@@ -1,33 +1,51 @@
 //! The way of events from whoever tells them to all who listen.
 
-use tokio::sync::broadcast::{Receiver, Sender, error::RecvError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::broadcast::{self, Receiver, Sender, error::RecvError};
 
 use super::Event;
 
 /// Most events that wait for one listener; a slower one loses the oldest, and nobody waits for it.
 const WAITING_MAX: usize = 256;
 
-/// The sending side, shared by all parts of one `Db`.
+/// The sending side, shared by all parts of one `Db`; none after a shutdown.
 #[derive(Clone, Debug)]
-pub(super) struct Bus(Sender<Event>);
+pub(super) struct Bus(Arc<Mutex<Option<Sender<Event>>>>);
 
 impl Default for Bus {
     fn default() -> Self {
-        Self(Sender::new(WAITING_MAX))
+        Self(Arc::new(Mutex::new(Some(Sender::new(WAITING_MAX)))))
     }
 }
 
 impl Bus {
     /// Never waits; without a listener the event is gone.
     pub(super) fn send(&self, event: Event) {
-        drop(self.0.send(event));
+        if let Some(sender) = &*self.sender() {
+            drop(sender.send(event));
+        }
     }
 
     pub(super) fn subscribe(&self) -> Events {
+        let receiver = match &*self.sender() {
+            Some(sender) => sender.subscribe(),
+            // It ends at once.
+            None => broadcast::channel(1).1,
+        };
         Events {
-            receiver: self.0.subscribe(),
+            receiver,
             missed: 0,
         }
+    }
+
+    /// There will be no more events: listeners get those that wait for them, and end.
+    pub(super) fn close(&self) {
+        drop(self.sender().take());
+    }
+
+    fn sender(&self) -> MutexGuard<'_, Option<Sender<Event>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -42,7 +60,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// The next event; `None` once the last handle on the `Db` is gone.
+    /// The next event; `None` after a shutdown, and once the last handle on the `Db` is gone.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -80,11 +98,12 @@ mod tests {
             panic!("another event, or none");
         };
         assert_eq!((&*host, events.missed()), ("3", 3));
-        drop(bus);
+        bus.close();
         let mut rest = 0;
         while events.next().await.is_some() {
             rest += 1;
         }
         assert_eq!(rest, WAITING_MAX - 1);
+        assert!(bus.subscribe().next().await.is_none(), "after the end");
     }
 }

@@ -27,6 +27,7 @@ mod ledger;
 mod listen;
 mod lookups;
 mod manager;
+mod monitor;
 mod network;
 mod once;
 mod opening;

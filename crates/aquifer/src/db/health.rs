@@ -1,0 +1,74 @@
+//! Whether the database does all that is asked of it.
+
+use std::panic::Location;
+use std::time::Duration;
+
+use crate::execute::{self, Engine, Placement};
+use crate::monitor::{Finding, HealthProbe, ProbeFuture};
+use crate::observe::Service;
+use crate::statement::Call;
+use crate::{Error, ErrorKind};
+
+/// Travels on a shared lane, which `pg_is_in_recovery()`, being volatile, would not: transactions
+/// that hold all exclusive connections don't make the database look down. NULL before PostgreSQL 14.
+const IN_RECOVERY: &str = "select current_setting('in_hot_standby', true)::bool";
+
+pub(super) struct PostgresProbe(Engine);
+
+impl PostgresProbe {
+    pub(super) fn new(engine: &Engine, limit: Duration) -> Self {
+        let mut engine = engine.clone();
+        // On a lane, also when the machine is so busy that all statements seem slow.
+        engine.placement = Placement::Shared;
+        engine.query_timeout = limit;
+        Self(engine)
+    }
+
+    async fn is_in_recovery(&self) -> Result<bool, Error> {
+        let call = Call {
+            sql: IN_RECOVERY,
+            params: &(),
+            location: Location::caller(),
+        };
+        let reply = execute::run(&self.0, call).await?;
+        let mut rows = reply.decode_column::<Option<bool>>()?;
+        Ok(rows.pop().flatten().unwrap_or(false))
+    }
+
+    fn judge(&self, asked: Result<bool, Error>) -> Finding {
+        let status = self.0.pool.status();
+        let exclusive = status.connections_max - status.lanes_max;
+        match asked {
+            Ok(false) => Finding::up(),
+            Ok(true) => Finding::degraded("the server is in recovery and takes no writes"),
+            // Whoever holds all connections got them from a server that was there.
+            Err(error) if error.kind() == ErrorKind::Acquire && status.in_use >= exclusive => {
+                Finding::degraded(error.to_string())
+            }
+            Err(error) => Finding::down(error.to_string()),
+        }
+    }
+}
+
+impl HealthProbe for PostgresProbe {
+    fn service(&self) -> Service {
+        Service::Postgres
+    }
+
+    fn probe(&self) -> ProbeFuture<'_> {
+        Box::pin(async {
+            let finding = self.judge(self.is_in_recovery().await);
+            let status = self.0.pool.status();
+            let open = status.idle + status.in_use + status.lanes;
+            finding.measured("connections", figure(open), "").measured(
+                "waiting",
+                figure(status.waiting),
+                "",
+            )
+        })
+    }
+}
+
+fn figure(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::INFINITY, f64::from)
+}
