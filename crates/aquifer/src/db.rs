@@ -14,6 +14,7 @@ use self::health::PostgresProbe;
 use crate::bulk::{Need, Seat};
 use crate::coalesce::{Lookup, LookupKey};
 use crate::config::{self, Config};
+use crate::credentials::Credentials;
 use crate::deadline::Deadline;
 use crate::dedicated::Dedicated;
 use crate::execute::{self, Engine, Placement};
@@ -117,11 +118,15 @@ impl Db {
         wire.statements_max = settings.statements_max;
         let tuning = Tuning {
             limits: wire,
-            connect_timeout: settings.connect_timeout,
             lane_timeout: settings.lane_timeout,
             pooler: settings.pooler,
         };
-        let connector = Connector::new(settings.wire, settings.password, tuning);
+        let credentials = Credentials::new(
+            settings.password,
+            settings.connect_timeout,
+            observers.clone(),
+        );
+        let connector = Connector::new(settings.wire, credentials, tuning);
         let pool = Pool::start(connector, limits, &tasks, observers.clone()).await?;
         let engine = Arc::new(Engine {
             pool,

@@ -55,6 +55,7 @@ mod bulk;
 mod clock;
 mod coalesce;
 mod config;
+mod credentials;
 mod db;
 mod deadline;
 mod dedicated;

@@ -73,8 +73,8 @@ pub(crate) fn may_help(error: &wire::Error, intent: Intent) -> bool {
         // The connection itself heals a stale plan once; a table may change again meanwhile. From
         // within a statement the same code says nothing about its plan.
         Action::Retry(Remedy::Prepare) => !error.executed(),
-        // With one host there is no other primary to find; a password is asked for with each new
-        // connection.
+        // With one host there is no other primary to find; a new password is asked for where
+        // connections are opened.
         _ => false,
     }
 }

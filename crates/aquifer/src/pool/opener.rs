@@ -22,9 +22,6 @@ const BACKOFF_BASE: Duration = Duration::from_millis(10);
 const BACKOFF_WANTED: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
-/// Least wait after a login was refused a second time: servers count those, and lock accounts.
-const LOGIN_WAIT: Duration = Duration::from_secs(1);
-
 /// Opens what is wanted until the pool is gone.
 ///
 /// Who waits comes first: a server or pooler that refuses lanes must not keep callers from the
@@ -52,9 +49,9 @@ pub(super) async fn run(pool: Weak<Inner>) {
             drop(inner);
             match opening.open().await {
                 Ok(()) => failures = 0,
-                Err(error) => {
+                Err(_told) => {
                     failures += 1;
-                    back_off(&pool, failures, &error).await;
+                    back_off(&pool, failures).await;
                 }
             }
         } else if !lane_missing {
@@ -75,12 +72,9 @@ fn delay(failures: u32, most: Duration) -> Duration {
 }
 
 /// Lets some time pass after a failure, and more as long as nobody waits.
-async fn back_off(pool: &Weak<Inner>, failures: u32, error: &Error) {
+async fn back_off(pool: &Weak<Inner>, failures: u32) {
     let most = clock::now() + delay(failures, BACKOFF_MAX);
-    let mut least = delay(failures, BACKOFF_WANTED);
-    if failures > 1 && error.kind() == ErrorKind::Authentication {
-        least = least.max(LOGIN_WAIT);
-    }
+    let least = delay(failures, BACKOFF_WANTED);
     tokio::time::sleep(least).await;
     let has_time = |inner: &Arc<Inner>| inner.counts().waiting == 0 && !inner.breakers.want_probe();
     if let Some(inner) = pool.upgrade().filter(has_time) {

@@ -17,6 +17,7 @@ mod boundaries;
 mod bulk;
 mod cancel_safety;
 mod conflicts;
+mod credentials;
 mod events;
 mod faults;
 mod from_row;
