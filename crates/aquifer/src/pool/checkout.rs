@@ -19,6 +19,9 @@ const CLEANUP: Duration = Duration::from_secs(2);
 const RESET: &str = "close all; set session authorization default; reset role; reset all; \
     deallocate all; unlisten *; select pg_advisory_unlock_all(); discard temp; discard sequences";
 
+/// The number of no holder.
+const NOBODY: u64 = u64::MAX;
+
 /// An exclusive connection until it is dropped.
 ///
 /// Dropping never waits: a connection in good order goes back at once, any other is put in order by
@@ -49,19 +52,34 @@ impl Checkout {
         call: CallPermit,
         location: &'static Location<'static>,
     ) -> Option<Self> {
+        let holder = |client: &Arc<Client>| pool.holders.add(client, location);
+        Self::held_by(pool, claimed, Some(call), holder)
+    }
+
+    /// Of a connection that is asked whether it answers, and by nobody else.
+    pub(super) fn to_probe(pool: &Arc<Inner>, claimed: Claimed<Connection>) -> Option<Self> {
+        Self::held_by(pool, claimed, None, |_client| NOBODY)
+    }
+
+    fn held_by(
+        pool: &Arc<Inner>,
+        claimed: Claimed<Connection>,
+        call: Option<CallPermit>,
+        holder: impl FnOnce(&Arc<Client>) -> u64,
+    ) -> Option<Self> {
         let (permit, connection) = (claimed.permit, claimed.connection);
         if connection.client.ended().is_some() {
             pool.lost(permit);
             return None;
         }
-        let holder = pool.holders.add(&connection.client, location);
+        let holder = holder(&connection.client);
         Some(Self {
             pool: Arc::clone(pool),
             held: Some((Place::new(Some(permit)), connection)),
             holder,
             doubtful: claimed.doubtful,
             asking: false,
-            call: Mutex::new(Some(call)),
+            call: Mutex::new(call),
             discard: AtomicBool::new(false),
         })
     }

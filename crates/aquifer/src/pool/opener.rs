@@ -10,7 +10,7 @@ use aquifer_wire::{Client, Ended, SqlState};
 use tokio::time::Instant;
 
 use super::breakers::PROBE_INTERVAL;
-use super::{Connection, Inner, lanes};
+use super::{Checkout, Connection, Inner, lanes};
 use crate::deadline::Deadline;
 use crate::error::fault;
 use crate::observe::{ConnectionLost, ConnectionOpened};
@@ -43,6 +43,9 @@ pub(super) async fn run(pool: Weak<Inner>) {
             .or_else(|| probe_ready.then(|| Opening::probe(&inner))?);
         if probe_ready {
             probe_due = clock::now() + PROBE_INTERVAL;
+            if opening.is_none() {
+                probe_idle(&inner).await;
+            }
         }
         let next = probing.then_some(probe_due);
         if let Some(opening) = opening {
@@ -89,6 +92,16 @@ async fn wait(inner: Arc<Inner>, due: Option<Instant>) {
     match due {
         None => wanted.notified().await,
         Some(due) => drop(Deadline::at(due).run(wanted.notified()).await),
+    }
+}
+
+/// Asks a connection that nobody uses, where there is no room for another one.
+async fn probe_idle(inner: &Arc<Inner>) {
+    let claimed = inner.desk.lock().claim(clock::now().into_std());
+    let checkout = claimed.and_then(|claimed| Checkout::to_probe(inner, claimed));
+    if let Some(mut checkout) = checkout {
+        let answered = checkout.answers().await;
+        inner.probed(answered);
     }
 }
 
