@@ -1,6 +1,6 @@
 //! One file per peer. A new peer is a file here and a line in [`all`].
 
-#[cfg(feature = "peers")]
+#[cfg(feature = "layer")]
 mod aquifer;
 mod aquifer_wire;
 #[cfg(feature = "peers")]
@@ -19,7 +19,7 @@ mod tokio_postgres;
 #[cfg(feature = "peers")]
 mod xitca_postgres;
 
-#[cfg(feature = "peers")]
+#[cfg(feature = "layer")]
 pub use self::aquifer::{AQUIFER, BATCH, COPY, INSERT_MANY, LOOKUP};
 pub use self::aquifer_wire::TWO_SHARED as WIRE;
 #[cfg(feature = "peers")]
@@ -29,11 +29,15 @@ pub use self::tokio_postgres::{BARE, EXCLUSIVE, RAW_COPY, UNNEST};
 
 use crate::Entry;
 
-/// The contenders for the wire alone, in the order of the tables.
+/// The contenders for the wire alone, in the order of the tables; with the feature `layer` also what
+/// stands above it.
 #[must_use]
 pub fn of_the_wire() -> Vec<Entry> {
     let raw = tokio_postgres::ENTRIES.iter().copied();
-    raw.chain(aquifer_wire::ENTRIES.iter().copied()).collect()
+    let wire = raw.chain(aquifer_wire::ENTRIES.iter().copied());
+    #[cfg(feature = "layer")]
+    let wire = wire.chain(aquifer::ENTRIES.iter().copied());
+    wire.collect()
 }
 
 /// Every contender, in the order of the tables.

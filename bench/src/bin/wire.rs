@@ -48,9 +48,10 @@ struct Measure {
     /// Run all tasks on one thread (tokio's current_thread) instead of two.
     #[arg(long)]
     one_thread: bool,
-    /// Only contenders whose names contain this; the reference always runs.
+    /// Only the contender of this name, or all whose names contain it when there is none; can be given
+    /// several times. The reference always runs.
     #[arg(long)]
-    only: Option<String>,
+    only: Vec<String>,
     /// How many tasks ask at once.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64, 256])]
     tasks: Vec<usize>,
@@ -89,10 +90,14 @@ fn measure(arguments: &Measure) -> Result<(), Error> {
         Way::Tcp => server.tcp(),
         Way::Delayed(microseconds) => server.delayed(Duration::from_micros(microseconds))?,
     };
-    let mut entries = section.entries(&peers::of_the_wire());
+    let all = section.entries(&peers::of_the_wire());
+    let mut entries = all.clone();
     entries.retain(|entry| {
-        let wanted = |only: &String| entry.name.contains(only.as_str());
-        entry.name == EXCLUSIVE || arguments.only.as_ref().is_none_or(wanted)
+        let wanted = |only: &String| {
+            entry.name == only
+                || entry.name.contains(only.as_str()) && all.iter().all(|entry| entry.name != only)
+        };
+        entry.name == EXCLUSIVE || arguments.only.is_empty() || arguments.only.iter().any(wanted)
     });
     let mut measured = Measured {
         section,

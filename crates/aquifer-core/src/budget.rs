@@ -39,8 +39,8 @@ pub struct Budget {
     payment: i64,
     /// What may be overdrawn: the floor of all slots together.
     reserve: i64,
-    /// When the last slot began.
-    slot_start: Instant,
+    /// When the last slot ends.
+    slot_end: Instant,
     /// Payments less withdrawals, the oldest slot first.
     slots: [i64; SLOTS],
 }
@@ -53,7 +53,7 @@ impl Budget {
         Self {
             payment: i64::from(percent),
             reserve: i64::from(floor) * RETRY * SLOTS as i64,
-            slot_start: now,
+            slot_end: now + SLOT,
             slots: [0; SLOTS],
         }
     }
@@ -90,12 +90,12 @@ impl Budget {
     /// Forgets what is too old. A time before the current slot counts as in it: callers read the
     /// clock before they come here, and may overtake each other.
     fn advance(&mut self, now: Instant) {
-        let elapsed = now.saturating_duration_since(self.slot_start);
-        if elapsed < SLOT {
+        // A comparison only, for nearly every call: it is made before each of them.
+        if now < self.slot_end {
             return;
         }
-        let passed = elapsed.as_secs();
-        self.slot_start += Duration::from_secs(passed);
+        let passed = (now - self.slot_end).as_secs() + 1;
+        self.slot_end += Duration::from_secs(passed);
         let expired = usize::try_from(passed).map_or(SLOTS, |passed| passed.min(SLOTS));
         self.slots.rotate_left(expired);
         self.slots

@@ -27,6 +27,21 @@ impl Pulse {
         self.0.answered.load(Ordering::Acquire)
     }
 
+    /// Whether the connection has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.0.queue().ended.is_some()
+    }
+
+    /// Wakes all who wait for an answer, so that each can look at the time.
+    pub fn wake_callers(&self) {
+        // What a waker does is not done under the lock.
+        let slots = self.0.queue().slots.list();
+        for slot in slots {
+            slot.wake();
+        }
+    }
+
     /// Closes the connection now; requests that wait are told so.
     pub fn close(&self) {
         self.0.queue().close(Reason::ByUs);

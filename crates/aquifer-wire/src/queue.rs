@@ -12,7 +12,7 @@ use crate::copy::CopyLink;
 use crate::ended::{Ended, Reason};
 use crate::names::Names;
 use crate::request::{Request, SYNC, Written};
-use crate::slot::Slot;
+use crate::slot::{Slot, Slots};
 use crate::socket::WriteHalf;
 use crate::{Error, Kind};
 
@@ -43,6 +43,7 @@ pub(crate) struct Queue {
     pub(crate) closing: Option<Reason>,
     pub(crate) driver: Option<Waker>,
     pub(crate) socket: Option<WriteHalf>,
+    pub(crate) slots: Slots,
     groups: VecDeque<Group>,
     open: Group,
     /// One that the driver has emptied, to be filled again.
@@ -142,6 +143,7 @@ impl Queue {
             closing: None,
             driver: None,
             socket,
+            slots: Slots::default(),
             groups: VecDeque::new(),
             open: Group::new(),
             empty: Group::new(),
@@ -198,7 +200,7 @@ impl Queue {
             return Err(Error::new(Kind::Limit, error.to_string()));
         }
         let slot = self.spare.pop().and_then(Slot::renew);
-        let slot = slot.unwrap_or_else(Slot::new);
+        let slot = slot.unwrap_or_else(|| self.slots.add());
         self.open.push(Member {
             slot: Arc::clone(&slot),
             written,

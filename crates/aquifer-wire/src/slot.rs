@@ -1,5 +1,6 @@
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -40,7 +41,7 @@ impl Slot {
     /// Leaves the outcome and wakes the caller, if it still waits.
     pub(crate) fn fill(&self, outcome: Outcome) {
         let before = {
-            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.lock();
             if matches!(*state, State::Taken) {
                 return;
             }
@@ -52,10 +53,50 @@ impl Slot {
     }
 
     /// Makes a slot that served before new again, once its caller has left it: `None` otherwise.
-    pub(crate) fn renew(mut slot: Arc<Self>) -> Option<Arc<Self>> {
-        let state = Arc::get_mut(&mut slot)?.0.get_mut();
-        *state.unwrap_or_else(PoisonError::into_inner) = State::Waiting(None);
+    pub(crate) fn renew(slot: Arc<Self>) -> Option<Arc<Self>> {
+        if Arc::strong_count(&slot) > 1 {
+            return None;
+        }
+        // What its caller did with it came before.
+        fence(Ordering::Acquire);
+        *slot.lock() = State::Waiting(None);
         Some(slot)
+    }
+
+    /// Wakes the caller, if it waits, though there is no answer yet.
+    pub(crate) fn wake(&self) {
+        let waker = match &*self.lock() {
+            State::Waiting(waker) => waker.clone(),
+            State::Done(_) | State::Taken => None,
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The slots of all requests of one connection, wherever these stand.
+#[derive(Debug, Default)]
+pub(crate) struct Slots(Vec<Weak<Slot>>);
+
+impl Slots {
+    /// A slot that did not serve before.
+    pub(crate) fn add(&mut self) -> Arc<Slot> {
+        if self.0.len() == self.0.capacity() {
+            self.0.retain(|slot| slot.strong_count() > 0);
+        }
+        let slot = Slot::new();
+        self.0.push(Arc::downgrade(&slot));
+        slot
+    }
+
+    /// Those in use.
+    pub(crate) fn list(&self) -> Vec<Arc<Slot>> {
+        self.0.iter().filter_map(Weak::upgrade).collect()
     }
 }
 
@@ -76,8 +117,7 @@ impl Drop for Answer {
     fn drop(&mut self) {
         // The slot may live on; what the answer holds must not.
         if !self.taken {
-            let mut state = self.slot.0.lock().unwrap_or_else(PoisonError::into_inner);
-            *state = State::Taken;
+            *self.slot.lock() = State::Taken;
         }
     }
 }
@@ -88,7 +128,7 @@ impl Future for Answer {
     /// `Ok(None)` means that the request was skipped and may be sent again.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { slot, taken } = self.get_mut();
-        let mut state = slot.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = slot.lock();
         if let State::Waiting(waker) = &mut *state {
             match waker {
                 Some(known) if known.will_wake(context.waker()) => {}

@@ -1,3 +1,6 @@
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -83,5 +86,28 @@ impl Deadline {
         tokio::time::timeout_at(self.at, future)
             .await
             .map_err(|_late| Elapsed)
+    }
+
+    /// As [`run`](Self::run), of a future that as a rule is ready long before: one whose task is woken
+    /// from time to time anyway gets a timer only when it still waits then.
+    pub(crate) async fn run_woken<F: Future>(
+        &self,
+        is_woken: bool,
+        mut future: Pin<&mut F>,
+    ) -> Result<F::Output, Elapsed> {
+        let mut has_waited = !is_woken;
+        let early = poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if has_waited => Poll::Ready(None),
+            Poll::Pending => {
+                has_waited = true;
+                Poll::Pending
+            }
+        });
+        if let Some(output) = early.await {
+            return Ok(output);
+        }
+        // Boxed: the timer is large, and most do without.
+        Box::pin(self.run(future)).await
     }
 }

@@ -1,7 +1,8 @@
 //! The path of an autocommit statement, from the call to its result.
 //!
 //! deadline → loop { route → attempt → classify → record; attempts and budget decide on another lap } →
-//! event. The only retry loop, the only timer of a call.
+//! event. The only retry loop, the only timer of a call. Of a read that takes a lane, the first
+//! attempt stands before the loop.
 
 mod again;
 mod lane;
@@ -20,7 +21,7 @@ use aquifer_wire::{Client, Reply, Sharing, Statement};
 use tokio::time::Instant;
 
 pub(crate) use self::again::{Attempts, delay, may_help, may_help_transaction};
-use self::route::Route;
+use self::route::{Place, Route};
 pub(crate) use self::route::{
     Placement, announce, announce_text, check, may_write, no_session, refuse_copy,
     refuse_copy_in_script, refuse_session_state,
@@ -28,7 +29,7 @@ pub(crate) use self::route::{
 use crate::deadline::Deadline;
 use crate::error::fault;
 use crate::observe::{Observers, QueryFinished};
-use crate::pool::{Checkout, Pool};
+use crate::pool::{Checkout, Pool, TICK};
 use crate::settings::Settings;
 use crate::statement::{Batch, Call, Prepared};
 use crate::tasks::Tasks;
@@ -52,6 +53,16 @@ pub(crate) struct Engine {
     pub(crate) budget: Arc<Mutex<Budget>>,
 }
 
+/// What one attempt is told.
+///
+/// A connection that ended rarely ends alone, and its neighbours' end may not have been noticed
+/// yet: an attempt that is made `again` takes only connections that still answer.
+#[derive(Clone, Copy)]
+struct Lap {
+    deadline: Deadline,
+    again: bool,
+}
+
 /// One attempt that failed, and what the statement was known to be.
 struct Failed {
     error: Error,
@@ -59,27 +70,59 @@ struct Failed {
 }
 
 /// Runs one statement, again where that is safe and may help.
+///
+/// Nearly every read of a busy service is answered by the first lane that it takes. That is written
+/// out here, and all else is boxed, so that the future of such a read is small.
 pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error> {
-    let attempt = |deadline, again| attempt(engine, call, deadline, again);
-    laps(engine, call.sql, call.location, attempt).await
+    let deadline = Deadline::after(engine.query_timeout);
+    engine.first_attempt(deadline.start());
+    let mut place = Ok(Place::of(engine, call.sql));
+    if let Ok(Place::Lane(statement, lane)) = &place
+        && lane::is_bare(engine)
+    {
+        let is_woken = engine.query_timeout > 2 * TICK && lane.wakes_callers();
+        let outcome = {
+            // Pinned here, as below: moved along, its bytes would be copied at each hand-over.
+            let answer = pin!(lane.run(statement, call.params, Sharing::Shared));
+            deadline.run_woken(is_woken, answer).await
+        };
+        place = match outcome {
+            Ok(Ok(reply)) => {
+                let elapsed = deadline.elapsed();
+                lane::note_time(statement, elapsed);
+                engine.finished((call.sql, call.location), elapsed, 1, None);
+                return Ok(reply);
+            }
+            Ok(Err(error)) => match lane::failure(engine, lane, statement, error) {
+                None => Ok(Place::Alone(Some(Arc::clone(statement)))),
+                Some(failed) => Err(failed),
+            },
+            Err(_) => Err(refused(engine.timed_out(deadline, call.sql), Intent::Read)),
+        };
+    }
+    let mut first = Some(place);
+    let attempt = |lap| {
+        let first = first.take();
+        let place = first.unwrap_or_else(|| Ok(Place::of(engine, call.sql)));
+        async move { attempt(engine, call, lap, place?).await }
+    };
+    Box::pin(laps(engine, (call.sql, call.location), deadline, attempt)).await
 }
 
 /// Makes attempts until one succeeds, no other is safe or may help, or the time is over.
 async fn laps<T, F>(
     engine: &Engine,
-    sql: &str,
-    location: &'static Location<'static>,
-    attempt: impl Fn(Deadline, bool) -> F,
+    (sql, location): (&str, &'static Location<'static>),
+    deadline: Deadline,
+    mut attempt: impl FnMut(Lap) -> F,
 ) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Failed>>,
 {
-    let deadline = Deadline::after(engine.query_timeout);
     let mut attempts = Attempts::first(engine.attempts_max);
-    engine.first_attempt(deadline.start());
     let outcome = loop {
-        // Pinned here: moved along, its bytes would be copied at each hand-over.
-        let attempt = pin!(attempt(deadline, attempts.made() > 1));
+        let again = attempts.made() > 1;
+        let attempt = pin!(attempt(Lap { deadline, again }));
         let error = match deadline.run(attempt).await {
             Ok(Ok(reply)) => break Ok(reply),
             Ok(Err(failed)) if may_retry(&failed, sql, &mut attempts) => failed.error,
@@ -93,65 +136,44 @@ where
         attempts.next();
         tokio::time::sleep(delay).await;
     };
-    engine.observers.query_finished(&QueryFinished {
-        sql,
-        elapsed: deadline.elapsed(),
-        attempts: attempts.made(),
-        location,
-        error: outcome.as_ref().err(),
-    });
+    let error = outcome.as_ref().err();
+    engine.finished((sql, location), deadline.elapsed(), attempts.made(), error);
     outcome
 }
 
 /// Runs the statement once, where it belongs.
-///
-/// A connection that ended rarely ends alone, and its neighbours' end may not have been noticed
-/// yet: an attempt that is made `again` takes only connections that still answer.
-async fn attempt(
-    engine: &Engine,
-    call: Call<'_>,
-    deadline: Deadline,
-    again: bool,
-) -> Result<Reply, Failed> {
-    // A statement that was described and no more (its first caller was dropped, or ran it in a
-    // transaction) is as good as unknown: nobody has decided where it belongs.
-    let known = engine.pool.catalog().statement(call.sql);
-    let known = known.filter(|statement| Route::of(statement).is_some());
-    let shared = known.as_ref().filter(|statement| {
-        Route::of(statement).is_some_and(|route| route.may_share(engine, statement))
-    });
-    let lane = shared.and_then(|_| engine.pool.lane());
-    if let (Some(statement), Some(lane)) = (shared, &lane)
-        && (!again || Box::pin(lane.barrier()).await.is_ok())
-        && let Some(outcome) = lane::run(engine, lane, statement, call, deadline).await
-    {
-        return outcome;
-    }
-    // A read that found no lane runs on the first one that is opened, if that comes sooner.
-    let shared = shared.filter(|_| lane.is_none());
-    // Boxed: it would be most of the future of a read on a lane.
-    Box::pin(async {
-        let checked_out = checkout(engine, deadline, call.location, again);
-        let checkout = match shared {
-            None => checked_out.await?,
-            Some(statement) => match engine.pool.checkout_unless_lane(checked_out).await {
+async fn attempt(engine: &Engine, call: Call<'_>, lap: Lap, place: Place) -> Result<Reply, Failed> {
+    let (known, checkout) = match place {
+        Place::Lane(statement, lane) => {
+            if (!lap.again || lane.barrier().await.is_ok())
+                && let Some(outcome) =
+                    lane::run(engine, &lane, &statement, call, lap.deadline).await
+            {
+                return outcome;
+            }
+            (Some(statement), checkout(engine, lap, call.location).await?)
+        }
+        Place::FirstToBeHad(statement) => {
+            let checked_out = checkout(engine, lap, call.location);
+            let checkout = match engine.pool.checkout_unless_lane(checked_out).await {
                 Some(checkout) => checkout?,
                 None => {
                     if let Some(lane) = engine.pool.lane()
                         && let Some(outcome) =
-                            lane::run(engine, &lane, statement, call, deadline).await
+                            lane::run(engine, &lane, &statement, call, lap.deadline).await
                     {
                         return outcome;
                     }
-                    checkout(engine, deadline, call.location, again).await?
+                    checkout(engine, lap, call.location).await?
                 }
-            },
-        };
-        let outcome = on_checkout(engine, &checkout, known.clone(), call).await;
-        give_back(checkout, &outcome);
-        outcome
-    })
-    .await
+            };
+            (Some(statement), checkout)
+        }
+        Place::Alone(known) => (known, checkout(engine, lap, call.location).await?),
+    };
+    let outcome = on_checkout(engine, &checkout, known, call).await;
+    give_back(checkout, &outcome);
+    outcome
 }
 
 /// Runs the statement once, on a connection of its own.
@@ -217,14 +239,13 @@ async fn together(
 
 async fn checkout(
     engine: &Engine,
-    deadline: Deadline,
+    lap: Lap,
     location: &'static Location<'static>,
-    again: bool,
 ) -> Result<Checkout, Failed> {
-    let checkout = if again {
-        engine.pool.checkout_answering(deadline, location).await
+    let checkout = if lap.again {
+        engine.pool.checkout_answering(lap.deadline, location).await
     } else {
-        engine.pool.checkout(deadline, location).await
+        engine.pool.checkout(lap.deadline, location).await
     };
     checkout.map_err(|error| refused(error, Intent::Write))
 }
@@ -291,8 +312,8 @@ async fn run_list(
         .collect::<Result<_, _>>()?;
     let settings = engine.settings.as_ref().map(Settings::statement);
     let all: Vec<Prepared<'_>> = settings.iter().chain(statements).copied().collect();
-    let attempt = async |deadline, again| {
-        let checkout = checkout(engine, deadline, location, again).await?;
+    let attempt = async |lap| {
+        let checkout = checkout(engine, lap, location).await?;
         let client = checkout.client();
         for (sql, _) in &all {
             let known = client.statement(sql, Sharing::Own).await;
@@ -308,7 +329,9 @@ async fn run_list(
         replies.drain(..usize::from(settings.is_some()));
         Ok(replies)
     };
-    laps(engine, text, location, attempt).await
+    let deadline = Deadline::after(engine.query_timeout);
+    engine.first_attempt(deadline.start());
+    laps(engine, (text, location), deadline, attempt).await
 }
 
 /// Runs a script by the simple protocol on an exclusive connection, once.
@@ -366,14 +389,26 @@ impl Engine {
     ) -> Result<T, Error> {
         let start = clock::now();
         let outcome = call.await;
+        let error = outcome.as_ref().err();
+        self.finished((sql, location), clock::now() - start, 1, error);
+        outcome
+    }
+
+    /// Tells how a call ended.
+    fn finished(
+        &self,
+        (sql, location): (&str, &'static Location<'static>),
+        elapsed: Duration,
+        attempts: u32,
+        error: Option<&Error>,
+    ) {
         self.observers.query_finished(&QueryFinished {
             sql,
-            elapsed: clock::now() - start,
-            attempts: 1,
+            elapsed,
+            attempts,
             location,
-            error: outcome.as_ref().err(),
+            error,
         });
-        outcome
     }
 
     pub(crate) fn timed_out(&self, deadline: Deadline, sql: &str) -> Error {

@@ -40,6 +40,7 @@ pub use self::holders::Holder;
 use self::holders::Holders;
 use self::lane_care::LaneCare;
 use self::lanes::Lanes;
+pub(crate) use self::lanes::{Lane, TICK};
 pub(crate) use self::limits::Limits;
 pub(crate) use self::lineage::XID;
 use self::refusal::closed;
@@ -165,7 +166,7 @@ impl Pool {
     ///
     /// Where none is, a full lane is quicker still: the queue for exclusive connections moves by one
     /// call at a time, and whoever came later and found room on a lane would overtake those in it.
-    pub(crate) fn lane(&self) -> Option<Arc<Client>> {
+    pub(crate) fn lane(&self) -> Option<Lane> {
         let (lane, has_room) = self.0.lanes.least_busy()?;
         (has_room || self.0.desk.lock().is_exhausted()).then_some(lane)
     }

@@ -13,7 +13,7 @@ use aquifer_wire::{FromRow, Reply, Row, SqlState};
 pub use self::insert_many::InsertMany;
 use crate::bulk::{CopyIn, CopyOut, CopyWriter, Need, RowStream, Seat, Target, may_begin_again};
 use crate::execute::{check, may_help_transaction};
-use crate::statement::{Batch, Call, Sql, SqlText, TableName};
+use crate::statement::{Batch, Call, SqlText, TableName};
 use crate::{Error, ErrorKind};
 
 pub(crate) mod sealed {
@@ -102,7 +102,10 @@ pub trait Session: sealed::Run {
         params: impl Params + Send + Sync + 'a,
     ) -> SessionFuture<'a, Vec<Row>> {
         let (sql, location) = (sql.into_sql(), Location::caller());
-        Box::pin(async move { Ok(fetch(self, sql, params, location).await?.rows().collect()) })
+        Box::pin(async move {
+            let reply = self.run(Call::new(&sql, &params, location)?).await?;
+            Ok(reply.rows().collect())
+        })
     }
 
     /// All rows, each read into a `T`.
@@ -119,7 +122,10 @@ pub trait Session: sealed::Run {
         params: impl Params + Send + Sync + 'a,
     ) -> SessionFuture<'a, Vec<T>> {
         let (sql, location) = (sql.into_sql(), Location::caller());
-        Box::pin(async move { Ok(fetch(self, sql, params, location).await?.decode()?) })
+        Box::pin(async move {
+            let reply = self.run(Call::new(&sql, &params, location)?).await?;
+            Ok(reply.decode()?)
+        })
     }
 
     /// The only row, read into a `T`.
@@ -138,7 +144,7 @@ pub trait Session: sealed::Run {
     ) -> SessionFuture<'a, T> {
         let (sql, location) = (sql.into_sql(), Location::caller());
         Box::pin(async move {
-            let reply = fetch(self, sql, params, location).await?;
+            let reply = self.run(Call::new(&sql, &params, location)?).await?;
             only_row(&reply)?.ok_or_else(not_found)
         })
     }
@@ -157,7 +163,10 @@ pub trait Session: sealed::Run {
         params: impl Params + Send + Sync + 'a,
     ) -> SessionFuture<'a, Option<T>> {
         let (sql, location) = (sql.into_sql(), Location::caller());
-        Box::pin(async move { only_row(&fetch(self, sql, params, location).await?) })
+        Box::pin(async move {
+            let reply = self.run(Call::new(&sql, &params, location)?).await?;
+            only_row(&reply)
+        })
     }
 
     /// The first column of the only row.
@@ -193,7 +202,7 @@ pub trait Session: sealed::Run {
     ) -> SessionFuture<'a, T> {
         let (sql, location) = (sql.into_sql(), Location::caller());
         Box::pin(async move {
-            let reply = fetch(self, sql, params, location).await?;
+            let reply = self.run(Call::new(&sql, &params, location)?).await?;
             at_most_one(&reply)?;
             reply.decode_column()?.pop().ok_or_else(not_found)
         })
@@ -213,7 +222,10 @@ pub trait Session: sealed::Run {
         params: impl Params + Send + Sync + 'a,
     ) -> SessionFuture<'a, Vec<T>> {
         let (sql, location) = (sql.into_sql(), Location::caller());
-        Box::pin(async move { Ok(fetch(self, sql, params, location).await?.decode_column()?) })
+        Box::pin(async move {
+            let reply = self.run(Call::new(&sql, &params, location)?).await?;
+            Ok(reply.decode_column()?)
+        })
     }
 
     /// How many rows the statement inserted, changed or deleted.
@@ -230,7 +242,10 @@ pub trait Session: sealed::Run {
         params: impl Params + Send + Sync + 'a,
     ) -> SessionFuture<'a, u64> {
         let (sql, location) = (sql.into_sql(), Location::caller());
-        Box::pin(async move { Ok(fetch(self, sql, params, location).await?.affected()) })
+        Box::pin(async move {
+            let reply = self.run(Call::new(&sql, &params, location)?).await?;
+            Ok(reply.affected())
+        })
     }
 
     /// Runs several statements in one round trip, all or none; returns for each how many rows it
@@ -307,10 +322,7 @@ pub trait Session: sealed::Run {
     ) -> SessionFuture<'a, RowStream<T>> {
         let location = Location::caller();
         let sql = sql.into_sql();
-        Box::pin(async move {
-            let params = chosen(&sql, &params)?;
-            open_stream(self, sql.text(), params, location).await
-        })
+        Box::pin(async move { open_stream(self, Call::new(&sql, &params, location)?).await })
     }
 
     /// Begins `COPY … FROM STDIN`, for bytes in the format that the statement names; for rows of
@@ -448,18 +460,16 @@ async fn begin_copy<'a, T>(
 /// Opens a stream in a transaction that may only read, where the statement looks like a read.
 async fn open_stream<T: FromRow + Send>(
     session: &(impl Session + ?Sized),
-    sql: &str,
-    params: &(dyn Params + Sync),
-    location: &'static Location<'static>,
+    call: Call<'_>,
 ) -> Result<RowStream<T>, Error> {
-    let mut read_only = check(sql)?.class == Class::Read;
+    let mut read_only = check(call.sql)?.class == Class::Read;
     let mut again = false;
     loop {
         let seat = session
-            .seat(Need::Transaction { read_only }, location)
+            .seat(Need::Transaction { read_only }, call.location)
             .await?;
         let own = seat.is_own();
-        match RowStream::open(seat, sql, params).await {
+        match RowStream::open(seat, call.sql, call.params).await {
             // A write that the text does not show; nothing has happened yet.
             Err(error)
                 if own
@@ -475,41 +485,6 @@ async fn open_stream<T: FromRow + Send>(
             other => return other,
         }
     }
-}
-
-/// The location is passed in: `#[track_caller]` does nothing on async fns.
-/// Called within the box of each method: made before it, its future would be copied into it.
-async fn fetch<S: Session + ?Sized>(
-    session: &S,
-    sql: Sql,
-    params: impl Params + Send + Sync,
-    location: &'static Location<'static>,
-) -> Result<Reply, Error> {
-    let call = Call {
-        sql: sql.text(),
-        params: chosen(&sql, &params)?,
-        location,
-    };
-    session.run(call).await
-}
-
-/// The parameters of the call, or those that the text brings along.
-fn chosen<'a>(
-    sql: &'a Sql,
-    params: &'a (impl Params + Send + Sync),
-) -> Result<&'a (dyn Params + Sync), Error> {
-    let chosen: &(dyn Params + Sync) = match sql.params() {
-        None => params,
-        Some(own) if params.count() == 0 => own,
-        Some(_) => {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                "the statement brings its own parameters (raw!), so that of the call must be ()",
-            ));
-        }
-    };
-    aquifer_wire::check_count(chosen)?;
-    Ok(chosen)
 }
 
 fn only_row<T: FromRow>(reply: &Reply) -> Result<Option<T>, Error> {

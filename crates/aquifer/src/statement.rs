@@ -13,6 +13,7 @@ pub(crate) use self::batch::Prepared;
 pub(crate) use self::name::Name;
 pub use self::name::TableName;
 pub use self::sql::{AssertSafe, RawSql, Sql, SqlText, count_placeholders};
+use crate::{Error, ErrorKind};
 
 #[expect(unnameable_types, reason = "part of the sealed half of `Session`")]
 /// One call on its way: the statement, its parameters and where it was made.
@@ -21,6 +22,33 @@ pub struct Call<'a> {
     pub(crate) sql: &'a str,
     pub(crate) params: &'a (dyn Params + Sync),
     pub(crate) location: &'static Location<'static>,
+}
+
+impl<'a> Call<'a> {
+    /// Takes the parameters of the call, or those that the text brings along.
+    pub(crate) fn new(
+        sql: &'a Sql,
+        params: &'a (impl Params + Send + Sync),
+        location: &'static Location<'static>,
+    ) -> Result<Self, Error> {
+        let params: &(dyn Params + Sync) = match sql.params() {
+            None => params,
+            Some(own) if params.count() == 0 => own,
+            Some(_) => {
+                return Err(Error::new(
+                    ErrorKind::Usage,
+                    "the statement brings its own parameters (raw!), so that of the call must be ()",
+                ));
+            }
+        };
+        aquifer_wire::check_count(params)?;
+        let sql = sql.text();
+        Ok(Self {
+            sql,
+            params,
+            location,
+        })
+    }
 }
 
 impl std::fmt::Debug for Call<'_> {

@@ -1,6 +1,7 @@
 //! Running a read on a lane, where answers come in order and others wait behind it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aquifer_core::pace::SLOW;
 use aquifer_core::retry::Intent;
@@ -12,6 +13,11 @@ use crate::deadline::Deadline;
 use crate::settings::Settings;
 use crate::statement::Call;
 
+/// Whether a read on a lane is one statement, with nothing that must stand in front of it.
+pub(super) fn is_bare(engine: &Engine) -> bool {
+    engine.settings.is_none() && engine.pool.lane_guard().is_none()
+}
+
 /// Runs a read on a lane; `None` when it must be run elsewhere, where doing so is harmless.
 pub(super) async fn run(
     engine: &Engine,
@@ -20,28 +26,41 @@ pub(super) async fn run(
     call: Call<'_>,
     deadline: Deadline,
 ) -> Option<Result<Reply, Failed>> {
-    let guard = engine.pool.lane_guard();
-    let outcome = if guard.is_none() && engine.settings.is_none() {
+    let outcome = if is_bare(engine) {
         lane.run(statement, call.params, Sharing::Shared).await
     } else {
         let mut statements = Vec::with_capacity(3);
-        statements.extend(guard);
+        statements.extend(engine.pool.lane_guard());
         statements.extend(engine.settings.as_ref().map(Settings::statement));
         statements.push((call.sql, call.params));
         together(lane, &statements).await
     };
-    let error = match outcome {
+    match outcome {
         Ok(reply) => {
-            // Since the call began: at worst it makes a suspect of what is none.
-            let elapsed = deadline.elapsed();
-            // Hardly ever: then nothing is written, for which all callers would have to wait.
-            if elapsed > SLOW {
-                change_pace(statement, |pace| Some(pace.ran_shared(elapsed)));
-            }
-            return Some(Ok(reply));
+            note_time(statement, deadline.elapsed());
+            Some(Ok(reply))
         }
-        Err(error) => error,
-    };
+        Err(error) => failure(engine, lane, statement, error).map(Err),
+    }
+}
+
+/// Notes how long a read took on a lane, counted from when the call began: at worst it makes a suspect
+/// of what is none.
+pub(super) fn note_time(statement: &Statement, elapsed: Duration) {
+    // Hardly ever: then nothing is written, for which all callers would have to wait.
+    if elapsed > SLOW {
+        change_pace(statement, |pace| Some(pace.ran_shared(elapsed)));
+    }
+}
+
+/// What a failure on a lane means for the read; `None` when it must be run elsewhere, where doing so
+/// is harmless.
+pub(super) fn failure(
+    engine: &Engine,
+    lane: &Client,
+    statement: &Statement,
+    error: aquifer_wire::Error,
+) -> Option<Failed> {
     match error.sqlstate() {
         // A write that the router did not see: the server refused it, and it moves for good.
         Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
@@ -72,7 +91,7 @@ pub(super) async fn run(
             engine.pool.lane_ended();
             None
         }
-        _ => Some(Err(failed(error, Intent::Read))),
+        _ => Some(failed(error, Intent::Read)),
     }
 }
 

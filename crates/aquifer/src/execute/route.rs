@@ -1,11 +1,13 @@
 //! Where a statement belongs: on a shared lane, or on an exclusive connection.
 
+use std::sync::Arc;
+
 use aquifer_core::pace::Pace;
 use aquifer_core::scan::{self, Class, Copy, Scan};
 use aquifer_wire::{Client, Sharing, Statement};
 
 use super::Engine;
-use crate::pool::Checkout;
+use crate::pool::{Checkout, Lane};
 use crate::{Error, ErrorKind};
 
 /// Of the functions named, those that the catalog knows as volatile or does not know.
@@ -46,6 +48,34 @@ pub(crate) enum Placement {
     Exclusive,
     /// All reads travel on lanes, however slow they are and whatever functions they call.
     Shared,
+}
+
+/// Where one attempt is made.
+pub(super) enum Place {
+    /// Together with others on this lane.
+    Lane(Arc<Statement>, Lane),
+    /// As well on a lane, of which there is none: whatever is opened or given back first.
+    FirstToBeHad(Arc<Statement>),
+    /// On a connection of its own. A statement that was described and no more (its first caller was
+    /// dropped, or ran it in a transaction) is as good as unknown: nobody has decided where it
+    /// belongs.
+    Alone(Option<Arc<Statement>>),
+}
+
+impl Place {
+    pub(super) fn of(engine: &Engine, sql: &str) -> Self {
+        let Some(statement) = engine.pool.catalog().statement(sql) else {
+            return Self::Alone(None);
+        };
+        match Route::of(&statement) {
+            None => Self::Alone(None),
+            Some(route) if !route.may_share(engine, &statement) => Self::Alone(Some(statement)),
+            Some(_) => match engine.pool.lane() {
+                Some(lane) => Self::Lane(statement, lane),
+                None => Self::FirstToBeHad(statement),
+            },
+        }
+    }
 }
 
 impl Route {

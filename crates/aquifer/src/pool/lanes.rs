@@ -1,16 +1,62 @@
 use std::future::poll_fn;
+use std::ops::Deref;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
 use aquifer_wire::{Client, Driver, Ended, Pulse};
+use tokio::runtime::{self, Handle};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{Checkout, Pool};
 use crate::clock;
 use crate::deadline::Deadline;
+
+/// How often whoever waits on a lane is woken.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+
+/// A shared connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Lane {
+    client: Arc<Client>,
+    /// The runtime that it was opened on.
+    home: Option<runtime::Id>,
+}
+
+impl Lane {
+    /// Whether the calling task is woken every [`TICK`] for as long as it waits on this lane.
+    ///
+    /// Whoever runs on another runtime can't rely on that: this one's may stand still, or end.
+    pub(crate) fn wakes_callers(&self) -> bool {
+        self.home.is_some() && self.home == here()
+    }
+}
+
+impl Deref for Lane {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+fn here() -> Option<runtime::Id> {
+    Handle::try_current().ok().map(|here| here.id())
+}
+
+/// Wakes whoever waits on a lane again and again, until it has ended.
+///
+/// A task of its own: the one that polls the driver may wait for its turn on a thread that is blocked.
+pub(super) async fn tick(pulse: Pulse) {
+    while !pulse.has_ended() {
+        tokio::time::sleep(TICK).await;
+        if pulse.in_flight() > 0 {
+            pulse.wake_callers();
+        }
+    }
+}
 
 /// The shared connections: autocommit reads of many callers travel on them together.
 #[derive(Debug)]
@@ -24,7 +70,7 @@ pub(super) struct Lanes {
 
 #[derive(Debug, Default)]
 struct State {
-    open: Vec<Arc<Client>>,
+    open: Vec<Lane>,
     /// Out of use; on some a read may be under way still.
     leaving: Vec<Weak<Client>>,
     /// How often all were retired.
@@ -51,11 +97,11 @@ impl Lanes {
 
     /// The lane with the fewest requests, the first of equals: so that few lanes carry large groups;
     /// and whether it has fewer than it should have at most.
-    pub(super) fn least_busy(&self) -> Option<(Arc<Client>, bool)> {
+    pub(super) fn least_busy(&self) -> Option<(Lane, bool)> {
         let state = self.lock();
-        let lanes = state.open.iter().map(|client| (client.in_flight(), client));
-        let (in_flight, client) = lanes.min_by_key(|(in_flight, _)| *in_flight)?;
-        Some((Arc::clone(client), in_flight < self.requests_max))
+        let lanes = state.open.iter().map(|lane| (lane.in_flight(), lane));
+        let (in_flight, lane) = lanes.min_by_key(|(in_flight, _)| *in_flight)?;
+        Some((lane.clone(), in_flight < self.requests_max))
     }
 
     /// Waits until one is opened, if none is open.
@@ -87,7 +133,8 @@ impl Lanes {
         let mut state = self.lock();
         // It may have ended on the way here, when there was nothing to prune yet.
         if !state.closed && state.retired == retirements && client.ended().is_none() {
-            state.open.push(Arc::new(client));
+            let (client, home) = (Arc::new(client), here());
+            state.open.push(Lane { client, home });
             drop(state);
             self.opened.notify_waiters();
         }
@@ -109,13 +156,15 @@ impl Lanes {
 
     /// The open lanes.
     pub(super) fn list(&self) -> Vec<Arc<Client>> {
-        self.lock().open.clone()
+        let state = self.lock();
+        let clients = state.open.iter().map(|lane| Arc::clone(&lane.client));
+        clients.collect()
     }
 
     /// Takes one lane out of use, so that a new one is opened; what is under way on it goes on.
     pub(super) fn remove(&self, lane: &Arc<Client>) {
         let mut state = self.lock();
-        state.open.retain(|open| !Arc::ptr_eq(open, lane));
+        state.open.retain(|open| !Arc::ptr_eq(&open.client, lane));
         state.leave(lane);
     }
 
@@ -125,6 +174,7 @@ impl Lanes {
         let mut state = self.lock();
         state.retired += 1;
         let retired = std::mem::take(&mut state.open);
+        let retired: Vec<_> = retired.into_iter().map(|lane| lane.client).collect();
         for lane in &retired {
             state.leave(lane);
         }

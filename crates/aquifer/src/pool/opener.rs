@@ -198,9 +198,13 @@ pub(super) async fn open(inner: &Arc<Inner>, shared: bool) -> Result<Client, Err
     let pool = Arc::downgrade(inner);
     let pulse = client.pulse();
     let limit = inner.connector.lane_timeout();
+    let tick = shared.then(|| lanes::tick(pulse.clone()));
+    let ticking = tick.and_then(|tick| inner.tasks.spawn(tick));
     inner.tasks.spawn(async move {
         let (ended, retired) = if shared {
-            lanes::attend(driver, pulse, limit).await
+            let ended = lanes::attend(driver, pulse, limit).await;
+            ticking.as_ref().inspect(|ticking| ticking.abort());
+            ended
         } else {
             (driver.await, false)
         };

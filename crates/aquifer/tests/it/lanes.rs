@@ -131,6 +131,30 @@ async fn a_read_beyond_the_cap_takes_another_connection() {
 }
 
 #[tokio::test]
+async fn a_read_that_waits_on_a_lane_keeps_its_deadline_be_it_short_or_long() {
+    let db = with_lanes(1, lane_timeout(Duration::from_secs(3600))).await;
+    db.execute("create table waited_for (a int)", ())
+        .await
+        .unwrap();
+    let blocked = "select count(*) from waited_for";
+    let _known: i64 = db.query_value(blocked, ()).await.unwrap();
+    let tx = db.begin().await.unwrap();
+    let lock = "lock table waited_for in access exclusive mode";
+    tx.execute(lock, ()).await.unwrap();
+    for limit in [Duration::from_millis(50), Duration::from_millis(600)] {
+        let hasty = db.shared().with_query_timeout(limit);
+        let reading = tokio::spawn(async move { hasty.query_value::<i64>(blocked, ()).await });
+        support::until("it waits there", || db.pool_status().lane_requests > 0).await;
+        let ended = tokio::time::timeout(Duration::from_secs(20), reading).await;
+        let error = ended.expect("it ends").unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    }
+    tx.commit().await.unwrap();
+    until_on_a_lane(&db).await;
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
 async fn more_reads_at_once_than_lanes_and_queue_should_hold_are_all_answered() {
     let db = with_lanes(1, |config| {
         let config = config.connections_max(4);

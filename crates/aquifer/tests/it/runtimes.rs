@@ -78,3 +78,26 @@ fn a_db_goes_on_when_the_runtime_it_was_made_on_is_gone() {
         db.close().await.unwrap();
     });
 }
+
+#[test]
+fn a_deadline_holds_while_the_runtime_of_the_lanes_stands_still() {
+    // It does something only while it is waited for.
+    let home = Builder::new_current_thread().enable_all().build().unwrap();
+    let db = home.block_on(async {
+        let db = Db::connect(&support::url()).await.unwrap();
+        support::until("the lanes are open", || db.pool_status().lanes == 2).await;
+        let _known: i32 = db.query_value("select 1", ()).await.unwrap();
+        db.shared().with_query_timeout(Duration::from_millis(600))
+    });
+    let outcome = runtime().block_on(async {
+        let read = db.query_value::<i32>("select 1", ());
+        tokio::time::timeout(Duration::from_secs(20), read).await
+    });
+    let error = outcome.expect("it ends").unwrap_err();
+    assert_eq!(error.kind(), aquifer::ErrorKind::Timeout, "{error}");
+    home.block_on(async {
+        let one: i32 = db.query_value("select 1", ()).await.unwrap();
+        assert_eq!(one, 1);
+        support::assert_whole(&db).await;
+    });
+}

@@ -19,10 +19,11 @@ async fn quiet(step: &mut Step, db: &Db) -> Result<(), Failure> {
     let begun = Instant::now();
     idle(db).await?;
     let tasks = patience::until(
-        "a task for each connection, one that opens them, one that keeps them in order",
+        "a task for each connection, another for each lane, one that opens them, one that keeps \
+         them in order",
         async || {
             let status = db.pool_status();
-            Ok(db.tasks_running() == status.lanes + status.idle + status.connecting + 2)
+            Ok(db.tasks_running() == 2 * status.lanes + status.idle + status.connecting + 2)
         },
     );
     tasks.await?;
