@@ -80,6 +80,10 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
     if let Ok(Place::Lane(statement, lane)) = &place
         && lane::is_bare(engine)
     {
+        let permit = match lane::permit(engine, deadline).await {
+            Ok(permit) => permit,
+            Err(failed) => return Err(engine.never_sent(call, deadline, failed)),
+        };
         let is_woken = engine.query_timeout > 2 * TICK && lane.wakes_callers();
         let outcome = {
             // Pinned here, as below: moved along, its bytes would be copied at each hand-over.
@@ -88,16 +92,18 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
         };
         place = match outcome {
             Ok(Ok(reply)) => {
-                let elapsed = deadline.elapsed();
-                lane::note_time(statement, elapsed);
+                let elapsed = lane::note_time(statement, permit, deadline);
                 engine.finished((call.sql, call.location), elapsed, 1, None);
                 return Ok(reply);
             }
-            Ok(Err(error)) => match lane::failure(engine, lane, statement, error) {
+            Ok(Err(error)) => match lane::failure(engine, (lane, permit), statement, error) {
                 None => Ok(Place::Alone(Some(Arc::clone(statement)))),
                 Some(failed) => Err(failed),
             },
-            Err(_) => Err(refused(engine.timed_out(deadline, call.sql), Intent::Read)),
+            Err(_) => {
+                lane::note_silence(engine, permit, deadline);
+                Err(refused(engine.timed_out(deadline, call.sql), Intent::Read))
+            }
         };
     }
     let mut first = Some(place);
@@ -392,6 +398,18 @@ impl Engine {
         let error = outcome.as_ref().err();
         self.finished((sql, location), clock::now() - start, 1, error);
         outcome
+    }
+
+    /// Tells of a call that the circuit breaker refused.
+    fn never_sent(&self, call: Call<'_>, deadline: Deadline, failed: Failed) -> Error {
+        let error = failed.error;
+        self.finished(
+            (call.sql, call.location),
+            deadline.elapsed(),
+            1,
+            Some(&error),
+        );
+        error
     }
 
     /// Tells how a call ended.

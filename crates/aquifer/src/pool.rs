@@ -32,6 +32,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use self::breakers::Breakers;
+pub(crate) use self::breakers::ReadPermit;
 pub use self::breakers::{BreakerLane, BreakerStatus};
 pub(crate) use self::checkout::Checkout;
 pub(crate) use self::connector::{Connector, Tuning};

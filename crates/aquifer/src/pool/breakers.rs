@@ -11,7 +11,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_core::breaker::{self, Breaker, Change, Order, Outcome, Permit, Refused, State};
+use aquifer_core::breaker::{self, Breaker, Change, Fault, Order, Outcome, Permit, Refused, State};
+use tokio::time::Instant;
 
 use super::{Inner, Pool, now};
 use crate::observe::{BreakerState, Event, Service};
@@ -125,26 +126,44 @@ impl Breakers {
     }
 }
 
-impl Pool {
-    /// The right to make one call on a lane.
-    pub(crate) fn permit_read(
-        &self,
-        time: std::time::Instant,
-    ) -> Result<Permit<&Breaker>, Refused> {
-        let breakers = &self.0.breakers;
-        Breaker::permit_of_last(&breakers.reads, breakers.patience, time)
+/// The right to make one call on a lane; dropped, it is given back.
+pub(crate) struct ReadPermit<'a> {
+    permit: Permit<&'a Breaker>,
+    pool: &'a Inner,
+}
+
+impl ReadPermit<'_> {
+    /// The call was answered, so long after `start`.
+    #[inline]
+    pub(crate) fn answered(self, start: Instant, elapsed: Duration) {
+        // For what second it counts is no matter of milliseconds, and the clock costs as much as this.
+        let change = self
+            .permit
+            .record(Outcome::AnsweredIn(elapsed), start.into_std());
+        if let Some(change) = change {
+            self.pool.breaker_changed(BreakerLane::Reads, change);
+        }
     }
 
-    /// Records how a call on a lane ended.
-    pub(crate) fn record_read(
-        &self,
-        permit: Permit<&Breaker>,
-        outcome: Outcome,
-        time: std::time::Instant,
-    ) {
-        if let Some(change) = permit.record(outcome, time) {
-            self.0.breaker_changed(BreakerLane::Reads, change);
+    /// The call failed; `None` when that was not the host's fault, though it was answered.
+    pub(crate) fn failed(self, fault: Option<Fault>) {
+        let outcome = fault.map_or(Outcome::Answered, Outcome::Failed);
+        // What a shutdown cuts is no fault of the host.
+        if !self.pool.is_closed()
+            && let Some(change) = self.permit.record(outcome, now())
+        {
+            self.pool.breaker_changed(BreakerLane::Reads, change);
         }
+    }
+}
+
+impl Pool {
+    /// The right to make one call on a lane.
+    #[inline]
+    pub(crate) fn permit_read(&self, time: Instant) -> Result<ReadPermit<'_>, Refused> {
+        let (pool, breakers) = (&*self.0, &self.0.breakers);
+        let permit = Breaker::permit_of_last(&breakers.reads, breakers.patience, time.into_std())?;
+        Ok(ReadPermit { permit, pool })
     }
 
     /// The error of a call on a lane that may not be made.
