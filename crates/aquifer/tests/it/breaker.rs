@@ -213,7 +213,7 @@ async fn a_network_that_becomes_slow_opens_that_of_the_reads_and_costs_no_answer
         let own: i64 = db.query_value("select $1::bigint", (tag,)).await.unwrap();
         assert_eq!(own, tag, "a foreign reply");
     };
-    for tag in 0..64 {
+    for tag in 0..12 {
         read(&db, tag).await;
     }
     let mut events = db.events();
@@ -235,4 +235,35 @@ async fn a_network_that_becomes_slow_opens_that_of_the_reads_and_costs_no_answer
     until_change(&mut events, "reads", BreakerState::Closed).await;
     proxy.set(Mode::Pass);
     support::assert_whole(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_ends_in_time_whatever_is_wrong() {
+    let limit = Duration::from_secs(2);
+    for silent in [false, true] {
+        let (proxy, db) = proxied(|config| config.connections_max(4)).await;
+        support::until("the lanes are open", || db.pool_status().lanes == 2).await;
+        let mut calls = JoinSet::new();
+        let held = db.begin().await.unwrap();
+        if silent {
+            proxy.set(Mode::BlackHole);
+        } else {
+            proxy.refuse();
+            proxy.cut_all(Ending::Reset);
+        }
+        for _ in 0..8 {
+            let db = db.clone();
+            calls.spawn(async move { db.execute("select 1", ()).await });
+        }
+        support::until("callers wait", || db.pool_status().waiting > 0).await;
+        let ended = tokio::time::timeout(3 * limit, db.shutdown(limit)).await;
+        ended.expect("no later than its deadline, and a little").unwrap();
+        for outcome in calls.join_all().await {
+            outcome.unwrap_err();
+        }
+        drop(held);
+        assert_eq!(db.tasks_running(), 0);
+        let late = db.execute("select 1", ()).await.unwrap_err();
+        assert_eq!(late.kind(), ErrorKind::Closed, "{late}");
+    }
 }
