@@ -14,6 +14,7 @@
 //! | [`budget`] | May callers together afford it? |
 //! | [`breaker`] | May calls go to this host at present? |
 //! | [`pace`] | May others wait behind this statement? |
+//! | [`overlap`] | How many groups of requests travel on a connection at once? |
 //! | [`hysteresis`] | Is one finding enough to say that a state has changed? |
 //! | [`slots`] | Who owns which connection, and who waits for one? |
 
@@ -21,6 +22,7 @@ pub mod backoff;
 pub mod breaker;
 pub mod budget;
 pub mod hysteresis;
+pub mod overlap;
 pub mod pace;
 pub mod retry;
 pub mod scan;

@@ -5,10 +5,12 @@
 //! - `idle + opening + in_use ≤ capacity`, unless the capacity was lowered meanwhile, and then
 //!   nothing is idle;
 //! - nobody waits while a connection is idle;
+//! - lent places are part of the capacity;
 //! - nothing is idle while the pool is paused or closed, and nobody waits on a closed one.
 
 mod age;
 mod codel;
+pub mod lending;
 mod pace;
 mod queue;
 #[cfg(test)]
@@ -133,8 +135,10 @@ pub enum Refusal {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Most connections at once.
+    /// Most connections at once, those in lent places among them.
     pub capacity: usize,
+    /// Places that lanes have lent.
+    pub lent: usize,
     /// Open and free.
     pub idle: usize,
     /// Being opened.
@@ -168,6 +172,10 @@ pub struct Slots<C, W> {
     pace: Pace,
     opening: usize,
     in_use: usize,
+    /// How many places of `limits.capacity` lanes have lent.
+    lent: usize,
+    /// How many connections were handed to somebody who waited.
+    handed_over: usize,
     /// Raised by each failure that casts doubt on all connections there are.
     generation: u64,
     /// The generation that the last pause began: what was being opened before is not used.
@@ -187,6 +195,8 @@ impl<C, W> Slots<C, W> {
             pace: Pace::new(now),
             opening: 0,
             in_use: 0,
+            lent: 0,
+            handed_over: 0,
             generation: 0,
             paused_at: 0,
         }
@@ -239,6 +249,12 @@ impl<C, W> Slots<C, W> {
         self.begin_opening(self.queue.len() > self.opening)
     }
 
+    /// Whether [`open`](Self::open) would give the right.
+    #[must_use]
+    pub fn may_open(&self) -> bool {
+        self.may_begin_opening(self.queue.len() > self.opening)
+    }
+
     /// The right to open a connection that nobody waits for yet, if there are fewer than are kept.
     pub fn open_ahead(&mut self) -> Option<Opening> {
         self.begin_opening(self.total() < self.limits.minimum)
@@ -250,8 +266,12 @@ impl<C, W> Slots<C, W> {
         self.begin_opening(self.opening == 0)
     }
 
+    fn may_begin_opening(&self, wanted: bool) -> bool {
+        self.state == State::Open && wanted && self.total() < self.limits.capacity
+    }
+
     fn begin_opening(&mut self, wanted: bool) -> Option<Opening> {
-        if self.state != State::Open || !wanted || self.total() >= self.limits.capacity {
+        if !self.may_begin_opening(wanted) {
             return None;
         }
         self.opening += 1;
@@ -322,6 +342,7 @@ impl<C, W> Slots<C, W> {
             self.idle.push((age, connection));
             return (Placed::Idle, shed);
         };
+        self.handed_over = self.handed_over.wrapping_add(1);
         self.codel.served(now.saturating_duration_since(since));
         self.pace.left(now);
         let claimed = self.give(age, connection, now);
@@ -384,6 +405,7 @@ impl<C, W> Slots<C, W> {
     pub fn counts(&self) -> Counts {
         Counts {
             capacity: self.limits.capacity,
+            lent: self.lent,
             idle: self.idle.len(),
             opening: self.opening,
             in_use: self.in_use,
@@ -402,7 +424,7 @@ impl<C, W> Slots<C, W> {
             State::Paused => self.idle.is_empty(),
             State::Closed => self.idle.is_empty() && self.queue.is_empty(),
         };
-        fits && served && ended
+        fits && served && ended && self.lent < self.limits.capacity
     }
 
     fn total(&self) -> usize {

@@ -5,10 +5,10 @@ use std::any::TypeId;
 use std::slice::Iter;
 
 use crate::frame::protocol;
-use crate::reply::Reply;
-use crate::row::{self, Fields, Row};
+use crate::reply::{Reply, RowAt};
+use crate::row::{self, ColumnIndex, Fields, Row};
 use crate::statement::{Column, Columns};
-use crate::types::{Decode, DecodeError};
+use crate::types::{Decode, DecodeError, DecodeOwned};
 use crate::{Error, Kind};
 
 /// A type that one row is read into; usually derived.
@@ -241,18 +241,52 @@ impl Reply {
         self.read(body, mapping, &mut Vec::new()).map(Some)
     }
 
-    /// Some of the rows as values: for a reply that several callers share.
+    /// Tells `each` the value of one column in each row, and where that row stands, until it returns
+    /// `false`: for a reply that several callers share. Returns whether all rows were told.
+    ///
+    /// # Errors
+    /// [`Kind::Decode`] when there is no such column, or a value can't be read.
+    pub fn locate<K: DecodeOwned>(
+        &self,
+        column: impl ColumnIndex,
+        mut each: impl FnMut(K, RowAt) -> bool,
+    ) -> Result<bool, Error> {
+        let index = column.find(self.columns())?;
+        let list = self.columns().list();
+        let described = list.get(index);
+        let described = described.ok_or_else(|| missing("result", index, list.len()))?;
+        for (at, body) in self.places() {
+            if !each(row::decode(described, row::field(body, index)?)?, at) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Some of the rows as values, by the places that [`locate`](Self::locate) told.
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
-    pub fn decode_rows<T: FromRow>(&self, rows: &[Row]) -> Result<Vec<T>, Error> {
+    pub fn decode_at<T: FromRow>(
+        &self,
+        rows: impl IntoIterator<Item = RowAt>,
+    ) -> Result<Vec<T>, Error> {
         let mapping = self.mapping::<T>()?;
         let mut fields = Vec::new();
-        let mut values = Vec::with_capacity(rows.len());
+        let mut values = Vec::new();
         for row in rows {
-            values.push(self.read(row.body(), mapping, &mut fields)?);
+            values.push(self.read(self.body_at(row)?, mapping, &mut fields)?);
         }
         Ok(values)
+    }
+
+    /// As [`decode_at`](Self::decode_at), of a single row and without a list.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_one_at<T: FromRow>(&self, row: RowAt) -> Result<T, Error> {
+        let mapping = self.mapping::<T>()?;
+        self.read(self.body_at(row)?, mapping, &mut Vec::new())
     }
 
     /// The first column of all rows.

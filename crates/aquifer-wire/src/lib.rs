@@ -54,7 +54,7 @@ pub use crate::parameters::check_count;
 pub use crate::portal::{Fetched, Portal};
 pub use crate::pulse::Pulse;
 pub use crate::queue::Sharing;
-pub use crate::reply::Reply;
+pub use crate::reply::{Reply, RowAt};
 pub use crate::row::{ColumnIndex, Row};
 pub use crate::secret::Secret;
 pub use crate::sqlstate::SqlState;

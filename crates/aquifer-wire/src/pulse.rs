@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::ended::Reason;
 use crate::shared::Shared;
@@ -40,6 +41,13 @@ impl Pulse {
         for slot in slots {
             slot.wake();
         }
+    }
+
+    /// The shortest time in which reads that share, or a barrier, were answered; `None` while nobody
+    /// knows it.
+    #[must_use]
+    pub fn way(&self) -> Option<Duration> {
+        self.0.queue().way()
     }
 
     /// Closes the connection now; requests that wait are told so.

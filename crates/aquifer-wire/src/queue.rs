@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::{Duration, Instant};
 
+use aquifer_core::overlap::Overlap;
 use bytes::{Buf, BufMut, BytesMut};
 
 use self::copying::Copying;
@@ -34,6 +36,8 @@ const SPARE_MAX: usize = 2 * GROUP_MAX;
 /// - `turn` counts the requests that began, divided or ended a transaction.
 /// - `groups_written` counts the groups (Syncs) that were written and not answered;
 ///   `groups_buffered` those that stand in `write` and are held back.
+/// - `unanswered` counts the requests of the groups that were written and not answered; `held` those
+///   that are held back.
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub(crate) write: BytesMut,
@@ -54,12 +58,21 @@ pub(crate) struct Queue {
     spare: Vec<Arc<Slot>>,
     groups_buffered: usize,
     groups_written: usize,
+    unanswered: usize,
+    held: usize,
     released: usize,
     turn: u64,
     /// Callers that were answered since anything was written.
     returning: usize,
     /// How many requests are waited for before any goes; see [`gather`](Self::gather).
     gathering: usize,
+    /// How many groups may be written and not answered before others are held back.
+    groups_max: usize,
+    overlap: Overlap,
+    /// Some of what is held back says how long the way is.
+    telling: bool,
+    /// When the group that is timed was written, and how many answers come up to its own.
+    timed: Option<(Instant, usize)>,
     /// The COPY that has the connection to itself; `waiting_max` is 0 as long as there is one.
     copying: Option<Copying>,
 }
@@ -115,7 +128,8 @@ pub enum Sharing {
     Opening,
     /// It has a Sync of its own: everything that may write.
     Own,
-    /// It only reads: it is held until the lane is idle and then shares one Sync.
+    /// It only reads: it is held while as many others are under way as there should be at once, and
+    /// then shares one Sync with those that came meanwhile.
     Shared,
     /// It has a Sync of its own, and is part of what this turn of the session's transaction does:
     /// refused with [`Kind::Overtaken`] when a later one has begun; see [`Client::turn`].
@@ -152,10 +166,16 @@ impl Queue {
             spare: Vec::new(),
             groups_buffered: 0,
             groups_written: 0,
+            unanswered: 0,
+            held: 0,
             released: 0,
             turn: 0,
             returning: 0,
             gathering: 0,
+            groups_max: 1,
+            overlap: Overlap::default(),
+            telling: false,
+            timed: None,
             copying: None,
         }
     }
@@ -208,6 +228,9 @@ impl Queue {
             steps: request.steps(),
         });
         self.waiting += 1;
+        self.held += 1;
+        // Not what has a transaction to itself: it need not be over when it is answered.
+        self.telling |= shared || matches!(request, Request::Sync);
         let turns = matches!(request, Request::Control { .. }) || sharing == Sharing::Opening;
         self.turn += u64::from(turns);
         if !shared || self.open.len() >= GROUP_MAX {
@@ -219,10 +242,11 @@ impl Queue {
         Ok(slot)
     }
 
-    /// Whether held requests may go: nothing written is unanswered, and there is a whole group, or
-    /// nobody else to wait for.
+    /// Whether held requests may go: not too many others are under way, and there is a whole group,
+    /// or nobody else to wait for.
     fn may_go(&self) -> bool {
-        self.groups_written == 0 && (self.groups_buffered > 0 || self.open.len() >= self.gathering)
+        self.groups_written < self.groups_max
+            && (self.groups_buffered > 0 || self.open.len() >= self.gathering)
     }
 
     fn finish_group(&mut self, request: &Request<'_>) {
@@ -271,9 +295,15 @@ impl Queue {
         self.close_group();
         self.groups_written += self.groups_buffered;
         self.groups_buffered = 0;
+        self.unanswered += std::mem::take(&mut self.held);
         self.released = self.write.len();
         self.returning = 0;
-        self.gathering = 0;
+        if self.groups_written >= self.groups_max {
+            self.gathering = 0;
+        }
+        if std::mem::take(&mut self.telling) && self.timed.is_none() {
+            self.timed = Some((Instant::now(), self.groups_written));
+        }
     }
 
     /// Writes what may go to a socket that callers may write to, as far as it takes it; TLS is
@@ -303,12 +333,12 @@ impl Queue {
         Ok(())
     }
 
-    /// For the driver: lets held requests go once nothing written is unanswered.
+    /// For the driver: lets held requests go once they may.
     ///
     /// # Errors
     /// When the socket is broken.
     pub(crate) fn flush_if_idle(&mut self) -> io::Result<()> {
-        if self.may_go() && self.waiting > 0 {
+        if self.held > 0 && self.may_go() {
             self.release();
         }
         self.write_some()
@@ -336,10 +366,19 @@ impl Queue {
         }
     }
 
-    /// The answer to a group is complete; `filled` are the slots of groups before it, whose callers
-    /// have had time to leave them.
-    pub(crate) fn group_answered(&mut self, filled: &mut Vec<Arc<Slot>>) {
+    /// The answer to a group of so many requests is complete; `filled` are the slots of groups before
+    /// it, whose callers have had time to leave them.
+    pub(crate) fn group_answered(&mut self, requests: usize, filled: &mut Vec<Arc<Slot>>) {
         self.groups_written = self.groups_written.saturating_sub(1);
+        self.unanswered = self.unanswered.saturating_sub(requests);
+        if let Some((written, answers)) = &mut self.timed {
+            *answers -= 1;
+            if *answers == 0 {
+                self.overlap.answered(written.elapsed());
+                self.groups_max = self.overlap.groups_max();
+                self.timed = None;
+            }
+        }
         self.spare.append(filled);
         self.spare.truncate(SPARE_MAX);
     }
@@ -347,19 +386,27 @@ impl Queue {
     /// For the driver, which is about to wake the callers of an answered group, `callers` of them:
     /// holds what waits until they are back or the driver has yielded once, and says whether to
     /// yield. Otherwise the first to come back would go alone, all others would wait for its answer,
-    /// and so on for as long as the load lasts: two groups by turns, each a round trip late.
+    /// and so on for as long as the load lasts: two groups by turns, each a round trip late. Where
+    /// several groups may be under way, each takes its share.
     pub(crate) fn gather(&mut self, callers: usize) -> bool {
         self.returning += callers;
-        if self.groups_written == 0 {
-            let together = std::mem::take(&mut self.returning) + self.open.len();
-            self.gathering = if together > 1 { together } else { 0 };
+        if self.groups_written < self.groups_max {
+            let together = self.returning + self.open.len();
+            let share = (self.unanswered + together).div_ceil(self.groups_max);
+            self.gathering = if together > 1 { together.min(share) } else { 0 };
         }
         self.gathering > 0
+    }
+
+    /// The time that a request is on the way, there and back; `None` while nobody knows it.
+    pub(crate) fn way(&self) -> Option<Duration> {
+        self.overlap.way()
     }
 
     /// For the driver: it has yielded, whoever is not back is late.
     pub(crate) fn stop_gathering(&mut self) {
         self.gathering = 0;
+        self.returning = 0;
     }
 
     /// All members left, with whether each was sent; for the end of the connection.

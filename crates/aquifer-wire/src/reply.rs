@@ -25,6 +25,13 @@ pub struct Reply {
     rows: usize,
 }
 
+/// Where one row stands in its [`Reply`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowAt {
+    start: usize,
+    end: usize,
+}
+
 /// Where the answer to one statement lies among the frames of its request.
 struct Extent {
     start: usize,
@@ -80,6 +87,27 @@ impl Reply {
         Frames(&self.frames)
             .filter(|(tag, _)| *tag == tag::DATA_ROW)
             .map(|(_, body)| body)
+    }
+
+    /// The bodies of the rows, each with its place.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (RowAt, &[u8])> {
+        let mut walk = Frames(&self.frames);
+        std::iter::from_fn(move || {
+            loop {
+                let (tag, body) = walk.next()?;
+                if tag == tag::DATA_ROW {
+                    let end = self.frames.len() - walk.0.len();
+                    let start = end - body.len();
+                    return Some((RowAt { start, end }, body));
+                }
+            }
+        })
+    }
+
+    /// The body of the row at that place.
+    pub(crate) fn body_at(&self, row: RowAt) -> Result<&[u8], Error> {
+        let body = self.frames.get(row.start..row.end);
+        body.ok_or_else(|| frame::protocol("a row that is not of this reply"))
     }
 
     /// An owned row; its body is shared where it lies in this reply, as it nearly always does.

@@ -20,11 +20,6 @@ impl Row {
         Self { columns, body }
     }
 
-    /// The fields as they came, with their count and lengths.
-    pub(crate) fn body(&self) -> &[u8] {
-        &self.body
-    }
-
     /// The columns of this row's result.
     #[must_use]
     pub fn columns(&self) -> &Arc<Columns> {

@@ -2,6 +2,8 @@
 
 mod group;
 mod queue;
+mod rows;
+mod waiters;
 
 use std::fmt;
 use std::hash::Hash;
@@ -12,9 +14,9 @@ use std::sync::Arc;
 use aquifer_wire::FromRow;
 use aquifer_wire::types::{DecodeOwned, Encode};
 
-use self::group::{Answer, Found, Shared};
-use self::queue::Entry;
-use crate::deadline::Deadline;
+use self::group::{Found, Shared};
+use self::queue::{Behind, Entry};
+use self::waiters::Outcome;
 use crate::execute::Engine;
 use crate::session::SessionFuture;
 use crate::statement::Sql;
@@ -28,11 +30,12 @@ impl<K> LookupKey for K where K: Encode + DecodeOwned + Eq + Hash + Clone + Send
 
 /// Finds rows by key; look-ups that several callers make at once travel as one statement.
 ///
-/// A look-up that comes while none is under way is sent at once, so a single caller loses nothing.
-/// Those that come meanwhile are sent together when it is answered, each key once. A look-up that
-/// has waited for 5 ms does not wait for the one under way any longer. The group runs in a task of
-/// the layer: a caller who goes away fails nobody else, and one key that can't be sent fails only
-/// those who asked for it.
+/// A look-up that comes while none is under way, or one, is sent at once, so a single caller loses
+/// nothing. Those that come meanwhile are sent together when one of the two is answered, each key
+/// once: so two groups are under way under load, and while the server works on one, this side works
+/// on the other. A look-up that has waited for 5 ms does not wait for those under way any longer. A
+/// group runs in a task of the layer: a caller who goes away fails nobody else, and one key that
+/// can't be sent fails only those who asked for it.
 ///
 /// Inside a transaction of its `Db` a look-up runs on the transaction's connection, alone.
 ///
@@ -74,16 +77,23 @@ impl<K: LookupKey, T: FromRow + Send> Lookup<K, T> {
     pub fn find(&self, key: K) -> SessionFuture<'_, Option<T>> {
         let location = Location::caller();
         Box::pin(async move {
-            let mut rows = self.fetch(key, location).await?;
-            if rows.len() > 1 {
+            let found = self.shared.find(key, location).await?;
+            let mut rows = found.rows.of(found.number);
+            let (row, more) = (rows.next(), rows.count());
+            if more > 0 {
                 let text = format!(
                     "one row was asked for and the key has {}; look up by a unique column, or use \
                      `find_all`",
-                    rows.len()
+                    1 + more
                 );
                 return Err(Error::new(ErrorKind::TooManyRows, text));
             }
-            Ok(rows.pop())
+            let reply = found.rows.reply();
+            match row {
+                Some(row) => Ok(Some(reply.decode_one_at(row)?)),
+                // Columns that don't fit are an error without rows too.
+                None => Ok(reply.decode_at([])?.pop()),
+            }
         })
     }
 
@@ -97,12 +107,11 @@ impl<K: LookupKey, T: FromRow + Send> Lookup<K, T> {
     #[track_caller]
     pub fn find_all(&self, key: K) -> SessionFuture<'_, Vec<T>> {
         let location = Location::caller();
-        Box::pin(self.fetch(key, location))
-    }
-
-    async fn fetch(&self, key: K, location: &'static Location<'static>) -> Result<Vec<T>, Error> {
-        let found = self.shared.find(key, location).await?;
-        Ok(found.reply.decode_rows(&found.rows)?)
+        Box::pin(async move {
+            let found = self.shared.find(key, location).await?;
+            let rows = found.rows.of(found.number);
+            Ok(found.rows.reply().decode_at(rows)?)
+        })
     }
 }
 
@@ -115,39 +124,50 @@ impl<K: LookupKey> Shared<K> {
         if let Some(transaction) = transaction::current(&self.engine)? {
             return self.find_alone(key, Some(transaction), location).await;
         }
-        let (key, mut receiver) = match self.enter(key, location) {
+        let behind = match self.enter(key, location) {
             Entry::First(key, turn) => {
                 let found = self.find_alone(key, None, location).await;
                 drop(turn);
                 return found;
             }
-            Entry::Behind(key, receiver) => (key, receiver),
+            Entry::Behind(behind) => behind,
             Entry::Beside(key) => return self.find_alone(key, None, location).await,
         };
-        let deadline = Deadline::after(self.engine.query_timeout);
-        let early = deadline.at_most(group::PATIENCE).run(&mut receiver).await;
-        let answer = match early {
-            Ok(answer) => answer,
-            Err(_elapsed) => {
+        let Behind {
+            key,
+            mut ticket,
+            deadline,
+            attended,
+        } = behind;
+        let mut early = None;
+        if !attended {
+            // Whoever looks up by itself may be polled by nobody.
+            early = deadline
+                .at_most(group::PATIENCE)
+                .run(&mut ticket)
+                .await
+                .ok();
+            if early.is_none() {
                 self.lose_patience();
-                match deadline.run(receiver).await {
-                    Ok(answer) => answer,
-                    Err(_elapsed) => return Err(self.engine.timed_out(deadline, self.text())),
-                }
             }
+        }
+        let told = match early {
+            Some(told) => told,
+            None => ticket.await,
         };
-        match answer {
-            Ok(Answer::Found(found)) => Ok(found),
-            Ok(Answer::Failed(error)) => Err(error),
-            Ok(Answer::Alone) => {
+        match told {
+            Some((Outcome::Found(rows), number)) => Ok(Found { rows, number }),
+            Some((Outcome::Failed(error), _)) => Err(error),
+            Some((Outcome::Alone, _)) => {
                 // In what is left of this call's time, not in that of another one.
                 let alone = deadline.run(self.find_alone(key, None, location)).await;
                 alone.unwrap_or_else(|_elapsed| Err(self.engine.timed_out(deadline, self.text())))
             }
-            Err(_dropped) => Err(Error::new(
+            Some((Outcome::Closed, _)) => Err(Error::new(
                 ErrorKind::Closed,
                 "the layer was shut down before the look-up was made",
             )),
+            None => Err(self.engine.timed_out(deadline, self.text())),
         }
     }
 }

@@ -291,7 +291,8 @@ impl Db {
     /// Removes idempotency keys of work that was done longer ago than `older_than`; returns how many.
     ///
     /// Work under a removed key would be done again, so keep keys for longer than anybody may ask
-    /// for the same work: some days as a rule. Call it from time to time, for example once an hour.
+    /// for the same work: some days as a rule. Call it from time to time, for example once an hour. A
+    /// table without an index on `done_at` gets one, if the role owns it.
     ///
     /// # Errors
     /// As [`Session`]; [`Schema`](crate::ErrorKind::Schema) where the role may not delete. Without

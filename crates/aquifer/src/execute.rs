@@ -92,7 +92,7 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
         };
         place = match outcome {
             Ok(Ok(reply)) => {
-                let elapsed = lane::note_time(statement, permit, deadline);
+                let elapsed = lane::note_time((lane, permit), statement, deadline);
                 engine.finished((call.sql, call.location), elapsed, 1, None);
                 return Ok(reply);
             }

@@ -12,6 +12,7 @@ mod drain;
 mod holders;
 mod lane_care;
 mod lanes;
+mod lending;
 mod limits;
 mod lineage;
 mod opener;
@@ -42,6 +43,7 @@ use self::holders::Holders;
 use self::lane_care::LaneCare;
 use self::lanes::Lanes;
 pub(crate) use self::lanes::{Lane, TICK};
+use self::lending::Looks;
 pub(crate) use self::limits::Limits;
 pub(crate) use self::lineage::XID;
 use self::refusal::closed;
@@ -62,6 +64,7 @@ struct Inner {
     lanes: Lanes,
     lane_care: LaneCare,
     breakers: Breakers,
+    looks: Looks,
     connector: Connector,
     limits: Limits,
     tasks: Arc<Tasks>,
@@ -106,7 +109,9 @@ struct Connection {
 pub struct PoolStatus {
     /// Most connections at once, shared and exclusive together.
     pub connections_max: usize,
-    /// Of these, shared read lanes; the others are exclusive.
+    /// Of these, shared read lanes; the others are exclusive. Fewer than configured while callers
+    /// queue for exclusive connections and hardly anybody reads on the lanes: all but one then lend
+    /// their places.
     pub lanes_max: usize,
     /// Shared read lanes that are open.
     pub lanes: usize,
@@ -138,6 +143,7 @@ impl Pool {
             lanes: Lanes::new(limits.lanes, limits.lane_requests_max),
             lane_care: LaneCare::default(),
             breakers: Breakers::new(connector.host(), limits.breaker, limits.acquire_timeout),
+            looks: Looks::new(),
             connector,
             limits,
             tasks: Arc::clone(tasks),
@@ -243,7 +249,11 @@ impl Pool {
             let outcome = match claim {
                 Ok(Claim::Now(claimed)) => Ok(claimed),
                 Ok(Claim::Wait(waiting)) => {
-                    self.0.want();
+                    // Else there is nothing to be done about it but wait, and waking a task for
+                    // that would cost each of many callers more than waiting does.
+                    if waiting.is_first || waiting.may_open {
+                        self.0.want();
+                    }
                     if waiting.is_first {
                         // From now on the queue must be looked at.
                         self.0.upkeep.tell();
@@ -283,8 +293,8 @@ impl Pool {
         let counts = self.0.counts();
         let (lanes, lane_requests) = self.0.lanes.counts();
         PoolStatus {
-            connections_max: counts.capacity + self.0.limits.lanes,
-            lanes_max: self.0.limits.lanes,
+            connections_max: counts.capacity - counts.lent + self.0.limits.lanes,
+            lanes_max: self.0.limits.lanes - counts.lent,
             lanes,
             lane_requests,
             idle: counts.idle,

@@ -59,7 +59,7 @@ const TABLE: &[Allowed] = &[
     },
     Allowed {
         name: "aquifer-wire",
-        ours: &[],
+        ours: &["aquifer-core"],
         others: Others::Any,
     },
     // Everybody waits for it before anything else happens.

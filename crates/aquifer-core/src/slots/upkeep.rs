@@ -33,12 +33,17 @@ impl<C, W> Slots<C, W> {
         (self.take_idle(|_| true), self.queue.drain())
     }
 
-    /// Changes how many there may be at once; hands back the idle ones that are too many.
+    /// Changes how many there may be at once, besides those in lent places; hands back the idle ones that are too many.
     ///
     /// Those in use that are too many are closed as they come back.
     pub fn resize(&mut self, capacity: usize) -> Vec<C> {
-        self.limits.capacity = capacity;
-        let excess = self.total().saturating_sub(capacity);
+        self.limits.capacity = capacity + self.lent;
+        self.close_excess()
+    }
+
+    /// Takes out the idle ones that are too many.
+    pub(super) fn close_excess(&mut self) -> Vec<C> {
+        let excess = self.total().saturating_sub(self.limits.capacity);
         let excess = excess.min(self.idle.len());
         self.idle
             .drain(..excess)

@@ -226,7 +226,7 @@ impl Driver {
         self.last_words = None;
         {
             let mut queue = self.shared.queue();
-            queue.group_answered(&mut self.filled);
+            queue.group_answered(self.group.len(), &mut self.filled);
             for (member, Answered { progress, .. }) in self.group.iter().zip(&self.answers) {
                 let Some(written) = &member.written else {
                     continue;

@@ -3,11 +3,13 @@
 mod arbitrary;
 mod backend;
 mod copies;
+mod distance;
 mod faults;
 mod groups;
 mod lengths;
 mod places;
 mod sequences;
+mod writers;
 
 use std::sync::Arc;
 use std::time::Duration;

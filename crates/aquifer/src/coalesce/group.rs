@@ -10,18 +10,21 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use aquifer_wire::types::{DecodeOwned, Kind, Params, Type};
-use aquifer_wire::{Reply, Row};
+use aquifer_wire::Reply;
+use aquifer_wire::types::{Encode, Kind, Params, Type};
 
 use super::LookupKey;
-use super::queue::{Queue, Turn, Waiting};
+use super::queue::{Queue, Turn};
+use super::rows::{KeyHashing, NONE, Rows};
+use super::waiters::{Outcome, Waiters};
+use crate::deadline::Deadline;
 use crate::execute::{self, Engine};
 use crate::session::sealed::Run;
 use crate::statement::{Call, Sql};
 use crate::transaction::Transaction;
 use crate::{Error, ErrorKind, Retry};
 
-/// How long a look-up waits for the group before its own, which may be stuck behind a lock.
+/// How long a look-up waits for the groups before its own, which may be stuck behind a lock.
 pub(super) const PATIENCE: Duration = Duration::from_millis(5);
 
 /// What the clones of one look-up share.
@@ -33,22 +36,39 @@ pub(super) struct Shared<K> {
     column: &'static str,
     /// The statement's parameter was seen to be of a type that Rust compares as PostgreSQL does.
     checked: AtomicBool,
+    hashing: KeyHashing,
 }
 
-/// The rows of one key, and the reply that they are part of.
-#[derive(Clone, Debug)]
-pub(super) struct Found {
-    pub(super) reply: Arc<Reply>,
-    pub(super) rows: Vec<Row>,
-}
-
-/// What a member of a group is told.
+/// The rows of a group, and the number of one look-up there.
 #[derive(Debug)]
-pub(super) enum Answer {
-    Found(Found),
-    Failed(Error),
-    /// The group failed, perhaps by another member's key.
-    Alone,
+pub(super) struct Found {
+    pub(super) rows: Arc<Rows>,
+    pub(super) number: usize,
+}
+
+/// Look-ups that are answered together; dropped before that, they are told that nobody comes.
+#[derive(Debug)]
+pub(super) struct Group<K>(pub(super) Vec<Arc<Waiters<K>>>);
+
+impl<K> Group<K> {
+    fn tell(&self, outcome: &Outcome) {
+        let mut first = 0;
+        for waiters in &self.0 {
+            first += waiters.tell(outcome.clone(), first);
+        }
+    }
+
+    async fn all_gone(&self) {
+        for waiters in &self.0 {
+            poll_fn(|context| waiters.poll_gone(context)).await;
+        }
+    }
+}
+
+impl<K> Drop for Group<K> {
+    fn drop(&mut self) {
+        self.tell(&Outcome::Closed);
+    }
 }
 
 impl<K> Shared<K> {
@@ -59,6 +79,7 @@ impl<K> Shared<K> {
             sql,
             column,
             checked: AtomicBool::new(false),
+            hashing: KeyHashing::default(),
         }
     }
 
@@ -76,21 +97,19 @@ impl<K: LookupKey> Shared<K> {
         location: &'static Location<'static>,
     ) -> Result<Found, Error> {
         // Boxed: most callers are part of a group, and their future stays small.
-        let (keys, reply) = Box::pin(self.run(vec![key], within, location)).await?;
-        let mut found = self.by_key(&reply, &keys)?;
-        let rows = found.pop().unwrap_or_default();
-        Ok(Found {
-            reply: Arc::new(reply),
-            rows,
-        })
+        let keys = std::slice::from_ref(&key);
+        let reply = Box::pin(self.run(&keys, within, location)).await?;
+        let rows = self.by_key(reply, (vec![0], 1), |of: &K| (*of == key).then_some(0))?;
+        let rows = Arc::new(rows);
+        Ok(Found { rows, number: 0 })
     }
 
     async fn run(
         &self,
-        keys: Vec<K>,
+        keys: &(dyn Encode + Sync),
         within: Option<Transaction>,
         location: &'static Location<'static>,
-    ) -> Result<(Vec<K>, Reply), Error> {
+    ) -> Result<Reply, Error> {
         if self.sql.params().is_some_and(|own| own.count() > 0) {
             return Err(unfit(
                 "it can't bring parameters along: its only one is the list of keys",
@@ -107,7 +126,7 @@ impl<K: LookupKey> Shared<K> {
             Some(transaction) => transaction.run(call).await?,
         };
         self.check()?;
-        Ok((params.0, reply))
+        Ok(reply)
     }
 
     /// Refuses keys that PostgreSQL takes as equal where Rust does not, since rows are handed out by
@@ -139,99 +158,105 @@ impl<K: LookupKey> Shared<K> {
         Ok(())
     }
 
-    /// The rows of each key, in the order of `keys`.
+    /// The rows by look-up; see [`Rows::new`].
     ///
     /// A row whose key nobody asked for is an error: otherwise one that PostgreSQL found, since it
     /// writes the key in another way, would look like one that does not exist.
-    fn by_key(&self, reply: &Reply, keys: &[K]) -> Result<Vec<Vec<Row>>, Error> {
-        let mut found = vec![Vec::new(); keys.len()];
-        let places: HashMap<&K, usize> = keys.iter().zip(0..).collect();
-        for row in reply.rows() {
-            let key: K = decode(&row, self.column)?;
-            let place = places.get(&key).and_then(|place| found.get_mut(*place));
-            let Some(rows) = place else {
-                return Err(unfit(&format!(
-                    "it returned a row with a key in column {:?} that was not asked for; the column \
-                     must hold the key as it was given (a UUID as text in lower case, times in \
-                     microseconds, no collation that takes different texts as equal)",
-                    self.column
-                )));
-            };
-            rows.push(row);
-        }
-        Ok(found)
+    fn by_key(
+        &self,
+        reply: Reply,
+        places: (Vec<usize>, usize),
+        place_of: impl Fn(&K) -> Option<usize>,
+    ) -> Result<Rows, Error> {
+        Rows::new(reply, self.column, places, place_of)?.ok_or_else(|| {
+            unfit(&format!(
+                "it returned a row with a key in column {:?} that was not asked for; the column \
+                 must hold the key as it was given (a UUID as text in lower case, times in \
+                 microseconds, no collation that takes different texts as equal)",
+                self.column
+            ))
+        })
     }
 
     /// Runs one group and tells each of its members; once all have gone, it is given up.
-    async fn answer(&self, mut members: Vec<Waiting<K>>) {
-        let Some(location) = members.first().map(|member| member.location) else {
+    async fn answer(self: &Arc<Self>, group: &Group<K>) {
+        let (mut keys, mut numbers) = (Vec::new(), Vec::new());
+        let mut location = None;
+        for waiters in &group.0 {
+            waiters.take_keys(|waits| {
+                let Some((key, asked)) = waits else {
+                    numbers.push(NONE);
+                    return;
+                };
+                location.get_or_insert(asked);
+                numbers.push(keys.len());
+                keys.push(key);
+            });
+        }
+        let Some(location) = location else {
             return;
         };
-        let (keys, places) = distinct(&members);
-        let several = keys.len() > 1;
-        let group = Box::pin(self.run(keys, None, location));
-        let Some(outcome) = unless(group, all_gone(&mut members)).await else {
+        let mut places = HashMap::with_capacity_and_hasher(keys.len(), &self.hashing);
+        let mut distinct = Vec::with_capacity(keys.len());
+        let place_of_key: Vec<usize> = keys
+            .iter()
+            .map(|key| {
+                *places.entry(key).or_insert_with(|| {
+                    distinct.push(key);
+                    distinct.len() - 1
+                })
+            })
+            .collect();
+        let run = Box::pin(self.run(&distinct, None, location));
+        let Some(outcome) = self.attended(group, run).await else {
             return;
         };
-        let outcome = match outcome {
-            Ok((keys, reply)) => self.by_key(&reply, &keys).map(|found| (reply, found)),
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok((reply, found)) => {
-                let reply = Arc::new(reply);
-                for (member, place) in members.into_iter().zip(places) {
-                    let rows = found.get(place).cloned().unwrap_or_default();
-                    let reply = Arc::clone(&reply);
-                    // Whoever asked may have gone.
-                    drop(member.answer.send(Answer::Found(Found { reply, rows })));
-                }
-            }
-            Err(error) => {
-                let alone = several && may_be_one_key(&error);
-                for member in members {
-                    let answer = if alone {
-                        Answer::Alone
-                    } else {
-                        Answer::Failed(error.clone())
-                    };
-                    drop(member.answer.send(answer));
+        let outcome = outcome.and_then(|reply| {
+            let place = |number: usize| place_of_key.get(number).copied().unwrap_or(NONE);
+            let of_members = numbers.into_iter().map(place).collect();
+            let place_of = |key: &K| places.get(key).copied();
+            self.by_key(reply, (of_members, distinct.len()), place_of)
+        });
+        group.tell(&match outcome {
+            Ok(rows) => Outcome::Found(Arc::new(rows)),
+            Err(error) if distinct.len() > 1 && may_be_one_key(&error) => Outcome::Alone,
+            Err(error) => Outcome::Failed(error),
+        });
+    }
+
+    /// What `run` returns, or `None` once all members have gone. Meanwhile it has an eye on those
+    /// who wait: one timer for all of them.
+    async fn attended<T>(
+        self: &Arc<Self>,
+        group: &Group<K>,
+        run: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut run = pin!(unless(run, group.all_gone()));
+        loop {
+            match Deadline::after(PATIENCE).run(run.as_mut()).await {
+                Ok(outcome) => return outcome,
+                Err(_tick) => {
+                    self.lose_patience();
+                    self.expire(group);
                 }
             }
         }
     }
 }
 
-/// Runs a group, and those that have gathered meanwhile, until nobody waits.
-pub(super) async fn serve<K: LookupKey>(members: Vec<Waiting<K>>, mut turn: Turn<K>) {
-    let mut next = Some(members);
-    while let Some(members) = next {
-        let Some(shared) = turn.shared().map(Arc::clone) else {
-            return;
+/// Runs a group, and those that have gathered meanwhile, until others take on who waits.
+pub(super) async fn serve<K: LookupKey>(mut turn: Turn<K>, first: Option<Group<K>>) {
+    let mut next = first;
+    loop {
+        let group = match next.take() {
+            Some(group) => group,
+            None => match turn.gather().await {
+                Some(group) => group,
+                None => return,
+            },
         };
-        shared.answer(members).await;
-        next = turn.next();
-    }
-}
-
-/// The keys of a group, each once, and for each member the place of its key.
-fn distinct<K: LookupKey>(members: &[Waiting<K>]) -> (Vec<K>, Vec<usize>) {
-    let mut keys = Vec::with_capacity(members.len());
-    let mut known: HashMap<&K, usize> = HashMap::with_capacity(members.len());
-    let mut places = Vec::with_capacity(members.len());
-    for Waiting { key, .. } in members {
-        let place = *known.entry(key).or_insert_with(|| {
-            keys.push(key.clone());
-            keys.len() - 1
-        });
-        places.push(place);
-    }
-    (keys, places)
-}
-
-async fn all_gone<K>(members: &mut [Waiting<K>]) {
-    for member in members {
-        member.answer.closed().await;
+        turn.shared().answer(&group).await;
+        turn.answered();
     }
 }
 
@@ -243,10 +268,6 @@ async fn unless<T>(future: impl Future<Output = T>, end: impl Future<Output = ()
         Poll::Pending => end.as_mut().poll(context).map(|()| None),
     })
     .await
-}
-
-fn decode<K: DecodeOwned>(row: &Row, column: &str) -> Result<K, Error> {
-    Ok(row.get(column)?)
 }
 
 /// Whether the failure may be due to a single key: one that can't be sent, makes the server fail, or

@@ -44,7 +44,7 @@ pub(super) async fn run(
     };
     match outcome {
         Ok(reply) => {
-            note_time(statement, permit, deadline);
+            note_time((lane, permit), statement, deadline);
             Some(Ok(reply))
         }
         Err(error) => failure(engine, (lane, permit), statement, error).map(Err),
@@ -66,14 +66,17 @@ pub(super) async fn permit(engine: &Engine, deadline: Deadline) -> Result<ReadPe
 /// Notes how long a read took on a lane, counted from when the call began: at worst it makes a suspect
 /// of what is none.
 pub(super) fn note_time(
+    (lane, permit): (&Client, ReadPermit<'_>),
     statement: &Statement,
-    permit: ReadPermit<'_>,
     deadline: Deadline,
 ) -> Duration {
     let elapsed = deadline.elapsed();
     permit.answered(deadline.start(), elapsed);
     // Hardly ever: then nothing is written, for which all callers would have to wait.
     if elapsed > SLOW {
+        // A far server is not slow for that.
+        let way = lane.pulse().way().unwrap_or_default();
+        let elapsed = elapsed.saturating_sub(way);
         change_pace(statement, |pace| Some(pace.ran_shared(elapsed)));
     }
     elapsed

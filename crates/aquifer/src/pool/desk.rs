@@ -57,6 +57,8 @@ pub(super) struct Waiting<'a, C, F: Fn(Claimed<C>)> {
     seat: Arc<Seat<C>>,
     /// Nobody waited before.
     pub(super) is_first: bool,
+    /// There is room for another connection.
+    pub(super) may_open: bool,
     pass_on: F,
 }
 
@@ -84,12 +86,14 @@ impl<C> Desk<C> {
         let seat = Arc::new(Seat(Mutex::new(State::Waiting(None))));
         let ticket = slots.wait(Arc::clone(&seat), left, time)?;
         let is_first = slots.counts().waiting == 1;
+        let may_open = slots.may_open();
         drop(slots);
         Ok(Claim::Wait(Waiting {
             desk: self,
             ticket,
             seat,
             is_first,
+            may_open,
             pass_on,
         }))
     }

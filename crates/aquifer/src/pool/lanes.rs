@@ -75,6 +75,8 @@ struct State {
     leaving: Vec<Weak<Client>>,
     /// How often all were retired.
     retired: u64,
+    /// How many places were lent to exclusive connections, or are about to be.
+    lent: usize,
     closed: bool,
 }
 
@@ -119,7 +121,7 @@ impl Lanes {
         if state.closed {
             0
         } else {
-            self.lanes_max.saturating_sub(state.open.len())
+            self.lanes_max.saturating_sub(state.open.len() + state.lent)
         }
     }
 
@@ -166,6 +168,38 @@ impl Lanes {
         let mut state = self.lock();
         state.open.retain(|open| !Arc::ptr_eq(&open.client, lane));
         state.leave(lane);
+    }
+
+    /// Whether there is more than the one lane that never lends its place.
+    pub(super) fn may_lend(&self) -> bool {
+        self.lanes_max > 1
+    }
+
+    /// Takes one lane out of use for good, so that its place may be lent; never the last one, nor
+    /// while another one is missing, which may be on its way.
+    pub(super) fn lend(&self) -> Option<Arc<Client>> {
+        let mut state = self.lock();
+        let all_open = state.open.len() + state.lent == self.lanes_max;
+        if state.closed || !all_open || state.open.len() <= 1 {
+            return None;
+        }
+        let lane = state.open.pop()?.client;
+        state.leave(&lane);
+        state.lent += 1;
+        Some(lane)
+    }
+
+    /// A lane may be opened again in a place that was lent.
+    pub(super) fn given_back(&self) {
+        let mut state = self.lock();
+        state.lent = state.lent.saturating_sub(1);
+    }
+
+    /// Requests that were answered so far on the lanes that are open.
+    pub(super) fn answered(&self) -> usize {
+        let state = self.lock();
+        let answered = state.open.iter().map(|client| client.pulse().answered());
+        answered.sum()
     }
 
     /// Takes the lanes there are out of use, so that new ones are opened; what is under way on them
@@ -226,12 +260,18 @@ impl Pool {
 }
 
 /// Polls the driver of a lane until it ends, and retires the lane when nobody on it got an answer for
-/// twice `limit`; says why it ended, and whether it was retired.
+/// twice `limit` and the time that an answer is on the way; says why it ended, and whether it was
+/// retired. Until that time is known it is taken for what the `opening` took, at least two ways.
 ///
 /// The server ends by itself what runs longer than `limit`. That it does not means that it, or the
 /// way to it, stands still, or that many statements in one group are nearly as slow. A retired lane
 /// is closed at once: those who wait on it are told, and run their reads elsewhere.
-pub(super) async fn attend(driver: Driver, pulse: Pulse, limit: Duration) -> (Arc<Ended>, bool) {
+pub(super) async fn attend(
+    driver: Driver,
+    pulse: Pulse,
+    limit: Duration,
+    opening: Duration,
+) -> (Arc<Ended>, bool) {
     let mut driver = pin!(driver);
     let mut watch = Watch::new(clock::now());
     let mut retired = false;
@@ -240,7 +280,7 @@ pub(super) async fn attend(driver: Driver, pulse: Pulse, limit: Duration) -> (Ar
             Ok(ended) => return (ended, retired),
             Err(_tick) => {
                 let standstill = watch.look(&pulse, clock::now());
-                if standstill >= limit * 2 {
+                if standstill >= limit * 2 + pulse.way().unwrap_or(opening) {
                     retired = true;
                     pulse.close();
                 }

@@ -34,7 +34,7 @@ pub(super) async fn run(pool: Weak<Inner>) {
         let Some(inner) = pool.upgrade().filter(|inner| !inner.is_closed()) else {
             return;
         };
-        let lane_missing = inner.lanes.missing() > 0 && !inner.is_paused();
+        let lane_missing = inner.lane_may_open();
         let lane_ready = lane_missing && clock::now() >= lane_due;
         let probing = inner.breakers.want_probe() && !inner.is_paused();
         let probe_ready = probing && clock::now() >= probe_due;
@@ -110,6 +110,9 @@ async fn open_lane(inner: &Arc<Inner>) -> bool {
     let Ok(client) = open(inner, true).await else {
         return false;
     };
+    // So that the lane knows how far it is before others wait on it. One that does not answer is
+    // retired, and then not added.
+    drop(client.barrier().await);
     // During a pause it would be a connection to the server of before.
     if !inner.is_paused() {
         inner.lanes.add(client, retirements);
@@ -202,7 +205,7 @@ pub(super) async fn open(inner: &Arc<Inner>, shared: bool) -> Result<Client, Err
     let ticking = tick.and_then(|tick| inner.tasks.spawn(tick));
     inner.tasks.spawn(async move {
         let (ended, retired) = if shared {
-            let ended = lanes::attend(driver, pulse, limit).await;
+            let ended = lanes::attend(driver, pulse, limit, elapsed).await;
             ticking.as_ref().inspect(|ticking| ticking.abort());
             ended
         } else {

@@ -78,8 +78,8 @@ impl Inner {
         let mut text = format!(
             "connections_max {}, of which {} are shared lanes: {} in use, {} idle, {} connecting; \
              {} waiting",
-            counts.capacity + self.limits.lanes,
-            self.limits.lanes,
+            counts.capacity - counts.lent + self.limits.lanes,
+            self.limits.lanes - counts.lent,
             counts.in_use,
             counts.idle,
             counts.opening,

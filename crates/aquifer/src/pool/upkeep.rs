@@ -59,9 +59,8 @@ impl Inner {
         if let Some(until) = *self.paused_until() {
             due = due.min(until);
         }
-        if let Some(next) = lane_due {
-            due = due.min(next);
-        }
+        let next = [lane_due, self.look_at_places(time)];
+        due = next.into_iter().flatten().fold(due, Instant::min);
         due.max(time + spaced)
     }
 

@@ -33,6 +33,19 @@ const CREATE: &str = "do $$ begin \
     if to_regclass('aquifer.idempotency') is null then \
       create table aquifer.idempotency (\
         key text primary key, done_at timestamptz not null default clock_timestamp()); \
+      create index idempotency_done_at on aquifer.idempotency (done_at); \
+    end if; \
+  end $$";
+
+/// For tables that were made before there was an index, or by hand: [`FORGET`] finds old keys by it.
+/// Only for whoever owns the table, and not where building it would wait for long.
+const INDEX: &str = "do $$ begin \
+    if to_regclass('aquifer.idempotency_done_at') is null and exists (\
+      select from pg_catalog.pg_class where oid = to_regclass('aquifer.idempotency') \
+        and pg_catalog.pg_has_role(relowner, 'usage')) \
+    then \
+      perform pg_catalog.set_config('lock_timeout', '1s', true); \
+      create index if not exists idempotency_done_at on aquifer.idempotency (done_at); \
     end if; \
   end $$";
 
@@ -366,6 +379,10 @@ pub(crate) async fn forget(
     older_than: Duration,
     location: &'static Location<'static>,
 ) -> Result<u64, Error> {
+    let mut plain = engine.clone();
+    plain.settings = None;
+    // Refused, it is left to the next time: without the index it only takes longer.
+    drop(execute::run_script(&plain, INDEX, location).await);
     let params = (older_than.as_secs_f64(),);
     let call = Call {
         sql: FORGET,
@@ -412,7 +429,8 @@ fn explain(error: Error) -> Error {
                 "the table aquifer.idempotency is missing, or this role may not use it. As a role \
                  that may, run: create schema if not exists aquifer; create table if not exists \
                  aquifer.idempotency (key text primary key, done_at timestamptz not null default \
-                 clock_timestamp()); grant usage on schema aquifer to {ROLE}; grant select, insert, \
+                 clock_timestamp()); create index if not exists idempotency_done_at on \
+                 aquifer.idempotency (done_at); grant usage on schema aquifer to {ROLE}; grant select, insert, \
                  delete on aquifer.idempotency to {ROLE}"
             );
             Error::new(ErrorKind::Schema, text)

@@ -176,6 +176,36 @@ async fn keys_are_forgotten_when_they_are_old() {
 }
 
 #[tokio::test]
+async fn a_table_that_was_made_without_an_index_gets_one_when_keys_are_forgotten() {
+    let db = table(2).await;
+    let index = async || -> i64 {
+        let sql = "select count(*) from pg_index where indisvalid \
+                   and indexrelid = to_regclass('aquifer.idempotency_done_at')";
+        db.query_value(sql, ()).await.unwrap()
+    };
+    let day = Duration::from_secs(24 * 3600);
+    db.execute_script(
+        "create schema aquifer; create table aquifer.idempotency \
+         (key text primary key, done_at timestamptz not null default clock_timestamp())",
+    )
+    .await
+    .unwrap();
+    let insert = "insert into t values (1)";
+    db.idempotent("one").execute(insert, ()).await.unwrap();
+    assert_eq!(index().await, 0);
+    for _ in 0..2 {
+        assert_eq!(db.forget_idempotency_keys(day).await.unwrap(), 0);
+        assert_eq!(index().await, 1);
+    }
+    // A new table has it from the beginning.
+    db.execute_script("drop schema aquifer cascade")
+        .await
+        .unwrap();
+    db.idempotent("two").execute(insert, ()).await.unwrap();
+    assert_eq!(index().await, 1);
+}
+
+#[tokio::test]
 async fn a_role_without_rights_is_told_what_to_run() {
     let server = Postgres::start();
     let url = server.login_url(Login::Trust);
@@ -243,6 +273,74 @@ async fn aborted_at_each_poll_it_is_done_whole_or_not_at_all() {
                 }
             }
         }
+    }
+}
+
+/// How many keys there are; none where their table is missing.
+async fn keys(db: &Db) -> i64 {
+    let table = "select count(*) from pg_class where oid = to_regclass('aquifer.idempotency')";
+    if db.query_value::<i64>(table, ()).await.unwrap() == 0 {
+        return 0;
+    }
+    let keys = "select count(*) from aquifer.idempotency";
+    db.query_value(keys, ()).await.unwrap()
+}
+
+/// One of the forms of work under a key, aborted at a poll; whether it was done before.
+async fn aborted(work: &aquifer::Idempotent, form: usize, polls: usize) -> bool {
+    let insert = "insert into t values ($1)";
+    let done = match form {
+        0 => abort_at(polls, work.execute(insert, (1,))).await,
+        1 => {
+            let batch = work.batch(Batch::new().add(insert, (1,)));
+            let done = abort_at(polls, batch).await;
+            done.map(|affected| affected.map(|affected| affected.iter().sum()))
+        }
+        2 => {
+            let script = work.execute_script("insert into t values (1)");
+            let done = abort_at(polls, script).await;
+            done.map(|done| done.map(|()| 1))
+        }
+        3 => abort_at(polls, work.insert_many("t", ["a"], [(1,)]).into_future()).await,
+        _ => {
+            let all = work.with_transaction(async |tx| tx.execute(insert, (1,)).await);
+            abort_at(polls, all).await
+        }
+    };
+    done.is_some_and(|affected| affected.unwrap() == 1)
+}
+
+#[tokio::test]
+async fn aborted_at_each_poll_within_a_transaction_it_is_whole_and_the_transaction_goes_on() {
+    for connections in [1, 4] {
+        let db = table(connections).await;
+        db.execute("create table other (a int)", ()).await.unwrap();
+        let mut transactions = 0;
+        for form in 0..5 {
+            for polls in 1..120 {
+                let work = db.idempotent(format!("{form} {polls}"));
+                let done = db
+                    .with_transaction(async |tx| {
+                        let done = aborted(&work, form, polls).await;
+                        tx.execute("insert into other values (1)", ()).await?;
+                        Ok::<_, Error>(done)
+                    })
+                    .await
+                    .unwrap();
+                transactions += 1;
+                support::assert_whole(&db).await;
+                assert_eq!(keys(&db).await, rows(&db).await, "{form}, poll {polls}");
+                if done {
+                    assert!(polls > 3, "form {form}: only {polls} polls");
+                    break;
+                }
+            }
+        }
+        let others: i64 = db
+            .query_value("select count(*) from other", ())
+            .await
+            .unwrap();
+        assert_eq!(others, transactions);
     }
 }
 

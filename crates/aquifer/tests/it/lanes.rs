@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aquifer::{Config, Db, Error, ErrorKind, Session};
-use aquifer_testkit::Postgres;
+use aquifer_testkit::{Mode, Postgres, Proxy};
 use tokio::task::JoinSet;
 
 use crate::support;
@@ -225,6 +225,26 @@ async fn a_lane_that_stands_still_is_retired_and_its_reads_are_answered_elsewher
     assert!(recorder.text().contains("retired"), "{}", recorder.text());
     support::until("another lane is open", || db.pool_status().lanes == 1).await;
     server.resume_backend(u32::try_from(lane).unwrap());
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn a_lane_to_a_far_server_is_not_taken_for_one_that_stands_still() {
+    let server = Postgres::shared();
+    let proxy = Proxy::to_postgres(server);
+    // Longer than a lane may stand still, there and back.
+    proxy.set(Mode::Delay(Duration::from_millis(80)));
+    let config = Config::from_url(proxy.through(server.tcp_url())).unwrap();
+    let recorder = support::Losses::default();
+    let config = lane_timeout(Duration::from_millis(50))(config)
+        .advanced(|advanced| advanced.lanes(1))
+        .observer(Arc::new(recorder.clone()));
+    let db = Db::connect_with(&config).await.unwrap();
+    support::until("the lane is open", || db.pool_status().lanes == 1).await;
+    let _unknown = on_a_lane(&db, LITTLE).await;
+    // Where this machine is busy, some are taken for slow; none is for its way.
+    until_on_a_lane(&db).await;
+    assert!(!recorder.text().contains("retired"), "{}", recorder.text());
     support::assert_whole(&db).await;
 }
 

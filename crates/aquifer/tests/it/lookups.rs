@@ -173,7 +173,7 @@ async fn a_look_up_does_not_wait_behind_a_stuck_one_and_what_nobody_waits_for_is
     until_sleeping(&db, 2).await;
     assert_eq!(users.find(3).await.unwrap(), Some(user(3)));
     assert!(!first.is_finished() && !second.is_finished());
-    // The first looks up by itself, the second is alone in a group.
+    // Both look up by themselves; whoever comes behind two is part of a group.
     first.abort();
     until_sleeping(&db, 1).await;
     second.abort();
@@ -185,7 +185,7 @@ async fn a_look_up_does_not_wait_behind_a_stuck_one_and_what_nobody_waits_for_is
 async fn no_more_than_ten_thousand_wait_behind_what_is_stuck() {
     let db = support::db_of(8).await;
     let users = sticky(&db).await;
-    // One by itself and three groups, which is all that may be under way.
+    // Two by themselves and two groups, which is all that may be under way.
     let mut tasks = tokio::task::JoinSet::new();
     for asleep in 1..=4 {
         let users = users.clone();
@@ -308,10 +308,35 @@ async fn a_look_up_that_is_made_again_by_itself_has_no_more_time_for_it() {
         "id",
     );
     assert_eq!(failing.find(3).await.unwrap(), Some(user(3)));
-    let (leader, one, two) = tokio::join!(failing.find(1), failing.find(1), failing.find(2));
-    assert_eq!(leader.unwrap_err().kind(), ErrorKind::Database);
+    let (first, second, one, two) = tokio::join!(
+        failing.find(1),
+        failing.find(2),
+        failing.find(1),
+        failing.find(2)
+    );
+    for leader in [first, second] {
+        assert_eq!(leader.unwrap_err().kind(), ErrorKind::Database);
+    }
     for outcome in [one, two] {
         assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Timeout);
     }
+    assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn a_look_up_ends_when_its_time_is_over_however_long_its_group_takes() {
+    let db = support::db_of(8).await;
+    let users = sticky(&db.with_query_timeout(Duration::from_millis(300))).await;
+    // Two by themselves, the others in a group, whose time began before it was sent.
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..40 {
+        let users = users.clone();
+        tasks.spawn(async move { users.find(1 + number % 2).await });
+    }
+    for outcome in tasks.join_all().await {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Timeout);
+    }
+    until_sleeping(&db, 0).await;
+    assert_eq!(users.find(3).await.unwrap(), Some(user(3)));
     assert_whole(&db).await;
 }

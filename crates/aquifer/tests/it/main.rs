@@ -26,6 +26,7 @@ mod hooks;
 mod idempotency;
 mod lanes;
 mod ledger;
+mod lending;
 mod listen;
 mod lookups;
 mod manager;

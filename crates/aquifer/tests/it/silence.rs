@@ -97,7 +97,9 @@ async fn a_hundred_connections_that_fall_silent_cost_no_permit() {
     let healed = healed.elapsed();
     println!(
         "{}",
-        format_args!("black hole: {SILENT} connections back {healed:?} after healing; at first they took {opening:?}")
+        format_args!(
+            "black hole: {SILENT} connections back {healed:?} after healing; at first they took {opening:?}"
+        )
     );
     support::assert_whole(&db).await;
 }

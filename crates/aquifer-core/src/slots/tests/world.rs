@@ -38,6 +38,8 @@ pub(super) enum Step {
     Ask,
     Shrink,
     Grow,
+    Lend,
+    GiveBack,
     Pause,
     Resume,
     Close,
@@ -49,7 +51,7 @@ pub(super) enum Step {
     Lifetime,
 }
 
-pub(super) const STEPS: [Step; 23] = [
+pub(super) const STEPS: [Step; 25] = [
     Step::Checkout,
     Step::Release,
     Step::Lose,
@@ -67,6 +69,8 @@ pub(super) const STEPS: [Step; 23] = [
     Step::Ask,
     Step::Shrink,
     Step::Grow,
+    Step::Lend,
+    Step::GiveBack,
     Step::Pause,
     Step::Resume,
     Step::Close,
@@ -184,7 +188,9 @@ impl World {
         match step {
             Step::Open => {
                 let wanted = self.line.len() > self.openings.len();
+                let may_open = self.slots.may_open();
                 let opening = self.slots.open();
+                assert_eq!(may_open, opening.is_some());
                 assert!(wanted || opening.is_none(), "nobody waits for it");
                 self.openings.extend(opening);
             }
@@ -229,6 +235,21 @@ impl World {
             Step::Ask => drop(self.slots.ask(true, self.now).count()),
             Step::Shrink => drop(self.slots.resize(1)),
             Step::Grow => drop(self.slots.resize(self.capacity)),
+            Step::Lend => {
+                // With more places than that there is nothing new, and far more to try.
+                if self.capacity == 1 && self.slots.counts().lent == 0 {
+                    let open = self.slots.state == State::Open;
+                    assert_eq!(self.slots.lend(), open);
+                }
+            }
+            Step::GiveBack => {
+                let lent = self.slots.counts().lent;
+                let closed = self.slots.give_back();
+                assert_eq!(closed.is_some(), lent > 0);
+                // What could not be closed yet is in use, and keeps its place until it is back.
+                let counts = self.slots.counts();
+                assert!(self.slots.has_room() || counts.idle == 0, "{counts:?}");
+            }
             Step::Pause => drop(self.slots.pause()),
             Step::Resume => self.slots.resume(self.now),
             Step::Close => {
@@ -282,6 +303,7 @@ impl World {
             .collect();
         let codel = self.slots.codel.shape(self.now);
         let (state, capacity) = (self.slots.state, self.slots.limits.capacity);
-        format!("{state:?} {capacity} {idle:?} {used:?} {opening:?} {waits:?} {codel:?}")
+        let lent = self.slots.lent;
+        format!("{state:?} {capacity} {lent} {idle:?} {used:?} {opening:?} {waits:?} {codel:?}")
     }
 }

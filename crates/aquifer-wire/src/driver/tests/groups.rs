@@ -115,7 +115,7 @@ async fn fail(client: &Client, tag: &str, sharing: Sharing) -> Answer {
 }
 
 /// Lets a future go its first step here and now, and the others in a task of its own.
-async fn start(mut asking: Asking) -> JoinHandle<Answer> {
+pub(super) async fn start(mut asking: Asking) -> JoinHandle<Answer> {
     match first_step(&mut asking).await {
         Some(answer) => tokio::spawn(ready(answer)),
         None => tokio::spawn(asking),

@@ -156,3 +156,29 @@ async fn an_insert_of_many_rows() {
         assert_eq!(count(&db, "t").await % 15, 0, "a part of the rows");
     }
 }
+
+#[tokio::test]
+async fn an_insert_of_many_rows_within_a_transaction_that_goes_on() {
+    let db = table(2).await;
+    let name = "x".repeat(LARGE);
+    for polls in 1..100 {
+        let tx = db.begin().await.unwrap();
+        // Two statements in a savepoint.
+        let rows = (0..15).map(|number| (number, &name));
+        let insert = tx.insert_many("t", ["id", "name"], rows).into_future();
+        let inserted = abort_at(polls, insert).await.map(Result::unwrap);
+        tx.execute("insert into t values (-1)", ()).await.unwrap();
+        tx.commit().await.unwrap();
+        let rows = count(&db, "t where id >= 0").await;
+        assert!(rows == 0 || rows == 15, "{rows} at poll {polls}");
+        assert_eq!(count(&db, "t where id < 0").await, 1);
+        assert_whole(&db).await;
+        db.execute("truncate t", ()).await.unwrap();
+        if let Some(inserted) = inserted {
+            assert_eq!((inserted, rows), (15, 15));
+            assert!(polls > 4, "only {polls} polls");
+            return;
+        }
+    }
+    panic!("never done");
+}
