@@ -4,6 +4,7 @@
 mod counts;
 mod figures;
 mod fuzz;
+mod overload;
 mod postgres18;
 mod properties;
 mod shuttle;
@@ -26,6 +27,10 @@ const PARTS: &[Step] = &[
     Step {
         name: "transfers",
         run: transfers::run,
+    },
+    Step {
+        name: "overload",
+        run: overload::run,
     },
     Step {
         name: "fuzz",

@@ -1,10 +1,11 @@
 //! The path of an autocommit statement, from the call to its result.
 //!
-//! deadline → loop { route → attempt → classify → record; attempts and budget decide on another lap } →
-//! event. The only retry loop, the only timer of a call. Of a read that takes a lane, the first
+//! deadline → loop { route → breaker permit → attempt → classify → record; attempts and budget decide on
+//! another lap } → event. The only retry loop, the only timer of a call. Of a read that takes a lane, the first
 //! attempt stands before the loop.
 
 mod again;
+mod ending;
 mod lane;
 mod read;
 mod route;
@@ -28,7 +29,7 @@ pub(crate) use self::route::{
 };
 use crate::deadline::Deadline;
 use crate::error::fault;
-use crate::observe::{Observers, QueryFinished};
+use crate::observe::Observers;
 use crate::pool::{Checkout, Pool, TICK};
 use crate::settings::Settings;
 use crate::statement::{Batch, Call, Prepared};
@@ -385,59 +386,6 @@ impl Engine {
     fn budget(&self) -> MutexGuard<'_, Budget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Runs a call that is never made again, and tells how it ended.
-    pub(crate) async fn observed<T>(
-        &self,
-        sql: &str,
-        location: &'static Location<'static>,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let start = clock::now();
-        let outcome = call.await;
-        let error = outcome.as_ref().err();
-        self.finished((sql, location), clock::now() - start, 1, error);
-        outcome
-    }
-
-    /// Tells of a call that the circuit breaker refused.
-    fn never_sent(&self, call: Call<'_>, deadline: Deadline, failed: Failed) -> Error {
-        let error = failed.error;
-        self.finished(
-            (call.sql, call.location),
-            deadline.elapsed(),
-            1,
-            Some(&error),
-        );
-        error
-    }
-
-    /// Tells how a call ended.
-    fn finished(
-        &self,
-        (sql, location): (&str, &'static Location<'static>),
-        elapsed: Duration,
-        attempts: u32,
-        error: Option<&Error>,
-    ) {
-        self.observers.query_finished(&QueryFinished {
-            sql,
-            elapsed,
-            attempts,
-            location,
-            error,
-        });
-    }
-
-    pub(crate) fn timed_out(&self, deadline: Deadline, sql: &str) -> Error {
-        let text = format!(
-            "no answer within {:?} (query_timeout); the statement was abandoned: {}. Raise \
-             `query_timeout`, or find out why it is slow with EXPLAIN",
-            deadline.limit(),
-            shorten(sql),
-        );
-        Error::new(ErrorKind::Timeout, text).with_retry(Retry::IfIdempotent)
-    }
 }
 
 /// The layer's own refusal.
@@ -476,14 +424,4 @@ fn say_midway(error: Error, sql: &str) -> Error {
         return error.with_retry(Retry::IfIdempotent);
     }
     error
-}
-
-/// The beginning of a statement, on one line, for an error text.
-fn shorten(sql: &str) -> String {
-    let words: Vec<_> = sql.split_whitespace().collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(80) {
-        None => line,
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-    }
 }

@@ -257,9 +257,7 @@ async fn a_shutdown_ends_in_time_whatever_is_wrong() {
         }
         support::until("callers wait", || db.pool_status().waiting > 0).await;
         let ended = tokio::time::timeout(3 * limit, db.shutdown(limit)).await;
-        ended
-            .expect("no later than its deadline, and a little")
-            .unwrap();
+        ended.expect("no later than its deadline, and a little");
         for outcome in calls.join_all().await {
             outcome.unwrap_err();
         }

@@ -115,15 +115,12 @@ async fn three_times_what_can_be_served_is_shed_and_the_rest_is_served() {
         (peaks, goodput, drained) = (peaks + peak, goodput + served, drained.max(rest));
     }
     assert!(refused > 0, "the queue never empties");
-    println!(
-        "{}",
-        format_args!(
-            "overload: peak {:.0}/s, goodput at 3x {:.0}/s ({:.0} %), {refused} refused, drained in \
+    eprintln!(
+        "overload: peak {:.0}/s, goodput at 3x {:.0}/s ({:.0} %), {refused} refused, drained in \
              {drained:?} (interval {interval:?})",
-            peaks / f64::from(rounds()),
-            goodput / f64::from(rounds()),
-            100.0 * goodput / peaks
-        )
+        peaks / f64::from(rounds()),
+        goodput / f64::from(rounds()),
+        100.0 * goodput / peaks
     );
     if std::env::var_os("AQUIFER_OVERLOAD").is_some() {
         assert!(goodput >= 0.9 * peaks);

@@ -1,11 +1,9 @@
 //! A network that swallows everything, and a server without room.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use aquifer::{BreakerState, Config, Db, Error, ErrorKind, Session};
-use aquifer_testkit::{Mode, Postgres};
+use aquifer::{BreakerState, Config, Db, ErrorKind, Session};
+use aquifer_testkit::{Mode, Postgres, Proxy};
 use tokio::task::JoinSet;
 
 use crate::support::{self, proxied};
@@ -34,6 +32,35 @@ async fn hold_all(db: &Db) {
     }
 }
 
+/// Calls on all connections at once, of which none gets an answer.
+async fn all_fall_silent(proxy: &Proxy, db: &Db) {
+    let mut calls = JoinSet::new();
+    for _ in 0..SILENT {
+        let db = db.with_query_timeout(DETECTION);
+        calls.spawn(async move {
+            loop {
+                if let Err(error) = db.query("select pg_sleep(0.02)", ()).await {
+                    return error;
+                }
+            }
+        });
+    }
+    support::until("all are in use", || db.pool_status().in_use > SILENT / 2).await;
+    proxy.set(Mode::BlackHole);
+    let hole = Instant::now();
+    for error in calls.join_all().await {
+        assert!(
+            matches!(
+                error.kind(),
+                ErrorKind::Timeout | ErrorKind::Acquire | ErrorKind::Connection
+            ),
+            "{error:?}"
+        );
+    }
+    let late = hole.elapsed().saturating_sub(DETECTION);
+    eprintln!("black hole: all calls ended {late:?} after their deadline");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_connections_that_fall_silent_cost_no_permit() {
     let connections = u32::try_from(SILENT).unwrap();
@@ -45,44 +72,10 @@ async fn a_hundred_connections_that_fall_silent_cost_no_permit() {
             .advanced(|advanced| advanced.lanes(0))
     })
     .await;
-    let hasty = db.with_query_timeout(DETECTION);
     let opening = Instant::now();
     hold_all(&db).await;
     let opening = opening.elapsed();
-    let before: Vec<_> = {
-        let mut calls = JoinSet::new();
-        let stop = Arc::new(AtomicBool::new(false));
-        for _ in 0..SILENT {
-            let (db, stop) = (hasty.clone(), Arc::clone(&stop));
-            calls.spawn(async move {
-                while !stop.load(Ordering::Relaxed) {
-                    db.query("select pg_sleep(0.02)", ()).await?;
-                }
-                Ok::<_, Error>(Instant::now())
-            });
-        }
-        support::until("all are in use", || db.pool_status().in_use > SILENT / 2).await;
-        proxy.set(Mode::BlackHole);
-        let hole = Instant::now();
-        let ends = calls.join_all().await;
-        stop.store(true, Ordering::Relaxed);
-        let late = hole.elapsed().saturating_sub(DETECTION);
-        println!(
-            "{}",
-            format_args!("black hole: all calls ended {late:?} after their deadline")
-        );
-        ends
-    };
-    for end in before {
-        let error = end.expect_err("nobody answers");
-        assert!(
-            matches!(
-                error.kind(),
-                ErrorKind::Timeout | ErrorKind::Acquire | ErrorKind::Connection
-            ),
-            "{error:?}"
-        );
-    }
+    all_fall_silent(&proxy, &db).await;
     // They count once their clean-up was in vain.
     support::until("the breaker opens", || {
         db.breakers()
@@ -95,11 +88,8 @@ async fn a_hundred_connections_that_fall_silent_cost_no_permit() {
     support::until("nothing is held", || db.pool_status().in_use == 0).await;
     hold_all(&db).await;
     let healed = healed.elapsed();
-    println!(
-        "{}",
-        format_args!(
-            "black hole: {SILENT} connections back {healed:?} after healing; at first they took {opening:?}"
-        )
+    eprintln!(
+        "black hole: {SILENT} connections back {healed:?} after healing; at first they took {opening:?}"
     );
     support::assert_whole(&db).await;
 }
