@@ -9,6 +9,7 @@ mod crashed;
 mod dropped;
 mod ending;
 mod excerpt;
+mod failover;
 mod figures;
 mod killed;
 mod lanes;
@@ -55,7 +56,7 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn run(args: DemoArgs) -> ExitCode {
     let mut server = server::given();
     let given = server.is_some();
-    let mut stage = Stage::new(Page::stdout(), if given { 14 } else { 16 });
+    let mut stage = Stage::new(Page::stdout(), if given { 14 } else { 17 });
     stage.open(
         "Aquifer: the data layer between a Rust service and PostgreSQL",
         "Every number below is measured in this run, every ✓ was checked, and the code is that of \
@@ -140,5 +141,6 @@ async fn fail(stage: &mut Stage, scene: &Scene, server: &Server) {
     if server.is_ours() {
         let crashed = async |step: &mut Step| crashed::perform(step, scene, server).await;
         stage.play(crashed::chapter(), crashed).await;
+        stage.play(failover::chapter(), failover::perform).await;
     }
 }

@@ -17,6 +17,7 @@
 //! | [`overlap`] | How many groups of requests travel on a connection at once? |
 //! | [`hysteresis`] | Is one finding enough to say that a state has changed? |
 //! | [`slots`] | Who owns which connection, and who waits for one? |
+//! | [`topology`] | Which host is the primary, which may answer reads, and what is still possible? |
 
 pub mod backoff;
 pub mod breaker;
@@ -27,3 +28,4 @@ pub mod pace;
 pub mod retry;
 pub mod scan;
 pub mod slots;
+pub mod topology;

@@ -141,6 +141,15 @@ pub fn sets(sql: &str) -> bool {
     first_words(sql).begins_with("set")
 }
 
+/// Whether a text begins as a question does: with SELECT, WITH, VALUES, TABLE, SHOW or EXPLAIN. It may
+/// lock or write all the same. Costs as little as [`controls_transaction`].
+#[must_use]
+pub fn asks(sql: &str) -> bool {
+    let words = first_words(sql);
+    let first = ["select", "with", "values", "table", "show", "explain"];
+    first.into_iter().any(|word| words.begins_with(word))
+}
+
 fn first_words(sql: &str) -> Statement<'_> {
     let mut statement = Statement::default();
     Lexer::new(sql)

@@ -57,6 +57,10 @@ states! {
     STATEMENT_COMPLETION_UNKNOWN = b"40003";
     /// `40P01`: a deadlock was broken; run the transaction again.
     DEADLOCK_DETECTED = b"40P01";
+    /// `53100`: no room on the server's disk.
+    DISK_FULL = b"53100";
+    /// `55000`: not in this state, such as a function that a server in recovery can't run.
+    OBJECT_NOT_IN_PREREQUISITE_STATE = b"55000";
     /// `42501`: the role lacks a right.
     INSUFFICIENT_PRIVILEGE = b"42501";
     /// `42601`: the statement is no SQL.

@@ -25,5 +25,5 @@ use crate::execute::may_help;
 pub(crate) fn may_begin_again(error: &Error) -> bool {
     error
         .wire()
-        .is_some_and(|error| may_help(error, Intent::Read))
+        .is_some_and(|error| may_help(false, error, Intent::Read))
 }

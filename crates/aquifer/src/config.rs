@@ -7,6 +7,7 @@ mod check;
 mod connection;
 mod environment;
 mod file;
+mod hosts;
 mod knob;
 mod listing;
 mod origin;
@@ -28,6 +29,7 @@ use aquifer_wire::Secret;
 pub use self::advanced::Advanced;
 pub(crate) use self::check::{Settings, check_resize};
 use self::environment::Environment;
+pub(crate) use self::hosts::Hosts;
 pub use self::origin::Origin;
 use self::origin::Sourced;
 pub use self::pooler::Pooler;
@@ -75,6 +77,13 @@ pub(crate) type PasswordFuture =
 /// | [`advanced.lane_requests_max`](Advanced::lane_requests_max) | 128 | 1 to 4096 | `AQUIFER_ADVANCED_LANE_REQUESTS_MAX` |
 /// | [`advanced.lane_timeout`](Advanced::lane_timeout) | 250ms | 10ms to 1h | `AQUIFER_ADVANCED_LANE_TIMEOUT` |
 /// | [`advanced.pooler`](Advanced::pooler) | `auto` | `auto`, `none` or `transaction` | `AQUIFER_ADVANCED_POOLER` |
+/// | [`advanced.replicas`](Advanced::replicas) | none | `host` or `host:port`, separated by commas | `AQUIFER_ADVANCED_REPLICAS` |
+/// | [`advanced.lag_max`](Advanced::lag_max) | 10s | 1ms to 1h | `AQUIFER_ADVANCED_LAG_MAX` |
+/// | [`advanced.lag_bytes_max`](Advanced::lag_bytes_max) | 16777216 | 1 to 4294967295 | `AQUIFER_ADVANCED_LAG_BYTES_MAX` |
+/// | [`advanced.catchup_timeout`](Advanced::catchup_timeout) | 50ms | 1ms to 1m | `AQUIFER_ADVANCED_CATCHUP_TIMEOUT` |
+/// | [`advanced.probe_interval`](Advanced::probe_interval) | 1s | 100ms to 1m | `AQUIFER_ADVANCED_PROBE_INTERVAL` |
+/// | [`advanced.probe_timeout`](Advanced::probe_timeout) | 500ms | 10ms to 1m | `AQUIFER_ADVANCED_PROBE_TIMEOUT` |
+/// | [`advanced.primary_wait`](Advanced::primary_wait) | 30s | 1ms to 1h | `AQUIFER_ADVANCED_PRIMARY_WAIT` |
 /// | [`advanced.connections_min`](Advanced::connections_min) | 1 | 1 to 10000 | `AQUIFER_ADVANCED_CONNECTIONS_MIN` |
 /// | [`advanced.lifetime_max`](Advanced::lifetime_max) | 30m | 1s to 8760h | `AQUIFER_ADVANCED_LIFETIME_MAX` |
 /// | [`advanced.idle_timeout`](Advanced::idle_timeout) | 10m | 1s to 8760h | `AQUIFER_ADVANCED_IDLE_TIMEOUT` |

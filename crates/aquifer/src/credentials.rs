@@ -59,6 +59,16 @@ impl Credentials {
         }))
     }
 
+    /// The same for another host: what one refuses says nothing about the others.
+    pub(crate) fn apart(&self) -> Self {
+        let inner = &self.0;
+        Self::new(
+            inner.provider.clone(),
+            inner.timeout,
+            inner.observers.clone(),
+        )
+    }
+
     /// Logs in with what the provider says, if there is one; after a refusal once more, with what it
     /// says then.
     ///

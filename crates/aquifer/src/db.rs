@@ -1,6 +1,8 @@
 #[cfg(test)]
 mod figures;
 mod health;
+mod hosts;
+mod open;
 
 use std::fmt;
 use std::panic::Location;
@@ -14,16 +16,13 @@ use self::health::PostgresProbe;
 use crate::bulk::{Need, Seat};
 use crate::coalesce::{Lookup, LookupKey};
 use crate::config::{self, Config};
-use crate::credentials::Credentials;
 use crate::deadline::Deadline;
 use crate::dedicated::Dedicated;
 use crate::execute::{self, Engine, Placement};
 use crate::listener::Listener;
 use crate::monitor::{ConnectionMonitor, Pace};
 use crate::observe::{Events, Observers};
-use crate::pool::{
-    BreakerLane, BreakerStatus, Connector, Holder, Limits, Pool, PoolStatus, Tuning,
-};
+use crate::pool::{BreakerLane, BreakerStatus, Destination, Holder, PoolStatus};
 use crate::session::{Session, sealed};
 use crate::settings::Settings;
 use crate::statement::{Batch, Call, SqlText};
@@ -47,6 +46,23 @@ use crate::{BreakerOrder, Error, ErrorKind, UnknownCommit, clock};
 ///
 /// Inside the closure of [`with_transaction`](Self::with_transaction), calls on the same `Db` join
 /// that transaction; [`detached`](Self::detached) does not.
+///
+/// # Several hosts
+/// A URL with several hosts, or [`replicas`](crate::Advanced::replicas) beside it, is taken for a
+/// primary and its standbys. Each host is asked for its role by a connection of its own, once a second
+/// and ten times a second when something looks wrong, and has a pool of its own. All calls go to the
+/// primary; reads go to a standby where that is asked for, by [`read`](Self::read). The primary is the
+/// host on the highest timeline that is not in recovery: when a standby is promoted, nothing is sent to
+/// the old primary any more, even if it lives on, and what is under way there is cut. While there is no
+/// primary, calls wait for one until their deadline, for `primary_wait` at most. A write that was under
+/// way is [`Unknown`](crate::ErrorKind::Unknown), never sent again. [`hosts`](Self::hosts),
+/// [`mode`](Self::mode) and [`events`](Self::events) tell how things stand.
+///
+/// `target_session_attrs` in the URL says which host calls go to instead: `primary` and `read-write`
+/// are as without it; with `standby` and `read-only` calls go to a standby (`read-only` also to a primary
+/// whose sessions don't write) and wait for one; with `prefer-standby` to a standby if there is one; with
+/// `any` to the first that answers. The host is kept for as long as it suits. `load_balance_hosts=random`
+/// leaves their order to chance.
 ///
 /// ```no_run
 /// # use aquifer::{Db, Error, Session};
@@ -111,42 +127,30 @@ impl Db {
         let settings = config.check()?;
         let tasks = Arc::new(Tasks::default());
         let observers = Observers::new(&settings.observers);
-        let limits = Limits::from(&settings);
-        let mut wire = aquifer_wire::Limits::default();
-        wire.message_max = settings.message_max;
-        wire.requests_max = settings.requests_max;
-        wire.statements_max = settings.statements_max;
-        let tuning = Tuning {
-            limits: wire,
-            lane_timeout: settings.lane_timeout,
-            pooler: settings.pooler,
-        };
-        let credentials = Credentials::new(
-            settings.password,
-            settings.connect_timeout,
-            observers.clone(),
-        );
-        let connector = Connector::new(settings.wire, credentials, tuning);
-        let pool = Pool::start(connector, limits, &tasks, observers.clone()).await?;
-        let engine = Arc::new(Engine {
-            pool,
-            tasks,
-            observers,
-            query_timeout: settings.query_timeout,
-            commit_timeout: settings.commit_timeout,
-            attempts_max: settings.attempts_max,
-            placement: Placement::default(),
-            settings: None,
-            detached: false,
-            budget: Arc::new(Mutex::new(Budget::new(20, 10, clock::now().into_std()))),
-        });
+        let (query_timeout, commit_timeout) = (settings.query_timeout, settings.commit_timeout);
+        let (attempts_max, shutdown_timeout) = (settings.attempts_max, settings.shutdown_timeout);
         let pace = Pace {
             interval: settings.health_interval,
             interval_alarm: settings.health_interval_alarm,
             timeout: settings.health_timeout,
         };
+        // Boxed: it is most of this future.
+        let pools = Box::pin(open::pools(settings, &tasks, &observers)).await?;
+        let engine = Arc::new(Engine {
+            pools,
+            destination: Destination::Main,
+            tasks,
+            observers,
+            query_timeout,
+            commit_timeout,
+            attempts_max,
+            placement: Placement::default(),
+            settings: None,
+            detached: false,
+            budget: Arc::new(Mutex::new(Budget::new(20, 10, clock::now().into_std()))),
+        });
         Ok(Self {
-            shutdown_timeout: settings.shutdown_timeout,
+            shutdown_timeout,
             monitor: monitor(&engine, pace),
             engine,
         })
@@ -370,7 +374,10 @@ impl Db {
         channels: impl IntoIterator<Item = C>,
     ) -> impl Future<Output = Result<Listener, Error>> + Send {
         let location = Location::caller();
-        let engine = Arc::clone(&self.engine);
+        // Nothing notifies on a replica.
+        let engine = self
+            .changed(|engine| engine.destination = Destination::Main)
+            .engine;
         let channels: Vec<String> = channels.into_iter().map(Into::into).collect();
         async move { Listener::open(&engine, channels, location).await }
     }
@@ -465,7 +472,7 @@ impl Db {
     /// How many connections there are, and what they do.
     #[must_use]
     pub fn pool_status(&self) -> PoolStatus {
-        self.engine.pool.status()
+        self.engine.pools.status()
     }
 
     /// Shuts down within `shutdown_timeout`; every clone of this handle is closed then.
@@ -492,7 +499,7 @@ impl Db {
         let soft = Deadline::after(deadline.mul_f64(0.7));
         self.monitor.refuse_requests();
         self.monitor.stop();
-        let drained = self.engine.pool.drain(soft, hard).await;
+        let drained = self.engine.pools.drain(soft, hard).await;
         self.engine.observers.close();
         // All that runs now ends by itself, since every connection is closed.
         self.engine.tasks.join(hard.or_after(TASKS_END)).await;
@@ -503,7 +510,8 @@ impl Db {
         }
     }
 
-    /// Changes `connections_max` while the pool is in use; the number of lanes stays.
+    /// Changes `connections_max` while the pool is in use, with several hosts that of each; the number of
+    /// lanes stays.
     ///
     /// Of too many, the idle ones are closed at once, the others when they come back.
     ///
@@ -511,9 +519,9 @@ impl Db {
     /// [`Config`](crate::ErrorKind::Config) as when the knob is set: 1 to 10,000, and more than the
     /// lanes. Nothing has changed then.
     pub fn resize(&self, connections_max: u32) -> Result<(), Error> {
-        let lanes = self.engine.pool.status().lanes_max;
+        let lanes = self.engine.pools.lanes_max();
         self.engine
-            .pool
+            .pools
             .resize(config::check_resize(connections_max, lanes)?);
         Ok(())
     }
@@ -534,12 +542,12 @@ impl Db {
     /// Dropping the future resumes.
     #[doc(alias("suspend", "switchover"))]
     pub async fn pause(&self, hold_max: Duration) -> Result<(), Error> {
-        self.engine.pool.pause(hold_max).await
+        self.engine.pools.pause(hold_max).await
     }
 
     /// Ends a [`pause`](Self::pause); without one it does nothing.
     pub fn resume(&self) {
-        self.engine.pool.resume();
+        self.engine.pools.resume();
     }
 
     /// How the services do that this database handle depends on; shared by all its clones.
@@ -569,13 +577,14 @@ impl Db {
     #[must_use]
     #[doc(alias("circuit"))]
     pub fn breakers(&self) -> Vec<BreakerStatus> {
-        self.engine.pool.breakers()
+        self.engine.pools.breakers()
     }
 
     /// Opens a circuit breaker by force, disables it, or lets it go by what happens again.
     ///
     /// `host` is written as in the configuration, and as [`breakers`](Self::breakers) says it. What is
-    /// under way goes on; transactions that have begun do, too.
+    /// under way goes on; transactions that have begun do, too. With several hosts it holds as long as the
+    /// host is of use: what is said of a host that goes away is forgotten with its connections.
     ///
     /// # Errors
     /// [`Usage`](crate::ErrorKind::Usage) when there is no such host.
@@ -585,7 +594,7 @@ impl Db {
         lane: BreakerLane,
         order: BreakerOrder,
     ) -> Result<(), Error> {
-        if self.engine.pool.order_breaker(host, lane, order) {
+        if self.engine.pools.order_breaker(host, lane, order) {
             return Ok(());
         }
         let hosts: Vec<_> = self
@@ -600,7 +609,7 @@ impl Db {
     /// Who holds exclusive connections now, the longest first: for finding leaks.
     #[must_use]
     pub fn holders(&self) -> Vec<Holder> {
-        self.engine.pool.holders()
+        self.engine.pools.holders()
     }
 
     /// Background tasks of this handle that run now, one per open connection included.

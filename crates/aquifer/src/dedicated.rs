@@ -37,7 +37,7 @@ impl Dedicated {
         engine: &Arc<Engine>,
         location: &'static Location<'static>,
     ) -> Result<Self, Error> {
-        if engine.pool.is_pooled() {
+        if engine.pools.is_pooled() {
             return Err(no_session("a dedicated session or a listener"));
         }
         if engine.settings.is_some() {
@@ -48,7 +48,7 @@ impl Dedicated {
             ));
         }
         let deadline = Deadline::after(engine.query_timeout);
-        let checkout = engine.pool.checkout(deadline, location).await?;
+        let checkout = engine.checkout(deadline, location, false).await?;
         checkout.mark_dirty();
         Ok(Self {
             engine: Arc::clone(engine),

@@ -70,6 +70,8 @@ pub enum ErrorKind {
     Limit,
     /// A row was asked for and there is none.
     NotFound,
+    /// The database takes no writes at present; nothing was sent.
+    ReadOnly,
     /// The peer broke the protocol; its connection is closed.
     Protocol,
     /// A table of the layer's own is missing or may not be used; the text says what to run.

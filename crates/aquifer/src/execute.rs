@@ -5,8 +5,10 @@
 //! attempt stands before the loop.
 
 mod again;
+mod batch;
 mod ending;
 mod lane;
+mod lap;
 mod read;
 mod route;
 
@@ -21,7 +23,9 @@ use aquifer_core::scan;
 use aquifer_wire::{Client, Reply, Sharing, Statement};
 use tokio::time::Instant;
 
-pub(crate) use self::again::{Attempts, delay, may_help, may_help_transaction};
+pub(crate) use self::again::{Attempts, delay, is_wrong_role, may_help, may_help_transaction};
+pub(crate) use self::batch::{run_batch, run_keyed, run_script};
+use self::lap::Lap;
 use self::route::{Place, Route};
 pub(crate) use self::route::{
     Placement, announce, announce_text, check, may_write, no_session, refuse_copy,
@@ -30,16 +34,18 @@ pub(crate) use self::route::{
 use crate::deadline::Deadline;
 use crate::error::fault;
 use crate::observe::Observers;
-use crate::pool::{Checkout, Pool, TICK};
+use crate::pool::{Checkout, Chosen, Destination, Pools, TICK};
 use crate::settings::Settings;
-use crate::statement::{Batch, Call, Prepared};
+use crate::statement::{Call, Prepared};
 use crate::tasks::Tasks;
-use crate::{Error, ErrorKind, Retry, clock};
+use crate::{Error, Retry, clock};
 
-/// What runs statements: the pool, and what holds for each call of one handle.
+/// What runs statements: the pools, and what holds for each call of one handle.
 #[derive(Clone, Debug)]
 pub(crate) struct Engine {
-    pub(crate) pool: Pool,
+    pub(crate) pools: Pools,
+    /// Which host its calls go to.
+    pub(crate) destination: Destination,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) observers: Observers,
     pub(crate) query_timeout: Duration,
@@ -54,20 +60,14 @@ pub(crate) struct Engine {
     pub(crate) budget: Arc<Mutex<Budget>>,
 }
 
-/// What one attempt is told.
-///
-/// A connection that ended rarely ends alone, and its neighbours' end may not have been noticed
-/// yet: an attempt that is made `again` takes only connections that still answer.
-#[derive(Clone, Copy)]
-struct Lap {
-    deadline: Deadline,
-    again: bool,
-}
-
 /// One attempt that failed, and what the statement was known to be.
 struct Failed {
     error: Error,
     intent: Intent,
+    /// Which of several hosts it was made on.
+    host: Option<usize>,
+    /// Nothing was sent, since the host's pool was closed and another one has taken its place.
+    has_moved: bool,
 }
 
 /// Runs one statement, again where that is safe and may help.
@@ -77,11 +77,15 @@ struct Failed {
 pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error> {
     let deadline = Deadline::after(engine.query_timeout);
     engine.first_attempt(deadline.start());
-    let mut place = Ok(Place::of(engine, call.sql));
-    if let Ok(Place::Lane(statement, lane)) = &place
-        && lane::is_bare(engine)
+    let mut first = engine.present().map(|pool| {
+        let place = Place::of(engine, &pool, call.sql);
+        (pool, Ok(place))
+    });
+    if let Some((pool, place)) = &mut first
+        && let Ok(Place::Lane(statement, lane)) = &place
+        && lane::is_bare(engine, pool)
     {
-        let permit = match lane::permit(engine, deadline).await {
+        let permit = match lane::permit(pool, deadline).await {
             Ok(permit) => permit,
             Err(failed) => return Err(engine.never_sent(call, deadline, failed)),
         };
@@ -91,27 +95,36 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
             let answer = pin!(lane.run(statement, call.params, Sharing::Shared));
             deadline.run_woken(is_woken, answer).await
         };
-        place = match outcome {
+        *place = match outcome {
             Ok(Ok(reply)) => {
                 let elapsed = lane::note_time((lane, permit), statement, deadline);
                 engine.finished((call.sql, call.location), elapsed, 1, None);
                 return Ok(reply);
             }
-            Ok(Err(error)) => match lane::failure(engine, (lane, permit), statement, error) {
+            Ok(Err(error)) => match lane::failure(pool, (lane, permit), statement, error) {
                 None => Ok(Place::Alone(Some(Arc::clone(statement)))),
-                Some(failed) => Err(failed),
+                Some(failed) => Err(failed.on(engine, pool)),
             },
             Err(_) => {
-                lane::note_silence(engine, permit, deadline);
+                lane::note_silence(pool, permit, deadline);
                 Err(refused(engine.timed_out(deadline, call.sql), Intent::Read))
             }
         };
     }
-    let mut first = Some(place);
-    let attempt = |lap| {
+    let attempt = |lap: Lap| {
         let first = first.take();
-        let place = first.unwrap_or_else(|| Ok(Place::of(engine, call.sql)));
-        async move { attempt(engine, call, lap, place?).await }
+        async move {
+            let (pool, place) = match first {
+                Some((pool, place)) => (pool, place?),
+                None => {
+                    let pool = lap::choose(engine, lap, call.sql).await?;
+                    let place = Place::of(engine, &pool, call.sql);
+                    (pool, place)
+                }
+            };
+            let outcome = attempt(engine, &pool, call, (lap, place)).await;
+            outcome.map_err(|failed| failed.on(engine, &pool))
+        }
     };
     Box::pin(laps(engine, (call.sql, call.location), deadline, attempt)).await
 }
@@ -127,12 +140,16 @@ where
     F: Future<Output = Result<T, Failed>>,
 {
     let mut attempts = Attempts::first(engine.attempts_max);
+    let mut lap = Lap::first(engine, deadline);
     let outcome = loop {
-        let again = attempts.made() > 1;
-        let attempt = pin!(attempt(Lap { deadline, again }));
+        let attempt = pin!(attempt(lap));
         let error = match deadline.run(attempt).await {
             Ok(Ok(reply)) => break Ok(reply),
-            Ok(Err(failed)) if may_retry(&failed, sql, &mut attempts) => failed.error,
+            Ok(Err(failed)) if lap.goes_elsewhere(&failed) => continue,
+            Ok(Err(failed)) if may_retry(engine, &failed, sql, &mut attempts) => {
+                lap.follows(engine, &failed).await;
+                failed.error
+            }
             Ok(Err(failed)) => break Err(say_midway(failed.error, sql)),
             Err(_) => break Err(engine.timed_out(deadline, sql)),
         };
@@ -149,34 +166,39 @@ where
 }
 
 /// Runs the statement once, where it belongs.
-async fn attempt(engine: &Engine, call: Call<'_>, lap: Lap, place: Place) -> Result<Reply, Failed> {
+async fn attempt(
+    engine: &Engine,
+    pool: &Chosen<'_>,
+    call: Call<'_>,
+    (lap, place): (Lap, Place),
+) -> Result<Reply, Failed> {
     let (known, checkout) = match place {
         Place::Lane(statement, lane) => {
             if (!lap.again || lane.barrier().await.is_ok())
                 && let Some(outcome) =
-                    lane::run(engine, &lane, &statement, call, lap.deadline).await
+                    lane::run(engine, pool, &lane, (&statement, call, lap.deadline)).await
             {
                 return outcome;
             }
-            (Some(statement), checkout(engine, lap, call.location).await?)
+            (Some(statement), checkout(pool, lap, call.location).await?)
         }
         Place::FirstToBeHad(statement) => {
-            let checked_out = checkout(engine, lap, call.location);
-            let checkout = match engine.pool.checkout_unless_lane(checked_out).await {
+            let checked_out = checkout(pool, lap, call.location);
+            let checkout = match pool.checkout_unless_lane(checked_out).await {
                 Some(checkout) => checkout?,
                 None => {
-                    if let Some(lane) = engine.pool.lane()
+                    if let Some(lane) = pool.lane()
                         && let Some(outcome) =
-                            lane::run(engine, &lane, &statement, call, lap.deadline).await
+                            lane::run(engine, pool, &lane, (&statement, call, lap.deadline)).await
                     {
                         return outcome;
                     }
-                    checkout(engine, lap, call.location).await?
+                    checkout(pool, lap, call.location).await?
                 }
             };
             (Some(statement), checkout)
         }
-        Place::Alone(known) => (known, checkout(engine, lap, call.location).await?),
+        Place::Alone(known) => (known, checkout(pool, lap, call.location).await?),
     };
     let outcome = on_checkout(engine, &checkout, known, call).await;
     give_back(checkout, &outcome);
@@ -196,7 +218,7 @@ async fn on_checkout(
         None => Box::pin(learn(checkout, call.sql)).await?,
     };
     let route = Route::of(&statement).unwrap_or(Route::Exclusive);
-    if route == Route::Session && engine.pool.is_pooled() {
+    if route == Route::Session && engine.pools.is_pooled() {
         return Err(refused(no_session("this statement"), Intent::Write));
     }
     if engine.settings.is_some() && route.may_commit() {
@@ -209,6 +231,7 @@ async fn on_checkout(
     {
         return outcome;
     }
+    engine.check_write()?;
     let client = checkout.client();
     let outcome = match &engine.settings {
         None => client.run(&statement, call.params, Sharing::Own).await,
@@ -217,6 +240,7 @@ async fn on_checkout(
             together(client, &statements).await
         }
     };
+    engine.note_write(&outcome);
     outcome.map_err(|error| failed(error, Intent::Write))
 }
 
@@ -245,14 +269,14 @@ async fn together(
 }
 
 async fn checkout(
-    engine: &Engine,
+    pool: &Chosen<'_>,
     lap: Lap,
     location: &'static Location<'static>,
 ) -> Result<Checkout, Failed> {
     let checkout = if lap.again {
-        engine.pool.checkout_answering(lap.deadline, location).await
+        pool.checkout_answering(lap.deadline, location).await
     } else {
-        engine.pool.checkout(lap.deadline, location).await
+        pool.checkout(lap.deadline, location).await
     };
     checkout.map_err(|error| refused(error, Intent::Write))
 }
@@ -274,104 +298,6 @@ async fn learn(checkout: &Checkout, sql: &str) -> Result<Arc<Statement>, Failed>
     Ok(statement)
 }
 
-/// Runs several statements in one round trip on an exclusive connection, again where that is safe.
-pub(crate) async fn run_batch(
-    engine: &Engine,
-    batch: Batch<'_>,
-    location: &'static Location<'static>,
-) -> Result<Vec<Reply>, Error> {
-    let statements = batch.statements()?;
-    if statements.is_empty() {
-        return Ok(Vec::new());
-    }
-    let list = (&*statements, Intent::Write);
-    run_list(engine, list, &batch.text(), location).await
-}
-
-/// As [`run_batch`], of statements that can't take effect twice: also again when an answer was lost.
-pub(crate) async fn run_keyed(
-    engine: &Engine,
-    statements: &[Prepared<'_>],
-    text: &str,
-    location: &'static Location<'static>,
-) -> Result<Vec<Reply>, Error> {
-    let list = (statements, Intent::Idempotent);
-    run_list(engine, list, text, location).await
-}
-
-async fn run_list(
-    engine: &Engine,
-    (statements, intent): (&[Prepared<'_>], Intent),
-    text: &str,
-    location: &'static Location<'static>,
-) -> Result<Vec<Reply>, Error> {
-    let scans: Vec<_> = statements
-        .iter()
-        .map(|(sql, _)| {
-            refuse_session_state(engine, sql)?;
-            let scan = check(sql)?;
-            route::refuse_commits(engine, &scan)?;
-            if intent == Intent::Idempotent {
-                route::refuse_commits_of_claim(&scan)?;
-            }
-            Ok::<_, Error>(scan)
-        })
-        .collect::<Result<_, _>>()?;
-    let settings = engine.settings.as_ref().map(Settings::statement);
-    let all: Vec<Prepared<'_>> = settings.iter().chain(statements).copied().collect();
-    let attempt = async |lap| {
-        let checkout = checkout(engine, lap, location).await?;
-        let client = checkout.client();
-        for (sql, _) in &all {
-            let known = client.statement(sql, Sharing::Own).await;
-            known.map_err(describe_failed)?;
-        }
-        for scan in &scans {
-            announce_text(scan, &checkout);
-        }
-        let outcome = Box::pin(client.batch(&all, Sharing::Own)).await;
-        let outcome = outcome.map_err(|error| failed(error, intent));
-        give_back(checkout, &outcome);
-        let mut replies = outcome?;
-        replies.drain(..usize::from(settings.is_some()));
-        Ok(replies)
-    };
-    let deadline = Deadline::after(engine.query_timeout);
-    engine.first_attempt(deadline.start());
-    laps(engine, (text, location), deadline, attempt).await
-}
-
-/// Runs a script by the simple protocol on an exclusive connection, once.
-pub(crate) async fn run_script(
-    engine: &Engine,
-    sql: &str,
-    location: &'static Location<'static>,
-) -> Result<(), Error> {
-    let script = async {
-        if engine.settings.is_some() {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                "a script takes no settings along, for it may end its transaction; use `batch` or \
-                 a transaction of this handle",
-            ));
-        }
-        refuse_session_state(engine, sql)?;
-        refuse_copy_in_script(sql)?;
-        let deadline = Deadline::after(engine.query_timeout);
-        let checkout = engine.pool.checkout(deadline, location).await?;
-        if !engine.pool.is_pooled() {
-            // A script may do anything, so its session starts anew afterwards.
-            checkout.mark_dirty();
-        }
-        match deadline.run(checkout.client().script(sql)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(say_midway(Error::from_wire(error, true), sql)),
-            Err(_) => Err(engine.timed_out(deadline, sql)),
-        }
-    };
-    engine.observed(sql, location, script).await
-}
-
 impl Engine {
     /// Pays into the budget of further attempts.
     pub(crate) fn first_attempt(&self, start: Instant) {
@@ -390,14 +316,16 @@ impl Engine {
 
 /// The layer's own refusal.
 fn refused(error: Error, intent: Intent) -> Failed {
-    Failed { error, intent }
+    Failed {
+        error,
+        intent,
+        host: None,
+        has_moved: false,
+    }
 }
 
 fn failed(error: aquifer_wire::Error, intent: Intent) -> Failed {
-    Failed {
-        error: Error::from_wire(error, intent != Intent::Read),
-        intent,
-    }
+    refused(Error::from_wire(error, intent != Intent::Read), intent)
 }
 
 /// Describing executes nothing, so it may be done again like a read.
@@ -405,12 +333,12 @@ fn describe_failed(error: aquifer_wire::Error) -> Failed {
     failed(error, Intent::Read)
 }
 
-fn may_retry(failed: &Failed, sql: &str, attempts: &mut Attempts) -> bool {
+fn may_retry(engine: &Engine, failed: &Failed, sql: &str, attempts: &mut Attempts) -> bool {
     match failed.error.wire() {
         // The pool's own refusal: it has waited as long as it may.
         None => false,
         Some(error) => {
-            may_help(error, failed.intent)
+            may_help(engine.pools.are_several(), error, failed.intent)
                 && !(error.sent() && scan::scan(sql).commits_midway)
                 && attempts.allow_another(error)
         }

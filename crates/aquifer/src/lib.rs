@@ -34,6 +34,8 @@
 //! | work that is done at most once, however often it is asked for | [`Db::idempotent`] |
 //! | to know what became of a lost COMMIT | [`Error::unknown_commit`] and [`Db::resolve`] |
 //! | notifications | [`Db::listen`] |
+//! | to survive the loss of a server | several hosts in the URL; see [`Db`] |
+//! | reads on replicas | [`Db::read`]; those that must see a write: [`Db::consistency`], [`Db::at_least`] |
 //! | a connection to myself, for session state | [`Db::dedicated`] |
 //! | start-up, health and shutdown of a service | [`DatabaseManager`] |
 //! | a database without installing a service | `Embedded::start` (feature `embedded`, on by default) |
@@ -70,6 +72,7 @@ mod session;
 mod settings;
 mod statement;
 mod tasks;
+mod topology;
 mod transaction;
 
 #[cfg(feature = "embedded")]
@@ -99,11 +102,12 @@ pub use crate::observe::{
     BreakerState, ConnectionLost, ConnectionOpened, Event, Events, HostRole, Mode, Observer,
     QueryFinished, Service, Status, TransactionFinished,
 };
-pub use crate::pool::{BreakerLane, BreakerStatus, Holder, PoolStatus};
+pub use crate::pool::{BreakerLane, BreakerStatus, Holder, HostStatus, PoolStatus, ReplicaLag};
 pub use crate::session::{InsertMany, Session, SessionFuture};
 #[doc(hidden)]
 pub use crate::statement::count_placeholders;
 pub use crate::statement::{AssertSafe, Batch, RawSql, Sql, SqlText, TableName};
+pub use crate::topology::Consistency;
 pub use crate::transaction::{Idempotent, Isolation, Resolved, Transaction, TransactionOptions};
 pub use aquifer_core::breaker::Order as BreakerOrder;
 pub use aquifer_macros::{Decode, Encode, FromRow};

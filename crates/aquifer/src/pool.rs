@@ -6,7 +6,6 @@
 
 mod breakers;
 mod checkout;
-mod connector;
 mod desk;
 mod drain;
 mod holders;
@@ -17,6 +16,7 @@ mod limits;
 mod lineage;
 mod opener;
 mod pause;
+mod pools;
 mod refusal;
 mod upkeep;
 
@@ -36,7 +36,6 @@ use self::breakers::Breakers;
 pub(crate) use self::breakers::ReadPermit;
 pub use self::breakers::{BreakerLane, BreakerStatus};
 pub(crate) use self::checkout::Checkout;
-pub(crate) use self::connector::{Connector, Tuning};
 use self::desk::{Claim, Desk};
 pub use self::holders::Holder;
 use self::holders::Holders;
@@ -46,12 +45,15 @@ pub(crate) use self::lanes::{Lane, TICK};
 use self::lending::Looks;
 pub(crate) use self::limits::Limits;
 pub(crate) use self::lineage::XID;
+pub(crate) use self::pools::{Chosen, Destination, Many, Plan, Pools};
+pub use self::pools::{HostStatus, ReplicaLag};
 use self::refusal::closed;
 use crate::deadline::Deadline;
 use crate::error::Lineage;
 use crate::observe::Observers;
 use crate::statement::Prepared;
 use crate::tasks::Tasks;
+use crate::topology::{Connector, Reports};
 use crate::{Error, clock};
 
 /// A handle on the connections of one database; cheap to clone.
@@ -69,6 +71,7 @@ struct Inner {
     limits: Limits,
     tasks: Arc<Tasks>,
     observers: Observers,
+    reports: Reports,
     opener: Background,
     upkeep: Background,
     last_failure: Mutex<Option<String>>,
@@ -80,6 +83,8 @@ struct Inner {
     /// When the pause ends by itself, if there is one.
     paused_until: Mutex<Option<Instant>>,
     closed: AtomicBool,
+    /// Nothing may go to the host any more, not even what was under way.
+    cut: AtomicBool,
     /// Told when a connection comes back, or is lost, after the pool was closed or paused.
     came_back: Notify,
     /// How many came back since it was closed.
@@ -104,7 +109,9 @@ struct Connection {
 }
 
 /// How many connections a pool has, and what they do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// With several hosts, the sums over all of them; [`Db::hosts`](crate::Db::hosts) tells them apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStatus {
     /// Most connections at once, shared and exclusive together.
@@ -130,15 +137,15 @@ pub struct PoolStatus {
 }
 
 impl Pool {
-    /// Opens the first connection, so that a wrong address or password shows at once, and starts
-    /// the tasks that open the others when they are wanted and keep all in order.
-    pub(crate) async fn start(
+    /// A pool that opens nothing before somebody wants it.
+    pub(crate) fn new(
         connector: Connector,
         limits: Limits,
         tasks: &Arc<Tasks>,
         observers: Observers,
-    ) -> Result<Self, Error> {
-        let inner = Arc::new(Inner {
+        reports: Reports,
+    ) -> Self {
+        Self(Arc::new(Inner {
             desk: Desk::new(Slots::new(limits.slots(), now())),
             lanes: Lanes::new(limits.lanes, limits.lane_requests_max),
             lane_care: LaneCare::default(),
@@ -148,6 +155,7 @@ impl Pool {
             limits,
             tasks: Arc::clone(tasks),
             observers,
+            reports,
             opener: Background::default(),
             upkeep: Background::default(),
             last_failure: Mutex::default(),
@@ -156,16 +164,28 @@ impl Pool {
             doubts: AtomicBool::new(false),
             paused_until: Mutex::default(),
             closed: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             came_back: Notify::new(),
             closed_late: AtomicUsize::new(0),
-        });
+        }))
+    }
+
+    /// Opens the first connection, so that a wrong address or password shows at once, and starts
+    /// the tasks that open the others when they are wanted and keep all in order.
+    pub(crate) async fn start(&self) -> Result<(), Error> {
+        let inner = &self.0;
         let opening = inner.desk.lock().open_ahead();
         if let Some(opening) = opening {
-            let client = opener::open(&inner, false).await?;
+            let client = opener::open(inner, false).await?;
             inner.opened(opening, client);
         }
         inner.want();
-        Ok(Self(inner))
+        Ok(())
+    }
+
+    /// Somebody is about to need connections.
+    pub(crate) fn want(&self) {
+        self.0.want();
     }
 
     /// The shared lane with the fewest requests; `None` while none is open, or all are full and an
@@ -281,11 +301,15 @@ impl Pool {
         }
     }
 
+    /// As [`resize`](Self::resize), of a pool that nobody uses yet.
+    pub(crate) fn set_size(&self, connections_max: usize) {
+        let exclusive = connections_max.saturating_sub(self.0.limits.lanes);
+        close_all(self.0.desk.lock().resize(exclusive.max(1)));
+    }
+
     /// Changes how many connections there may be at once; at least one more than lanes.
     pub(crate) fn resize(&self, connections_max: usize) {
-        let exclusive = connections_max.saturating_sub(self.0.limits.lanes);
-        let surplus = self.0.desk.lock().resize(exclusive.max(1));
-        close_all(surplus);
+        self.set_size(connections_max);
         self.0.want();
     }
 
@@ -314,9 +338,9 @@ impl Pool {
         self.0.holders.list()
     }
 
-    /// Whether both handles are of one pool.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+    /// Whether it gives out nothing any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.is_closed()
     }
 }
 

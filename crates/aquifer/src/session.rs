@@ -479,7 +479,13 @@ async fn open_stream<T: FromRow + Send>(
                 read_only = false;
             }
             // A stale plan, a connection that ended: its own transaction has changed nothing.
-            Err(error) if own && !again && error.wire().is_some_and(may_help_transaction) => {
+            Err(error)
+                if own
+                    && !again
+                    && error
+                        .wire()
+                        .is_some_and(|error| may_help_transaction(false, error)) =>
+            {
                 again = true;
             }
             other => return other,

@@ -36,7 +36,7 @@ pub use self::outcome::Resolved;
 pub(crate) use self::outcome::resolve;
 use self::root::Root;
 use crate::deadline::Deadline;
-use crate::execute::{Engine, may_help_transaction};
+use crate::execute::{Engine, is_wrong_role, may_help_transaction};
 use crate::observe::TransactionFinished;
 use crate::pool::Checkout;
 use crate::{Error, ErrorKind, clock};
@@ -108,8 +108,12 @@ impl Transaction {
         location: &'static Location<'static>,
     ) -> Result<Self, Error> {
         let deadline = Deadline::after(engine.query_timeout);
-        let checkout = Arc::new(engine.pool.checkout(deadline, location).await?);
-        let root = Arc::new(Root::new(engine, terms, checkout.client()));
+        let destination = terms.options.destination(engine)?;
+        let checkout = engine
+            .pools
+            .checkout(destination, deadline, location, false);
+        let checkout = Arc::new(checkout.await?);
+        let root = Arc::new(Root::new(engine, terms, destination, checkout.client()));
         Ok(Self::new(root, &checkout, None, location))
     }
 
@@ -294,7 +298,7 @@ impl Transaction {
 
     /// Whether this transaction is of that `Db`.
     pub(crate) fn is_of(&self, engine: &Engine) -> bool {
-        self.0.root.engine.pool.is(&engine.pool)
+        self.0.root.engine.pools.is(&engine.pools)
     }
 
     /// Remembers what failed, for the error of a commit that can't be and for another run.
@@ -311,7 +315,19 @@ impl Transaction {
                 state,
             });
         }
-        if error.wire().is_some_and(may_help_transaction) {
+        let root = &self.0.root;
+        let several = root.engine.pools.are_several() && !root.options.is_read_only();
+        if several && error.wire().is_some_and(is_wrong_role) {
+            root.met_standby.store(true, Ordering::Relaxed);
+            root.engine.pools.topology().fault();
+        }
+        if state == Some(SqlState::DISK_FULL) {
+            root.engine.pools.topology().disk_full();
+        }
+        if error
+            .wire()
+            .is_some_and(|error| may_help_transaction(several, error))
+        {
             // A savepoint can't always take such a thing back: it concerns all that is around it.
             let mut around = Some(self);
             while let Some(transaction) = around {

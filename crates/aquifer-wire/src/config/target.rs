@@ -95,6 +95,30 @@ impl Config {
         (0..count).map(|position| self.target(position)).collect()
     }
 
+    /// Takes the hosts apart: one configuration for each of the [`targets`](Self::targets), which leads to
+    /// it alone, whatever its role.
+    ///
+    /// They share the certificates that were read. In which order the addresses of one host are
+    /// tried stays as it is.
+    ///
+    /// # Errors
+    /// As [`targets`](Self::targets).
+    pub fn hosts_apart(&self) -> Result<Vec<Self>, Error> {
+        let targets = self.targets()?;
+        let apart = targets.into_iter().enumerate().map(|(position, target)| {
+            let mut config = self.clone();
+            let settings = &mut config.settings;
+            let host = self.settings.hosts.get(position).cloned();
+            settings.hosts = host.into_iter().collect();
+            let address = self.settings.addresses.get(position).copied();
+            settings.addresses = address.into_iter().collect();
+            settings.ports = vec![Some(target.port)];
+            settings.target_session_attrs = None;
+            config
+        });
+        Ok(apart.collect())
+    }
+
     fn target(&self, position: usize) -> Result<Target, Error> {
         let settings = &self.settings;
         let port = match settings.ports.as_slice() {

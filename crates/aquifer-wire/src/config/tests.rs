@@ -52,6 +52,10 @@ fn hosts_ports_and_addresses_pair_up() {
     ];
     for (text, expected) in cases {
         assert_eq!(&addresses(text), expected, "{text}");
+        let apart = config(text).hosts_apart().unwrap();
+        let targets = apart.iter().map(|alone| alone.targets().unwrap());
+        let targets: Vec<_> = targets.flatten().collect();
+        assert_eq!(targets, config(text).targets().unwrap(), "{text}");
     }
 }
 

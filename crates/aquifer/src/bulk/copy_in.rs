@@ -192,7 +192,7 @@ impl CopyIn {
 
     /// Has a statement described anew when it is used next.
     pub(super) fn forget_description(&self, sql: &str) {
-        self.seat.engine().pool.catalog().forget_text(sql);
+        self.seat.engine().pools.catalog().forget_text(sql);
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {

@@ -105,11 +105,7 @@ impl Seat {
         location: &'static Location<'static>,
     ) -> Result<Self, Error> {
         let deadline = Deadline::after(engine.query_timeout);
-        let checkout = if again {
-            engine.pool.checkout_answering(deadline, location).await?
-        } else {
-            engine.pool.checkout(deadline, location).await?
-        };
+        let checkout = engine.checkout(deadline, location, again).await?;
         Ok(Self::new(engine, Box::new(Alone(Arc::new(checkout)))))
     }
 

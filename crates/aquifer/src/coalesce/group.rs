@@ -135,7 +135,7 @@ impl<K: LookupKey> Shared<K> {
         if self.checked.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let Some(statement) = self.engine.pool.catalog().statement(self.text()) else {
+        let Some(statement) = self.engine.pools.catalog().statement(self.text()) else {
             return Ok(());
         };
         let [parameter] = statement.parameters() else {

@@ -69,6 +69,106 @@ impl Advanced {
         )
     }
 
+    /// Replicas of the database, besides the hosts of the `url`: `host` or `host:port` each, without a
+    /// port that of the first host.
+    ///
+    /// Default: none. Login, database and TLS are those of the `url`. Saying them here is the same as
+    /// saying them in the `url`: which host is the primary is found out by asking all. With two hosts
+    /// or more each has up to `connections_max` connections, and one more by which it is asked.
+    #[must_use]
+    #[track_caller]
+    pub fn replicas<H: AsRef<str>>(self, hosts: impl IntoIterator<Item = H>) -> Self {
+        let hosts: Vec<String> = hosts
+            .into_iter()
+            .map(|host| host.as_ref().to_owned())
+            .collect();
+        Self(
+            self.0
+                .with_text(&knob::REPLICAS, hosts.join(","), Location::caller()),
+        )
+    }
+
+    /// How old the newest data of a replica may be that answers reads of
+    /// [`Db::read`](crate::Db::read), while it is behind the primary.
+    ///
+    /// Default: 10 s. Range: 1 ms to 1 h. One that is further behind leaves reads until it is at half
+    /// of it. It is a bound on replicas that fall behind, seen at the next probe, not a promise to each
+    /// read: for that see [`Db::at_least`](crate::Db::at_least).
+    #[must_use]
+    #[track_caller]
+    pub fn lag_max(self, limit: Duration) -> Self {
+        Self(self.0.with_time(&knob::LAG_MAX, limit, Location::caller()))
+    }
+
+    /// As [`lag_max`](Self::lag_max), in bytes of WAL.
+    ///
+    /// Default: 16,777,216 (16 MiB). Range: 1 to 4,294,967,295. Raise it where bulk loads are common
+    /// and reads may be older meanwhile.
+    #[must_use]
+    #[track_caller]
+    pub fn lag_bytes_max(self, bytes: u32) -> Self {
+        Self(
+            self.0
+                .with_count(&knob::LAG_BYTES_MAX, bytes, Location::caller()),
+        )
+    }
+
+    /// How long a read with a [`Consistency`](crate::Consistency) waits for a replica to catch up
+    /// before it goes to the primary.
+    ///
+    /// Default: 50 ms. Range: 1 ms to 1 min. Replicas are rarely further behind than some
+    /// milliseconds; raise it only to keep load from the primary at the price of slower reads.
+    #[must_use]
+    #[track_caller]
+    pub fn catchup_timeout(self, limit: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::CATCHUP_TIMEOUT, limit, Location::caller()),
+        )
+    }
+
+    /// How often each of several hosts is asked for its role while all is well; ten times a second
+    /// while something is not, and for 30 s after.
+    ///
+    /// Default: 1 s. Range: 100 ms to 1 min. It bounds how late a silent failure is noticed, and how
+    /// old figures on replicas are; a failure that any call meets is noticed at once. Don't touch it
+    /// unless many services ask one small server.
+    #[must_use]
+    #[track_caller]
+    pub fn probe_interval(self, interval: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::PROBE_INTERVAL, interval, Location::caller()),
+        )
+    }
+
+    /// How long one of several hosts may take to say its role; after three times it is given up.
+    ///
+    /// Default: 500 ms. Range: 10 ms to 1 min. Raise it where a round trip takes that long: a host
+    /// that is given up by mistake gets no calls until it answers.
+    #[must_use]
+    #[track_caller]
+    pub fn probe_timeout(self, limit: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::PROBE_TIMEOUT, limit, Location::caller()),
+        )
+    }
+
+    /// How long calls are held, within their own deadlines, after the primary of several hosts was
+    /// lost; later ones fail at once until there is one.
+    ///
+    /// Default: 30 s. Range: 1 ms to 1 h. It should be longer than a failover takes. Don't raise it far
+    /// above: callers that wait in vain use memory, and their users wait too.
+    #[must_use]
+    #[track_caller]
+    pub fn primary_wait(self, limit: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::PRIMARY_WAIT, limit, Location::caller()),
+        )
+    }
+
     /// Connections that are kept open even if nobody uses them, the lanes among them; they are
     /// opened at the start, in the background.
     ///

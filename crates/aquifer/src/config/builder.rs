@@ -15,8 +15,8 @@ use crate::observe::Observer;
 impl Config {
     /// Where PostgreSQL is and how to log in: a URL, or `key=value` pairs, as libpq takes them.
     ///
-    /// `postgresql://user:password@host1:5432,host2/database?sslmode=verify-full`: several hosts
-    /// are tried in their order; in a user, password or database `@` is written `%40`, `/` `%2F`
+    /// `postgresql://user:password@host1:5432,host2/database?sslmode=verify-full`: several hosts are
+    /// taken for a primary and its replicas, in any order; see [`Db`](crate::Db). In a user, password or database `@` is written `%40`, `/` `%2F`
     /// and `%` `%25`. Required, unless `PGHOST` or `PGHOSTADDR` says where the server is.
     /// Variable: `DATABASE_URL`. A text that can't be read is refused when the configuration is
     /// used; [`from_url`](Self::from_url) refuses it at once.

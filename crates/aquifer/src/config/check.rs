@@ -10,13 +10,20 @@ use aquifer_wire as wire;
 use super::knob::{self, Knob};
 use super::origin::Sourced;
 use super::quantity::Quantity;
-use super::{Config, Origin, PasswordProvider, Pooler, refusal};
+use super::{Config, Hosts, Origin, PasswordProvider, Pooler, refusal};
 use crate::Error;
 use crate::observe::Observer;
 
 /// Settings that have been checked, alone and together.
 pub(crate) struct Settings {
     pub(crate) wire: wire::Config,
+    pub(crate) hosts: Hosts,
+    pub(crate) lag_max: Duration,
+    pub(crate) lag_bytes_max: u32,
+    pub(crate) catchup_timeout: Duration,
+    pub(crate) probe_interval: Duration,
+    pub(crate) probe_timeout: Duration,
+    pub(crate) primary_wait: Duration,
     pub(crate) password: Option<PasswordProvider>,
     /// For each host, and for the password provider.
     pub(crate) connect_timeout: Duration,
@@ -58,8 +65,16 @@ impl Config {
         let connections_max = self.count(&knob::CONNECTIONS_MAX)?;
         let query_timeout = self.time(&knob::QUERY_TIMEOUT)?;
         self.redis()?;
+        let wire = self.connection()?.check()?;
         Ok(Settings {
-            wire: self.connection()?.check()?,
+            hosts: self.hosts(&wire)?,
+            wire,
+            lag_max: self.time(&knob::LAG_MAX)?,
+            lag_bytes_max: self.count(&knob::LAG_BYTES_MAX)?,
+            catchup_timeout: self.time(&knob::CATCHUP_TIMEOUT)?,
+            probe_interval: self.time(&knob::PROBE_INTERVAL)?,
+            probe_timeout: self.time(&knob::PROBE_TIMEOUT)?,
+            primary_wait: self.time(&knob::PRIMARY_WAIT)?,
             password: self
                 .password
                 .as_ref()

@@ -55,6 +55,25 @@ pub(super) static LANE_TIMEOUT: Knob<Duration> = Knob {
 pub(super) static POOLER: TextKnob = TextKnob {
     name: "advanced.pooler",
 };
+pub(super) static REPLICAS: TextKnob = TextKnob {
+    name: "advanced.replicas",
+};
+pub(super) static LAG_MAX: Knob<Duration> = time("advanced.lag_max", 10, 3600);
+pub(super) static LAG_BYTES_MAX: Knob<u32> = count("advanced.lag_bytes_max", 16 << 20, 1, u32::MAX);
+pub(super) static CATCHUP_TIMEOUT: Knob<Duration> = Knob {
+    default: Duration::from_millis(50),
+    ..time("advanced.catchup_timeout", 0, 60)
+};
+pub(super) static PROBE_INTERVAL: Knob<Duration> = Knob {
+    least: Duration::from_millis(100),
+    ..time("advanced.probe_interval", 1, 60)
+};
+pub(super) static PROBE_TIMEOUT: Knob<Duration> = Knob {
+    default: Duration::from_millis(500),
+    least: Duration::from_millis(10),
+    ..time("advanced.probe_timeout", 0, 60)
+};
+pub(super) static PRIMARY_WAIT: Knob<Duration> = time("advanced.primary_wait", 30, 3600);
 pub(super) static CONNECTIONS_MIN: Knob<u32> = count("advanced.connections_min", 1, 1, 10_000);
 pub(super) static LIFETIME_MAX: Knob<Duration> = long_time("advanced.lifetime_max", 30 * 60);
 pub(super) static IDLE_TIMEOUT: Knob<Duration> = long_time("advanced.idle_timeout", 10 * 60);
@@ -103,7 +122,7 @@ pub(super) static MESSAGE_MAX: Knob<u32> =
     count("advanced.message_max", 1 << 30, 1 << 16, (1 << 31) - 1);
 
 /// All knobs, the essential ones first, in the order in which they are listed.
-pub(super) static ALL: [AnyKnob; 35] = [
+pub(super) static ALL: [AnyKnob; 42] = [
     AnyKnob::Text(&URL),
     AnyKnob::Text(&REDIS_URL),
     AnyKnob::Count(&CONNECTIONS_MAX),
@@ -116,6 +135,13 @@ pub(super) static ALL: [AnyKnob; 35] = [
     AnyKnob::Count(&LANE_REQUESTS_MAX),
     AnyKnob::Time(&LANE_TIMEOUT),
     AnyKnob::Text(&POOLER),
+    AnyKnob::Text(&REPLICAS),
+    AnyKnob::Time(&LAG_MAX),
+    AnyKnob::Count(&LAG_BYTES_MAX),
+    AnyKnob::Time(&CATCHUP_TIMEOUT),
+    AnyKnob::Time(&PROBE_INTERVAL),
+    AnyKnob::Time(&PROBE_TIMEOUT),
+    AnyKnob::Time(&PRIMARY_WAIT),
     AnyKnob::Count(&CONNECTIONS_MIN),
     AnyKnob::Time(&LIFETIME_MAX),
     AnyKnob::Time(&IDLE_TIMEOUT),

@@ -33,7 +33,10 @@ fn quantile(sorted: &[Duration], share: f64) -> Duration {
 
 async fn use_one(db: &Db) -> Duration {
     let deadline = Deadline::after(PATIENCE);
-    let checkout = db.engine.pool.checkout(deadline, Location::caller()).await;
+    let checkout = db
+        .engine
+        .checkout(deadline, Location::caller(), false)
+        .await;
     let waited = deadline.elapsed();
     drop(checkout.expect("a connection"));
     waited

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::execute::{self, Engine, Placement};
 use crate::monitor::{Finding, HealthProbe, ProbeFuture};
-use crate::observe::Service;
+use crate::observe::{Mode, Service};
 use crate::statement::Call;
 use crate::{Error, ErrorKind};
 
@@ -35,8 +35,17 @@ impl PostgresProbe {
         Ok(rows.pop().flatten().unwrap_or(false))
     }
 
+    /// What is known to be impossible already; asking would wait for a primary.
+    fn limits(&self) -> Option<&'static str> {
+        match self.0.pools.topology().mode() {
+            Mode::PrimaryDown => Some("there is no primary at present; replicas answer reads"),
+            Mode::ReadOnly => Some("the database takes no writes at present"),
+            _ => None,
+        }
+    }
+
     fn judge(&self, asked: Result<bool, Error>) -> Finding {
-        let status = self.0.pool.status();
+        let status = self.0.pools.status();
         let exclusive = status.connections_max - status.lanes_max;
         match asked {
             Ok(false) => Finding::up(),
@@ -57,8 +66,11 @@ impl HealthProbe for PostgresProbe {
 
     fn probe(&self) -> ProbeFuture<'_> {
         Box::pin(async {
-            let finding = self.judge(self.is_in_recovery().await);
-            let status = self.0.pool.status();
+            let finding = match self.limits() {
+                Some(why) => Finding::degraded(why),
+                None => self.judge(self.is_in_recovery().await),
+            };
+            let status = self.0.pools.status();
             let open = status.idle + status.in_use + status.lanes;
             finding.measured("connections", figure(open), "").measured(
                 "waiting",

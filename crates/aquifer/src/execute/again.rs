@@ -66,27 +66,34 @@ fn was_cut(error: &wire::Error) -> bool {
 }
 
 /// Whether another attempt is safe and may help.
-pub(crate) fn may_help(error: &wire::Error, intent: Intent) -> bool {
+pub(crate) fn may_help(several: bool, error: &wire::Error, intent: Intent) -> bool {
     let verdict = retry::decide(&failure(error), intent);
     match verdict.action {
         Action::Retry(Remedy::BackOff | Remedy::OtherHost) => true,
         // The connection itself heals a stale plan once; a table may change again meanwhile. From
         // within a statement the same code says nothing about its plan.
         Action::Retry(Remedy::Prepare) => !error.executed(),
-        // With one host there is no other primary to find; a new password is asked for where
-        // connections are opened.
+        // With one host there is no other primary to find.
+        Action::Retry(Remedy::FindPrimary) => several,
+        // A new password is asked for where connections are opened.
         _ => false,
     }
 }
 
 /// Whether a transaction in which this failed changed nothing, and may be run again as a whole.
-pub(crate) fn may_help_transaction(error: &wire::Error) -> bool {
+pub(crate) fn may_help_transaction(several: bool, error: &wire::Error) -> bool {
     let verdict = retry::decide(&failure(error), Intent::TransactionBody);
-    // The connection has dropped the stale plan, so the statement is prepared anew.
-    matches!(
-        verdict.action,
-        Action::RetryTransaction(Remedy::BackOff | Remedy::OtherHost | Remedy::Prepare)
-    )
+    match verdict.action {
+        // The connection has dropped the stale plan, so the statement is prepared anew.
+        Action::RetryTransaction(Remedy::BackOff | Remedy::OtherHost | Remedy::Prepare) => true,
+        Action::RetryTransaction(Remedy::FindPrimary) => several,
+        _ => false,
+    }
+}
+
+/// Whether a host refused to write since it is not the primary, or not any more.
+pub(crate) fn is_wrong_role(error: &wire::Error) -> bool {
+    error.sqlstate() == Some(&wire::SqlState::READ_ONLY_SQL_TRANSACTION)
 }
 
 /// Whether the connection on which it happened can't be trusted any more, whatever it was used for.

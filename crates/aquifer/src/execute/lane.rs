@@ -12,32 +12,31 @@ use super::route::{Route, change_pace};
 use super::{Engine, Failed, failed, refused, together};
 use crate::deadline::Deadline;
 use crate::error::fault;
-use crate::pool::ReadPermit;
+use crate::pool::{Pool, ReadPermit};
 use crate::settings::Settings;
 use crate::statement::Call;
 
 /// Whether a read on a lane is one statement, with nothing that must stand in front of it.
-pub(super) fn is_bare(engine: &Engine) -> bool {
-    engine.settings.is_none() && engine.pool.lane_guard().is_none()
+pub(super) fn is_bare(engine: &Engine, pool: &Pool) -> bool {
+    engine.settings.is_none() && pool.lane_guard().is_none()
 }
 
 /// Runs a read on a lane; `None` when it must be run elsewhere, where doing so is harmless.
 pub(super) async fn run(
     engine: &Engine,
+    pool: &Pool,
     lane: &Client,
-    statement: &Arc<Statement>,
-    call: Call<'_>,
-    deadline: Deadline,
+    (statement, call, deadline): (&Arc<Statement>, Call<'_>, Deadline),
 ) -> Option<Result<Reply, Failed>> {
-    let permit = match permit(engine, deadline).await {
+    let permit = match permit(pool, deadline).await {
         Ok(permit) => permit,
         Err(failed) => return Some(Err(failed)),
     };
-    let outcome = if is_bare(engine) {
+    let outcome = if is_bare(engine, pool) {
         lane.run(statement, call.params, Sharing::Shared).await
     } else {
         let mut statements = Vec::with_capacity(3);
-        statements.extend(engine.pool.lane_guard());
+        statements.extend(pool.lane_guard());
         statements.extend(engine.settings.as_ref().map(Settings::statement));
         statements.push((call.sql, call.params));
         together(lane, &statements).await
@@ -47,17 +46,17 @@ pub(super) async fn run(
             note_time((lane, permit), statement, deadline);
             Some(Ok(reply))
         }
-        Err(error) => failure(engine, (lane, permit), statement, error).map(Err),
+        Err(error) => failure(pool, (lane, permit), statement, error).map(Err),
     }
 }
 
 /// The right to make a call on a lane.
-pub(super) async fn permit(engine: &Engine, deadline: Deadline) -> Result<ReadPermit<'_>, Failed> {
-    match engine.pool.permit_read(deadline.start()) {
+pub(super) async fn permit(pool: &Pool, deadline: Deadline) -> Result<ReadPermit<'_>, Failed> {
+    match pool.permit_read(deadline.start()) {
         Ok(permit) => Ok(permit),
         Err(refusal) => {
             // Boxed: it is rare, and would be a part of each read's future.
-            let error = Box::pin(engine.pool.read_refused(refusal)).await;
+            let error = Box::pin(pool.read_refused(refusal)).await;
             Err(refused(error, Intent::Read))
         }
     }
@@ -83,9 +82,9 @@ pub(super) fn note_time(
 }
 
 /// Notes that a read got no answer on a lane before its deadline.
-pub(super) fn note_silence(engine: &Engine, permit: ReadPermit<'_>, deadline: Deadline) {
+pub(super) fn note_silence(pool: &Pool, permit: ReadPermit<'_>, deadline: Deadline) {
     // After that time the server would have ended the statement, if it could.
-    if deadline.elapsed() > engine.pool.lane_timeout() {
+    if deadline.elapsed() > pool.lane_timeout() {
         permit.failed(Some(Fault::Silent));
     }
 }
@@ -93,7 +92,7 @@ pub(super) fn note_silence(engine: &Engine, permit: ReadPermit<'_>, deadline: De
 /// What a failure on a lane means for the read; `None` when it must be run elsewhere, where doing so
 /// is harmless.
 pub(super) fn failure(
-    engine: &Engine,
+    pool: &Pool,
     (lane, permit): (&Client, ReadPermit<'_>),
     statement: &Statement,
     error: aquifer_wire::Error,
@@ -112,7 +111,7 @@ pub(super) fn failure(
         }
         // The lane's limit: the server ended it, and told by that who it was that took so long.
         Some(&SqlState::QUERY_CANCELED) => {
-            note_excess(engine, statement);
+            note_excess(pool, statement);
             return None;
         }
         _ => {}
@@ -124,21 +123,21 @@ pub(super) fn failure(
     match ended {
         // It was retired, or the pool is shut down: nobody answers there any more.
         Some(_) if is_retired => {
-            if error.sent() {
-                note_excess(engine, statement);
+            if error.sent() && !pool.is_closed() {
+                note_excess(pool, statement);
             }
             None
         }
         // It had ended unnoticed, so nothing was sent.
         Some(_) if !error.sent() => {
-            engine.pool.lane_ended();
+            pool.lane_ended();
             None
         }
         _ => Some(failed(error, Intent::Read)),
     }
 }
 
-fn note_excess(engine: &Engine, statement: &Statement) {
-    let limit = engine.pool.lane_timeout();
+fn note_excess(pool: &Pool, statement: &Statement) {
+    let limit = pool.lane_timeout();
     change_pace(statement, |pace| Some(pace.exceeded(limit)));
 }

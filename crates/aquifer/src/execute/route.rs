@@ -7,7 +7,7 @@ use aquifer_core::scan::{self, Class, Copy, Scan};
 use aquifer_wire::{Client, Sharing, Statement};
 
 use super::Engine;
-use crate::pool::{Checkout, Lane};
+use crate::pool::{Checkout, Lane, Pool};
 use crate::{Error, ErrorKind};
 
 /// Of the functions named, those that the catalog knows as volatile or does not know.
@@ -63,14 +63,16 @@ pub(super) enum Place {
 }
 
 impl Place {
-    pub(super) fn of(engine: &Engine, sql: &str) -> Self {
-        let Some(statement) = engine.pool.catalog().statement(sql) else {
+    pub(super) fn of(engine: &Engine, pool: &Pool, sql: &str) -> Self {
+        let Some(statement) = pool.catalog().statement(sql) else {
             return Self::Alone(None);
         };
         match Route::of(&statement) {
             None => Self::Alone(None),
-            Some(route) if !route.may_share(engine, &statement) => Self::Alone(Some(statement)),
-            Some(_) => match engine.pool.lane() {
+            Some(route) if !route.may_share(engine, pool, &statement) => {
+                Self::Alone(Some(statement))
+            }
+            Some(_) => match pool.lane() {
                 Some(lane) => Self::Lane(statement, lane),
                 None => Self::FirstToBeHad(statement),
             },
@@ -112,10 +114,10 @@ impl Route {
     ///
     /// A suspect is taken by one caller, who runs it elsewhere to find out how fast it is; where that
     /// is to be had at once, for a read that is fast as a rule must not line up behind writes.
-    pub(super) fn may_share(self, engine: &Engine, statement: &Statement) -> bool {
+    pub(super) fn may_share(self, engine: &Engine, pool: &Pool, statement: &Statement) -> bool {
         match (engine.placement, self) {
             (Placement::Measured, Self::Shared) => {
-                Pace::unpack(statement.note()).may_share() && !take_probe(engine, statement)
+                Pace::unpack(statement.note()).may_share() && !take_probe(pool, statement)
             }
             (Placement::Shared, Self::Shared | Self::Volatile) => true,
             _ => false,
@@ -153,10 +155,10 @@ impl Route {
 }
 
 /// Whether this caller is the one who finds out how fast a suspect is.
-fn take_probe(engine: &Engine, statement: &Statement) -> bool {
+fn take_probe(pool: &Pool, statement: &Statement) -> bool {
     let due = |note| Pace::unpack(note).probe().is_some();
     // Looked at first, since a look costs less than a change, and it is hardly ever due.
-    due(statement.note()) && engine.pool.is_any_idle() && change_pace(statement, Pace::probe)
+    due(statement.note()) && pool.is_any_idle() && change_pace(statement, Pace::probe)
 }
 
 /// Notes what was learned about the statement's pace; says whether there was anything to note.
@@ -198,7 +200,7 @@ pub(crate) fn announce_text(scan: &Scan<'_>, checkout: &Checkout) -> bool {
 
 /// Behind a pooler, refuses what needs a session that lasts.
 pub(crate) fn refuse_session_state(engine: &Engine, sql: &str) -> Result<(), Error> {
-    if engine.pool.is_pooled() && scan::scan(sql).changes_session {
+    if engine.pools.is_pooled() && scan::scan(sql).changes_session {
         return Err(no_session("this statement"));
     }
     Ok(())

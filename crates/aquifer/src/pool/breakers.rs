@@ -5,7 +5,7 @@
 //! a restart costs callers no error that it would not cost without a breaker. Once the outage has
 //! lasted for `acquire_timeout`, and [`PATIENCE_MIN`] at least, nobody who came at its beginning waits
 //! any more, and who comes now is refused at once. Who can choose among hosts asks
-//! [`Pool::breaker_allows`] first.
+//! [`Pool::breakers_allow`] first.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use aquifer_core::breaker::{self, Breaker, Change, Fault, Order, Outcome, Permit, Refused, State};
 use tokio::time::Instant;
 
-use super::{Inner, Pool, now};
+use super::{Inner, Pool, Pools, now};
 use crate::observe::{BreakerState, Event, Service};
 use crate::{Error, ErrorKind, clock};
 
@@ -172,19 +172,23 @@ impl Pool {
     }
 
     /// Whether a call that could go to another host as well should go to this one.
-    pub(crate) fn breaker_allows(&self, lane: BreakerLane) -> bool {
+    pub(super) fn breakers_allow(&self) -> bool {
+        BreakerLane::ALL.iter().all(|lane| self.allows(*lane))
+    }
+
+    fn allows(&self, lane: BreakerLane) -> bool {
         self.0.breakers.of(lane).allows(now())
     }
 
     /// How the breakers stand.
-    pub(crate) fn breakers(&self) -> Vec<BreakerStatus> {
+    pub(super) fn breakers(&self) -> Vec<BreakerStatus> {
         let status = |lane| {
             let snapshot = self.0.breakers.of(lane).snapshot(now());
             BreakerStatus {
                 host: Arc::clone(&self.0.breakers.host),
                 lane,
                 state: snapshot.state.into(),
-                allows: self.breaker_allows(lane),
+                allows: self.allows(lane),
                 reason: snapshot.reason.to_string().into(),
                 state_for: snapshot.state_for,
                 calls: snapshot.calls,
@@ -200,7 +204,7 @@ impl Pool {
     }
 
     /// Carries out an operator's word, if `host` is this one; whether it is.
-    pub(crate) fn order_breaker(&self, host: &str, lane: BreakerLane, order: Order) -> bool {
+    pub(super) fn order_breaker(&self, host: &str, lane: BreakerLane, order: Order) -> bool {
         let breakers = &self.0.breakers;
         if *breakers.host != *host {
             return false;
@@ -209,6 +213,26 @@ impl Pool {
             self.0.breaker_changed(lane, change);
         }
         true
+    }
+}
+
+impl Pools {
+    /// How the breakers of all hosts stand that are of use.
+    pub(crate) fn breakers(&self) -> Vec<BreakerStatus> {
+        match self {
+            Self::One(pool, _) => pool.breakers(),
+            Self::Many(many) => many.present().flat_map(|pool| pool.breakers()).collect(),
+        }
+    }
+
+    /// Carries out an operator's word; whether there is such a host.
+    pub(crate) fn order_breaker(&self, host: &str, lane: BreakerLane, order: Order) -> bool {
+        match self {
+            Self::One(pool, _) => pool.order_breaker(host, lane, order),
+            Self::Many(many) => many
+                .present()
+                .any(|pool| pool.order_breaker(host, lane, order)),
+        }
     }
 }
 

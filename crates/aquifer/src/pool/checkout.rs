@@ -73,6 +73,10 @@ impl Checkout {
             return None;
         }
         let holder = holder(&connection.client);
+        // Whoever cuts a pool off says so first and looks for holders then.
+        if pool.cut.load(Ordering::Acquire) {
+            connection.client.close();
+        }
         Some(Self {
             pool: Arc::clone(pool),
             held: Some((Place::new(Some(permit)), connection)),

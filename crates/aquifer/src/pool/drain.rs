@@ -16,6 +16,16 @@ pub(crate) struct Drained {
     pub(crate) refused: usize,
 }
 
+impl Drained {
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            closed: self.closed + other.closed,
+            aborted: self.aborted + other.aborted,
+            refused: self.refused + other.refused,
+        }
+    }
+}
+
 impl Pool {
     /// Gives out no more connections and refuses those who wait; lets calls under way finish, asks
     /// the server to cancel those that still run at `soft`, and cuts what is left at `hard`.
@@ -46,6 +56,29 @@ impl Pool {
         }
         drained.closed += self.0.closed_late.swap(0, Ordering::Relaxed);
         drained
+    }
+
+    /// Ends it at once: nothing goes to the host any more, who waits is refused, what is under way
+    /// loses its connection.
+    pub(crate) fn cut(&self) {
+        self.0.cut.store(true, Ordering::Release);
+        self.retire();
+        self.abort_all(&[]);
+    }
+
+    /// Ends it, but lets those go on who have a connection to themselves. Reads on lanes are run
+    /// elsewhere.
+    pub(crate) fn retire(&self) {
+        self.0.closed.store(true, Ordering::Release);
+        let (idle, _refused) = self.0.desk.close();
+        super::close_all(idle);
+        self.0.stop_tasks();
+        for lane in self.0.lanes.close() {
+            lane.close();
+        }
+        for listener in self.0.holders.listening() {
+            listener.close();
+        }
     }
 
     fn cancel_all(&self) {

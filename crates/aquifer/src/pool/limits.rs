@@ -44,6 +44,10 @@ impl Limits {
         fastest_opening.clamp(self.check_timeout, self.keepalive_timeout())
     }
 
+    pub(super) fn waiters_max(&self) -> usize {
+        self.waiters_max
+    }
+
     /// Those of the exclusive connections.
     pub(super) fn slots(&self) -> slots::Limits {
         let capacity = self.connections_max - self.lanes;

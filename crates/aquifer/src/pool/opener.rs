@@ -178,8 +178,11 @@ pub(super) async fn open(inner: &Arc<Inner>, shared: bool) -> Result<Client, Err
             cause,
         });
     }
-    if opened.as_ref().is_err_and(is_of_host) {
+    if let Err(error) = &opened
+        && is_of_host(error)
+    {
         inner.desk.lock().doubt();
+        inner.reports.failed(Some(error));
     }
     if let Some(answered) = has_answered(&opened) {
         inner.probed(answered);
@@ -193,6 +196,9 @@ pub(super) async fn open(inner: &Arc<Inner>, shared: bool) -> Result<Client, Err
     let elapsed = clock::now() - start;
     let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
     inner.fastest_opening.fetch_min(micros, Ordering::Relaxed);
+    // Reported since PostgreSQL 14.
+    let standby = client.parameter("in_hot_standby").as_deref() == Some("on");
+    inner.reports.opened(standby);
     inner.observers.connection_opened(&ConnectionOpened {
         process_id,
         shared,
@@ -242,6 +248,7 @@ impl Inner {
             let code = ended.last_words().map(|words| words.code().code());
             if retired || slots::is_of_host(code) {
                 self.desk.lock().doubt();
+                self.reports.failed(None);
             }
             let cause = if retired {
                 "a lane that gave no answer was retired".to_owned()

@@ -38,6 +38,13 @@ impl Pool {
         Ok(())
     }
 
+    /// Pauses a pool that nobody uses yet.
+    pub(crate) fn hold(&self, until: Instant) {
+        *self.0.paused_until() = Some(until);
+        close_all(self.0.desk.lock().pause());
+        self.0.want();
+    }
+
     /// Gives out connections again, all of them new.
     pub(crate) fn resume(&self) {
         self.0.resume();

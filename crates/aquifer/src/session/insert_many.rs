@@ -102,7 +102,7 @@ impl<S: Session + ?Sized> Insert<'_, S> {
         let outcome = self.run(seat, &mut rows).await;
         if outcome.is_err() {
             // The columns may have been altered since they were described.
-            engine.pool.catalog().forget_text(&select);
+            engine.pools.catalog().forget_text(&select);
         }
         engine.observers.query_finished(&QueryFinished {
             sql: &select,

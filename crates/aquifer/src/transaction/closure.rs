@@ -2,8 +2,10 @@
 
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::{Terms, Transaction, ambient};
+use crate::deadline::Deadline;
 use crate::execute::{Engine, delay, may_help_transaction};
 use crate::{Error, clock};
 
@@ -47,7 +49,12 @@ where
         {
             return outcome;
         }
+        let met_standby = transaction.0.root.met_standby.load(Ordering::Relaxed);
         drop(transaction);
+        if met_standby {
+            let deadline = Deadline::after(engine.query_timeout);
+            Box::pin(engine.pools.topology().confirm(deadline)).await;
+        }
         wait(&mut attempts).await;
     }
 }
@@ -60,7 +67,11 @@ async fn wait(attempts: &mut u32) {
 
 /// The claim of a key may meet a conflict.
 fn may_start_again(engine: &Engine, error: &Error) -> bool {
-    error.wire().is_some_and(may_help_transaction) && engine.can_afford_another()
+    let several = engine.pools.are_several();
+    error
+        .wire()
+        .is_some_and(|error| may_help_transaction(several, error))
+        && engine.can_afford_another()
 }
 
 /// Runs `f` once and ends the transaction by what it returns.

@@ -118,7 +118,12 @@ async fn conclude(transaction: &Transaction, checkout: Arc<Checkout>) -> Result<
         }
     }
     let lost = match commit_on(transaction, &checkout, deadline).await {
-        Ended::Committed => return Ok(()),
+        Ended::Committed => {
+            if root.engine.pools.topology().guards_writes() && root.xid().is_some() {
+                root.engine.pools.topology().wrote();
+            }
+            return Ok(());
+        }
         Ended::Refused(error) => {
             root.may_be_committed.store(false, Ordering::Release);
             return Err(error);

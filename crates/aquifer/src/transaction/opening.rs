@@ -69,15 +69,16 @@ pub(super) async fn open(
         };
         let ended = client.ended().is_some();
         if ended
-            && may_help_transaction(&error)
+            && may_help_transaction(false, &error)
             && attempts.allow_another(&error)
             && root.engine.can_afford_another()
         {
             attempts.next();
-            let pool = &root.engine.pool;
+            let (pools, destination) = (&root.engine.pools, root.destination);
             let location = transaction.0.location;
             checkout.make_room();
-            match pool.checkout_answering(deadline, location).await {
+            let other = pools.checkout(destination, deadline, location, true);
+            match other.await {
                 Ok(other) => {
                     replace(transaction, &Arc::new(other));
                     continue;

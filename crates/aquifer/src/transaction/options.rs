@@ -1,6 +1,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::execute::Engine;
+use crate::pool::Destination;
 use crate::{Error, ErrorKind};
 
 /// How far a transaction is kept apart from others; see the PostgreSQL manual, "Transaction
@@ -61,6 +63,21 @@ impl TransactionOptions {
 
     pub(super) fn is_read_only(self) -> bool {
         self.read_only
+    }
+
+    /// The host that a transaction of a handle is done on.
+    pub(super) fn destination(self, engine: &Engine) -> Result<Destination, Error> {
+        if engine.destination == Destination::Main {
+            return Ok(Destination::Main);
+        }
+        if !self.read_only {
+            engine.refuse_on_replica("a transaction that is not read-only")?;
+        }
+        // A server in recovery can't promise that.
+        if self.isolation == Some(Isolation::Serializable) {
+            return Ok(Destination::Main);
+        }
+        Ok(engine.destination)
     }
 
     /// Refuses what a savepoint within a transaction of `outer` can't have: it is part of that.

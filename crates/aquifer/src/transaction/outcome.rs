@@ -16,7 +16,7 @@ use super::root::Root;
 use crate::deadline::Deadline;
 use crate::error::{Lineage, UnknownCommit};
 use crate::execute::Engine;
-use crate::pool::Checkout;
+use crate::pool::{Checkout, Destination};
 use crate::{Error, ErrorKind};
 
 const STATUS: &str = "select pg_catalog.pg_xact_status($1::text::xid8)";
@@ -84,7 +84,10 @@ async fn ask(
     deadline: Deadline,
 ) -> Result<Resolved, Error> {
     let location = std::panic::Location::caller();
-    let checkout = engine.pool.checkout_answering(deadline, location).await?;
+    let checkout = engine
+        .pools
+        .checkout(Destination::Main, deadline, location, true)
+        .await?;
     let by_number = match (unknown.xid, unknown.lineage) {
         (Some(xid), Some(before)) => by_number(&checkout, xid, before).await?,
         _ => Resolved::Unresolvable("the transaction has no number"),

@@ -6,13 +6,17 @@ use aquifer_wire::{Client, Reply};
 
 use super::{Terms, TransactionOptions};
 use crate::execute::Engine;
-use crate::pool::Checkout;
+use crate::pool::{Checkout, Destination};
 
 /// What a transaction shares with its savepoints.
 pub(super) struct Root {
     pub(super) engine: Arc<Engine>,
     /// Of the transaction as a whole.
     pub(super) options: TransactionOptions,
+    /// The host that it is done on.
+    pub(super) destination: Destination,
+    /// A write was refused by a host that was taken for the primary.
+    pub(super) met_standby: AtomicBool,
     pub(super) key: Option<Arc<str>>,
     pub(super) begin: Cow<'static, str>,
     /// Held by whoever sends BEGIN, until the server has confirmed it.
@@ -32,10 +36,17 @@ pub(super) struct Root {
 }
 
 impl Root {
-    pub(super) fn new(engine: &Arc<Engine>, terms: &Terms, client: &Client) -> Self {
+    pub(super) fn new(
+        engine: &Arc<Engine>,
+        terms: &Terms,
+        destination: Destination,
+        client: &Client,
+    ) -> Self {
         Self {
             engine: Arc::clone(engine),
             options: terms.options,
+            destination,
+            met_standby: AtomicBool::new(false),
             key: terms.key.clone(),
             begin: terms.options.begin(),
             opening: tokio::sync::Mutex::default(),

@@ -50,5 +50,6 @@ mod silence;
 mod support;
 mod switchover;
 mod tls;
+mod topology;
 mod transactions;
 mod upkeep;

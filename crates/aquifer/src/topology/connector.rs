@@ -70,6 +70,19 @@ impl Connector {
         }
     }
 
+    /// The same for another host of the same database: descriptions are shared.
+    pub(crate) fn for_host(&self, config: Config) -> Self {
+        let learned = Learned::default();
+        let pooled = self.tuning.pooler == Pooler::Transaction;
+        learned.pooled.store(pooled, Ordering::Relaxed);
+        Self {
+            config: Arc::new(config),
+            credentials: self.credentials.apart(),
+            learned: Arc::new(learned),
+            ..self.clone()
+        }
+    }
+
     /// Opens one connection. What the server refuses to be told is learned, and left out then.
     pub(crate) async fn open(&self, shared: bool) -> Result<(Client, Driver), Error> {
         let login = |password| self.log_in(shared, password);

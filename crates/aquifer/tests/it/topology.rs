@@ -1,0 +1,54 @@
+//! Several hosts: a primary, its standbys, and what becomes of callers when they change parts.
+
+mod failover;
+mod modes;
+mod reads;
+mod start;
+
+use std::time::Duration;
+
+use aquifer::{Config, Db, Event, Events, HostRole, HostStatus};
+use aquifer_testkit::Postgres;
+
+/// A handle on all servers of a cluster, whose callers can wait for a failover on a busy machine.
+async fn connect(url: &str) -> Db {
+    connect_as(url, |config| config).await
+}
+
+async fn connect_as(url: &str, change: impl FnOnce(Config) -> Config) -> Db {
+    let config = Config::from_url(url)
+        .unwrap()
+        .query_timeout(Duration::from_secs(20));
+    Db::connect_with(&change(config)).await.unwrap()
+}
+
+/// The next event that `wanted` finds something in.
+async fn event<T>(events: &mut Events, what: &str, wanted: impl Fn(&Event) -> Option<T>) -> T {
+    let found = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            let event = events.next().await.expect("the handle is there");
+            if let Some(found) = wanted(&event) {
+                return found;
+            }
+        }
+    });
+    found
+        .await
+        .unwrap_or_else(|_| panic!("not within 20 s: {what}"))
+}
+
+/// What is known about a server.
+fn host(db: &Db, server: &Postgres) -> HostStatus {
+    let port = format!(":{}", server.port());
+    let mut hosts = db.hosts().into_iter();
+    hosts.find(|host| host.host.ends_with(&port)).unwrap()
+}
+
+async fn until_role(db: &Db, server: &Postgres, role: HostRole) {
+    crate::support::until(&format!("{role:?}"), || host(db, server).role == Some(role)).await;
+}
+
+/// Runs what blocks the thread.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(work)
+}
