@@ -56,6 +56,16 @@ fn told(monitor: &ConnectionMonitor, name: &'static str, required: bool) -> Arc<
     finding
 }
 
+/// The next event of the monitor: breakers and the topology have a view of their own.
+async fn next(events: &mut aquifer::Events) -> Option<Event> {
+    loop {
+        match events.next().await {
+            Some(Event::BreakerChange { .. } | Event::ModeChange { .. }) => {}
+            other => return other,
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_and_its_end_are_told_with_evidence() {
     let server = Postgres::start();
@@ -67,12 +77,12 @@ async fn an_outage_and_its_end_are_told_with_evidence() {
     assert_eq!(monitor.readiness().status_code, 200);
 
     server.kill();
-    let Some(Event::ConnectionError { service, error, .. }) = events.next().await else {
+    let Some(Event::ConnectionError { service, error, .. }) = next(&mut events).await else {
         panic!("no error is told");
     };
     assert_eq!(service, Service::Postgres);
     assert!(!error.is_empty());
-    let Some(Event::HealthChange { from, to, .. }) = events.next().await else {
+    let Some(Event::HealthChange { from, to, .. }) = next(&mut events).await else {
         panic!("no change is told");
     };
     assert_eq!((from, to), (Status::Up, Status::Down));
@@ -83,10 +93,10 @@ async fn an_outage_and_its_end_are_told_with_evidence() {
     assert_eq!(monitor.liveness().status_code, 200);
 
     server.start_again();
-    let Some(Event::ConnectionRecovery { .. }) = events.next().await else {
+    let Some(Event::ConnectionRecovery { .. }) = next(&mut events).await else {
         panic!("no recovery is told");
     };
-    let Some(Event::HealthChange { from, to, .. }) = events.next().await else {
+    let Some(Event::HealthChange { from, to, .. }) = next(&mut events).await else {
         panic!("no change is told");
     };
     assert_eq!((from, to), (Status::Down, Status::Up));
@@ -97,7 +107,7 @@ async fn an_outage_and_its_end_are_told_with_evidence() {
     monitor.stop();
     support::assert_whole(&db).await;
     db.close().await.unwrap();
-    assert!(events.next().await.is_none(), "the stream ends");
+    assert!(next(&mut events).await.is_none(), "the stream ends");
 }
 
 #[tokio::test]
