@@ -13,6 +13,8 @@ pub mod cpu;
 pub mod delay;
 #[cfg(feature = "peers")]
 pub mod document;
+#[cfg(feature = "failover")]
+pub mod failover;
 #[cfg(feature = "peers")]
 pub mod figures;
 pub mod peers;

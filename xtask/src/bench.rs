@@ -8,6 +8,8 @@ use crate::workspace::Workspace;
 
 /// The benchmark of the wire alone, when it is the first argument.
 const WIRE: &str = "wire";
+/// Promotions under load, beside two peers, when it is the first argument.
+const FAILOVER: &str = "failover";
 /// The benchmark that compiles instead of running, and needs no server.
 const TEN_LINES: &str = "ten-lines";
 
@@ -37,6 +39,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<End, Fa
         // It needs none of the peers, which take minutes to build.
         Some((first, rest)) if first == WIRE => cargo
             .args(["--no-default-features", "--bin", WIRE, "--"])
+            .args(rest),
+        Some((first, rest)) if first == FAILOVER => cargo
+            .args(["--no-default-features", "--features", FAILOVER])
+            .args(["--bin", FAILOVER, "--"])
             .args(rest),
         _ => cargo.args(["--bin", "peers", "--"]).args(arguments),
     };

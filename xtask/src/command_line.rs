@@ -7,8 +7,12 @@ Usage: cargo xtask COMMAND
   ci [STEP…]                the one gate: everything that must hold before a merge
   tidy                      check layering, sizes, docs and text
   bench [ARGS…]             run the benchmarks beside the peers; ARGS go to them
+  bench failover            promotions under load, beside two peers
   bench ten-lines           build the README's program and its peers: time, crates, size
-  deep [PART…]              long checks: properties, interleavings, transfers, fuzzing, figures, counts, PostgreSQL 18
+  deep [PART…]              long checks: properties, interleavings, transfers, fuzzing, figures, counts, failovers,
+                            a soak, PostgreSQL 18
+  deep failover [--rounds N] [--json]   promotions under load; --json: the figures as the last line
+  deep soak [--minutes N] [--json]      random faults under load
   help                      print this
 
 PostgreSQL and Redis are installed with apt-get or Homebrew if they are missing and it can be
@@ -28,6 +32,7 @@ pub(crate) enum Command {
     },
     Deep {
         only: Vec<String>,
+        options: DeepOptions,
     },
     Demo {
         release: bool,
@@ -38,6 +43,49 @@ pub(crate) enum Command {
         arguments: Vec<String>,
     },
     Tidy,
+}
+
+/// How long a part of `deep` shall take, and what it prints; each part knows its own of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct DeepOptions {
+    pub(crate) rounds: Option<u32>,
+    pub(crate) minutes: Option<u32>,
+    pub(crate) json: bool,
+}
+
+impl DeepOptions {
+    /// Takes the options out of the arguments; what is left are names.
+    fn take(arguments: Vec<String>) -> Result<(Self, Vec<String>), String> {
+        let mut options = Self::default();
+        let mut rest = Vec::new();
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            let mut number = || {
+                let text = arguments.next().unwrap_or_default();
+                let number = text.parse().ok().filter(|&number| number > 0);
+                number.ok_or_else(|| format!("{argument} needs a number from 1 on"))
+            };
+            match argument.as_str() {
+                "--rounds" => options.rounds = Some(number()?),
+                "--minutes" => options.minutes = Some(number()?),
+                "--json" => options.json = true,
+                _ => rest.push(argument),
+            }
+        }
+        let names = names(rest)?;
+        let fits = match names.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["failover"] => options.minutes.is_none(),
+            ["soak"] => options.rounds.is_none(),
+            _ => options == Self::default(),
+        };
+        if fits {
+            return Ok((options, names));
+        }
+        Err(
+            "--rounds goes with `deep failover`, --minutes with `deep soak`, --json with either"
+                .to_owned(),
+        )
+    }
 }
 
 impl Command {
@@ -54,7 +102,10 @@ impl Command {
                 arguments: without_separator(rest),
             }),
             "ci" => Ok(Self::Ci { only: names(rest)? }),
-            "deep" => Ok(Self::Deep { only: names(rest)? }),
+            "deep" => {
+                let (options, only) = DeepOptions::take(rest)?;
+                Ok(Self::Deep { only, options })
+            }
             "demo" => {
                 // Only the first argument is ours; after it everything belongs to the demo.
                 let release = rest.first().is_some_and(|first| first == "--release");
@@ -135,6 +186,30 @@ mod tests {
             })
         );
         assert!(parse("ci --fast").is_err());
+    }
+
+    #[test]
+    fn parts_of_deep_have_their_own_options() {
+        let expected = Command::Deep {
+            only: strings("failover"),
+            options: DeepOptions {
+                rounds: Some(3),
+                minutes: None,
+                json: true,
+            },
+        };
+        assert_eq!(parse("deep failover --rounds 3 --json"), Ok(expected));
+        assert!(parse("deep soak --minutes 1").is_ok());
+        for wrong in [
+            "deep --json",
+            "deep soak --rounds 3",
+            "deep failover soak --json",
+            "deep failover --rounds none",
+            "deep failover --rounds 0",
+            "deep failover --round 3",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -2,15 +2,19 @@
 //! could not be run is named at the end.
 
 mod counts;
+mod failover;
 mod figures;
 mod fuzz;
 mod overload;
 mod postgres18;
 mod properties;
+mod rehearsed;
 mod shuttle;
+mod soak;
 mod transfers;
 
 use crate::End;
+use crate::command_line::DeepOptions;
 use crate::failure::Failure;
 use crate::step::{self, AfterFailure, Step};
 use crate::workspace::Workspace;
@@ -45,11 +49,31 @@ const PARTS: &[Step] = &[
         run: counts::run,
     },
     Step {
+        name: "failover",
+        run: |workspace| failover::run(workspace, &DeepOptions::default()),
+    },
+    Step {
+        name: "soak",
+        run: |workspace| soak::run(workspace, &DeepOptions::default()),
+    },
+    Step {
         name: "postgres18",
         run: postgres18::run,
     },
 ];
 
-pub(crate) fn run(workspace: &Workspace, only: &[String]) -> Result<End, Failure> {
-    step::run(workspace, "deep", PARTS, only, AfterFailure::Continue)
+/// One part with its options, or any number of parts as they are.
+pub(crate) fn run(
+    workspace: &Workspace,
+    only: &[String],
+    options: &DeepOptions,
+) -> Result<End, Failure> {
+    if *options == DeepOptions::default() {
+        return step::run(workspace, "deep", PARTS, only, AfterFailure::Continue);
+    }
+    match only.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["soak"] => soak::run(workspace, options)?,
+        _ => failover::run(workspace, options)?,
+    };
+    Ok(End::Done)
 }

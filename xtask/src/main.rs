@@ -73,6 +73,6 @@ fn run(command: Command) -> Result<End, Failure> {
         Command::Ci { only } => ci::run(&workspace, &only),
         Command::Tidy => tidy::run(&workspace),
         Command::Bench { arguments } => bench::run(&workspace, &arguments),
-        Command::Deep { only } => deep::run(&workspace, &only),
+        Command::Deep { only, options } => deep::run(&workspace, &only, &options),
     }
 }

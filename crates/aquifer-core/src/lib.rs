@@ -13,6 +13,7 @@
 //! | [`backoff`] | How long to wait before it? |
 //! | [`budget`] | May callers together afford it? |
 //! | [`breaker`] | May calls go to this host at present? |
+//! | [`histogram`] | How long did it usually take, and how long at worst? |
 //! | [`pace`] | May others wait behind this statement? |
 //! | [`overlap`] | How many groups of requests travel on a connection at once? |
 //! | [`hysteresis`] | Is one finding enough to say that a state has changed? |
@@ -22,6 +23,7 @@
 pub mod backoff;
 pub mod breaker;
 pub mod budget;
+pub mod histogram;
 pub mod hysteresis;
 pub mod overlap;
 pub mod pace;

@@ -16,6 +16,7 @@
 
 mod calls;
 mod copy;
+mod display;
 mod keyword;
 mod lexer;
 mod statement;
@@ -27,6 +28,7 @@ use std::mem;
 
 use self::calls::Calls;
 pub use self::copy::{Copy, copy};
+pub use self::display::{masked, summary};
 use self::lexer::{Lexer, Token};
 use self::statement::Statement;
 

@@ -373,7 +373,7 @@ impl Topology {
         let written = self
             .primary
             .or(self.last_primary)
-            .and_then(|primary| self.position(primary));
+            .and_then(|primary| self.position(primary).zip(self.last_seen(primary)));
         let (bytes_max, age_max) = (self.rules.lag_bytes_max, self.rules.lag_max);
         let Some(host) = self.hosts.get_mut(index) else {
             return;

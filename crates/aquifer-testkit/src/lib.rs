@@ -6,6 +6,8 @@
 //! | a PostgreSQL to stop, pause and kill | [`Postgres::start`], [`Postgres::start_with`] |
 //! | a standby, replication, promotions | [`Postgres::start_standby`] |
 //! | a primary with its standbys, and failovers | [`Cluster`] |
+//! | writers and readers whose every answer is checked | [`Load`] |
+//! | failovers under load, measured | [`Rehearsal`] |
 //! | a login by a certain method | [`Login`] |
 //! | certificates, good and bad | [`Tls`] |
 //! | a Redis to stop, pause and kill | [`Redis`] |
@@ -26,19 +28,23 @@
 
 mod background;
 mod cluster;
+mod load;
 mod pgbouncer;
 mod postgres;
 mod proxy;
 mod redis;
+mod rehearsal;
 mod scratch;
 mod scripted;
 mod tls;
 
 pub use aquifer_embedded::{Builder, Embedded, Shutdown};
 pub use cluster::Cluster;
+pub use load::{Client, Complaints, Ledger, Load, Meter, Wrote};
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Login, Postgres};
 pub use proxy::{Cut, Direction, Ending, Mode, Proxy, Traffic, Upstream, tag};
 pub use redis::Redis;
+pub use rehearsal::{Failovers, Fault, Rehearsal, Round};
 pub use scripted::{CancelRequest, Gate, Received, Script, ScriptedServer, message};
 pub use tls::{CertificateFiles, ServerCertificate, Tls};

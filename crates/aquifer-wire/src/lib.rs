@@ -58,4 +58,4 @@ pub use crate::reply::{Reply, RowAt};
 pub use crate::row::{ColumnIndex, Row};
 pub use crate::secret::Secret;
 pub use crate::sqlstate::SqlState;
-pub use crate::statement::{Catalog, Column, Columns, Statement};
+pub use crate::statement::{Catalog, Column, Columns, Statement, fingerprint};

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::Error;
 use crate::from_row::Mapping;
@@ -174,6 +174,13 @@ pub struct Statement {
     pub(crate) parameters: Vec<Type>,
     pub(crate) columns: Arc<Columns>,
     note: AtomicU64,
+    fingerprint: u64,
+}
+
+/// A hash of a statement's text, by which its figures are found.
+#[must_use]
+pub fn fingerprint(sql: &str) -> u64 {
+    xxh3_64(sql.as_bytes())
 }
 
 impl Statement {
@@ -190,7 +197,14 @@ impl Statement {
             parameters,
             columns,
             note: AtomicU64::new(0),
+            fingerprint: fingerprint(sql),
         }
+    }
+
+    /// The [`fingerprint`] of its text.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     /// A mark that the owner of the catalog keeps with the statement, 0 at first.

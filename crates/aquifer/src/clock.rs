@@ -1,4 +1,4 @@
-//! The one place that reads clocks.
+//! The one place that reads the clocks.
 
 use tokio::time::Instant;
 

@@ -34,6 +34,7 @@ pub use self::origin::Origin;
 use self::origin::Sourced;
 pub use self::pooler::Pooler;
 use crate::Error;
+use crate::metrics::MetricsCollector;
 use crate::observe::Observer;
 
 /// Asks for the password of one connection.
@@ -101,6 +102,8 @@ pub(crate) type PasswordFuture =
 /// | [`advanced.breaker_open_max`](Advanced::breaker_open_max) | 15s | 1ms to 1h | `AQUIFER_ADVANCED_BREAKER_OPEN_MAX` |
 /// | [`advanced.commit_timeout`](Advanced::commit_timeout) | 30s | 1ms to 1h | `AQUIFER_ADVANCED_COMMIT_TIMEOUT` |
 /// | [`advanced.shutdown_timeout`](Advanced::shutdown_timeout) | 10s | 1ms to 1h | `AQUIFER_ADVANCED_SHUTDOWN_TIMEOUT` |
+/// | [`advanced.slow_query_threshold`](Advanced::slow_query_threshold) | 1s | 1ms to 24h | `AQUIFER_ADVANCED_SLOW_QUERY_THRESHOLD` |
+/// | [`advanced.metrics_interval`](Advanced::metrics_interval) | 1m | 100ms to 1h | `AQUIFER_ADVANCED_METRICS_INTERVAL` |
 /// | [`advanced.health_interval`](Advanced::health_interval) | 30s | 10ms to 24h | `AQUIFER_ADVANCED_HEALTH_INTERVAL` |
 /// | [`advanced.health_interval_alarm`](Advanced::health_interval_alarm) | 1s | 10ms to 1h | `AQUIFER_ADVANCED_HEALTH_INTERVAL_ALARM` |
 /// | [`advanced.health_timeout`](Advanced::health_timeout) | 1s | 1ms to 1m | `AQUIFER_ADVANCED_HEALTH_TIMEOUT` |
@@ -131,6 +134,7 @@ pub struct Config {
     libpq: BTreeMap<String, Secret>,
     password: Option<Sourced<PasswordProvider>>,
     observers: Vec<Arc<dyn Observer>>,
+    metrics: Option<MetricsCollector>,
 }
 
 impl Config {

@@ -2,6 +2,7 @@
 mod figures;
 mod health;
 mod hosts;
+mod metered;
 mod open;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use aquifer_core::budget::Budget;
 use aquifer_wire::{FromRow, Reply};
+use tokio::task::AbortHandle;
 
 use self::health::PostgresProbe;
 use crate::bulk::{Need, Seat};
@@ -20,6 +22,7 @@ use crate::deadline::Deadline;
 use crate::dedicated::Dedicated;
 use crate::execute::{self, Engine, Placement};
 use crate::listener::Listener;
+use crate::metrics::MetricsCollector;
 use crate::monitor::{ConnectionMonitor, Pace};
 use crate::observe::{Events, Observers};
 use crate::pool::{BreakerLane, BreakerStatus, Destination, Holder, PoolStatus};
@@ -77,6 +80,9 @@ use crate::{BreakerOrder, Error, ErrorKind, UnknownCommit, clock};
 pub struct Db {
     engine: Arc<Engine>,
     shutdown_timeout: Duration,
+    metrics: MetricsCollector,
+    /// Keeps points of the metrics.
+    collecting: Option<AbortHandle>,
     monitor: ConnectionMonitor,
 }
 
@@ -126,7 +132,16 @@ impl Db {
     pub async fn connect_with(config: &Config) -> Result<Self, Error> {
         let settings = config.check()?;
         let tasks = Arc::new(Tasks::default());
-        let observers = Observers::new(&settings.observers);
+        let metrics = settings.metrics.clone();
+        let metrics_interval = settings.metrics_interval;
+        let endpoint = metered::endpoint(&settings.wire);
+        let source = metered::source_name(&endpoint);
+        let observers = Observers::new(
+            &settings.observers,
+            metrics.measures(),
+            settings.slow_query_threshold,
+            endpoint,
+        );
         let (query_timeout, commit_timeout) = (settings.query_timeout, settings.commit_timeout);
         let (attempts_max, shutdown_timeout) = (settings.attempts_max, settings.shutdown_timeout);
         let pace = Pace {
@@ -149,8 +164,12 @@ impl Db {
             detached: false,
             budget: Arc::new(Mutex::new(Budget::new(20, 10, clock::now().into_std()))),
         });
+        metered::attach(&metrics, &source, &engine.pools);
+        let collecting = metered::collect(&engine, &metrics, metrics_interval);
         Ok(Self {
             shutdown_timeout,
+            metrics,
+            collecting,
             monitor: monitor(&engine, pace),
             engine,
         })
@@ -500,8 +519,11 @@ impl Db {
         self.monitor.refuse_requests();
         self.monitor.stop();
         let drained = self.engine.pools.drain(soft, hard).await;
+        if let Some(collecting) = &self.collecting {
+            collecting.abort();
+        }
         self.engine.observers.close();
-        // All that runs now ends by itself, since every connection is closed.
+        // All else that runs now ends by itself, since every connection is closed.
         self.engine.tasks.join(hard.or_after(TASKS_END)).await;
         Shutdown {
             closed: drained.closed,
@@ -606,6 +628,13 @@ impl Db {
         Err(Error::new(ErrorKind::Usage, text))
     }
 
+    /// What this handle and its clones do, in figures.
+    #[must_use]
+    #[doc(alias("getMetrics"))]
+    pub fn metrics(&self) -> &MetricsCollector {
+        &self.metrics
+    }
+
     /// Who holds exclusive connections now, the longest first: for finding leaks.
     #[must_use]
     pub fn holders(&self) -> Vec<Holder> {
@@ -642,8 +671,16 @@ impl sealed::Run for Db {
         match transaction::current(&self.engine)? {
             // Boxed: it would be most of the future of every call.
             Some(ambient) => Box::pin(ambient.run(call)).await,
+            None if self.engine.observers.wants_spans() => {
+                Box::pin(execute::run_in_span(&self.engine, call)).await
+            }
             None => execute::run(&self.engine, call).await,
         }
+    }
+
+    fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: Duration) {
+        let observers = &self.engine.observers;
+        observers.rows_decoded((call.sql, call.location), rows, elapsed);
     }
 
     async fn run_batch(

@@ -2,12 +2,13 @@ mod seat;
 
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aquifer_wire::{Reply, Sharing};
 
 use crate::bulk::{Need, Seat};
 use crate::deadline::Deadline;
-use crate::execute::{Engine, no_session, refuse_copy, refuse_copy_in_script};
+use crate::execute::{Counted, Engine, Told, no_session, refuse_copy, refuse_copy_in_script};
 use crate::pool::Checkout;
 use crate::session::{Session, sealed};
 use crate::statement::{Batch, Call};
@@ -78,7 +79,7 @@ impl Dedicated {
         self.checkout.client()
     }
 
-    async fn bounded<T>(
+    async fn bounded<T: Counted>(
         &self,
         sql: &str,
         location: &'static Location<'static>,
@@ -95,7 +96,8 @@ impl Dedicated {
                 }
             }
         };
-        self.engine.observed(sql, location, call).await
+        let told = Told::alone(sql, location);
+        self.engine.observed(told, call).await
     }
 }
 
@@ -108,6 +110,11 @@ impl sealed::Run for Dedicated {
         // Boxed: it holds the way of a new statement, and would be most of this future.
         let request = Box::pin(client.query(call.sql, call.params, Sharing::Own));
         self.bounded(call.sql, call.location, request).await
+    }
+
+    fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: Duration) {
+        let observers = &self.engine.observers;
+        observers.rows_decoded((call.sql, call.location), rows, elapsed);
     }
 
     async fn run_batch(

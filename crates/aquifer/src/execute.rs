@@ -11,6 +11,7 @@ mod lane;
 mod lap;
 mod read;
 mod route;
+mod told;
 
 use std::panic::Location;
 use std::pin::pin;
@@ -31,9 +32,11 @@ pub(crate) use self::route::{
     Placement, announce, announce_text, check, may_write, no_session, refuse_copy,
     refuse_copy_in_script, refuse_session_state,
 };
+use self::told::Queue;
+pub(crate) use self::told::{Counted, Told, run_in_span};
 use crate::deadline::Deadline;
 use crate::error::fault;
-use crate::observe::Observers;
+use crate::observe::{Observers, QueryFinished};
 use crate::pool::{Checkout, Chosen, Destination, Pools, TICK};
 use crate::settings::Settings;
 use crate::statement::{Call, Prepared};
@@ -77,7 +80,7 @@ struct Failed {
 pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error> {
     let deadline = Deadline::after(engine.query_timeout);
     engine.first_attempt(deadline.start());
-    let mut first = engine.present().map(|pool| {
+    let mut first = engine.present(call.sql).map(|pool| {
         let place = Place::of(engine, &pool, call.sql);
         (pool, Ok(place))
     });
@@ -85,10 +88,8 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
         && let Ok(Place::Lane(statement, lane)) = &place
         && lane::is_bare(engine, pool)
     {
-        let permit = match lane::permit(pool, deadline).await {
-            Ok(permit) => permit,
-            Err(failed) => return Err(engine.never_sent(call, deadline, failed)),
-        };
+        let permit = lane::permit(pool, deadline).await;
+        let permit = permit.map_err(|failed| engine.never_sent(call, deadline, failed))?;
         let is_woken = engine.query_timeout > 2 * TICK && lane.wakes_callers();
         let outcome = {
             // Pinned here, as below: moved along, its bytes would be copied at each hand-over.
@@ -98,7 +99,11 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
         *place = match outcome {
             Ok(Ok(reply)) => {
                 let elapsed = lane::note_time((lane, permit), statement, deadline);
-                engine.finished((call.sql, call.location), elapsed, 1, None);
+                engine.observers.query_finished(&QueryFinished {
+                    rows: reply.len() as u64,
+                    fingerprint: Some(statement.fingerprint()),
+                    ..QueryFinished::new(call.sql, call.location, elapsed, None)
+                });
                 return Ok(reply);
             }
             Ok(Err(error)) => match lane::failure(pool, (lane, permit), statement, error) {
@@ -111,36 +116,42 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
             }
         };
     }
-    let attempt = |lap: Lap| {
-        let first = first.take();
-        async move {
-            let (pool, place) = match first {
-                Some((pool, place)) => (pool, place?),
-                None => {
-                    let pool = lap::choose(engine, lap, call.sql).await?;
-                    let place = Place::of(engine, &pool, call.sql);
-                    (pool, place)
-                }
-            };
-            let outcome = attempt(engine, &pool, call, (lap, place)).await;
-            outcome.map_err(|failed| failed.on(engine, &pool))
-        }
-    };
-    Box::pin(laps(engine, (call.sql, call.location), deadline, attempt)).await
+    Box::pin(async {
+        let queue = Queue::default();
+        let attempt = |lap| {
+            let first = first.take();
+            async move {
+                let (pool, place) = match first {
+                    Some((pool, place)) => (pool, place?),
+                    None => {
+                        let pool = lap::choose(engine, lap, call.sql).await?;
+                        let place = Place::of(engine, &pool, call.sql);
+                        (pool, place)
+                    }
+                };
+                let outcome = attempt(engine, &pool, call, (lap, place)).await;
+                outcome.map_err(|failed| failed.on(engine, &pool))
+            }
+        };
+        let start = (deadline, &queue);
+        laps(engine, (call.sql, call.location), start, attempt).await
+    })
+    .await
 }
 
 /// Makes attempts until one succeeds, no other is safe or may help, or the time is over.
-async fn laps<T, F>(
+async fn laps<'a, T, F>(
     engine: &Engine,
     (sql, location): (&str, &'static Location<'static>),
-    deadline: Deadline,
-    mut attempt: impl FnMut(Lap) -> F,
+    (deadline, queue): (Deadline, &'a Queue),
+    mut attempt: impl FnMut(Lap<'a>) -> F,
 ) -> Result<T, Error>
 where
+    T: Counted,
     F: Future<Output = Result<T, Failed>>,
 {
     let mut attempts = Attempts::first(engine.attempts_max);
-    let mut lap = Lap::first(engine, deadline);
+    let mut lap = Lap::first(engine, deadline, queue);
     let outcome = loop {
         let attempt = pin!(attempt(lap));
         let error = match deadline.run(attempt).await {
@@ -161,7 +172,12 @@ where
         tokio::time::sleep(delay).await;
     };
     let error = outcome.as_ref().err();
-    engine.finished((sql, location), deadline.elapsed(), attempts.made(), error);
+    engine.observers.query_finished(&QueryFinished {
+        queue: queue.total(),
+        rows: outcome.rows(),
+        attempts: attempts.made(),
+        ..QueryFinished::new(sql, location, deadline.elapsed(), error)
+    });
     outcome
 }
 
@@ -170,7 +186,7 @@ async fn attempt(
     engine: &Engine,
     pool: &Chosen<'_>,
     call: Call<'_>,
-    (lap, place): (Lap, Place),
+    (lap, place): (Lap<'_>, Place),
 ) -> Result<Reply, Failed> {
     let (known, checkout) = match place {
         Place::Lane(statement, lane) => {
@@ -270,13 +286,15 @@ async fn together(
 
 async fn checkout(
     pool: &Chosen<'_>,
-    lap: Lap,
+    lap: Lap<'_>,
     location: &'static Location<'static>,
 ) -> Result<Checkout, Failed> {
     let checkout = if lap.again {
-        pool.checkout_answering(lap.deadline, location).await
+        let checkout = pool.checkout_answering(lap.deadline, location);
+        lap.queue.wait(checkout).await
     } else {
-        pool.checkout(lap.deadline, location).await
+        let checkout = pool.checkout(lap.deadline, location);
+        lap.queue.wait(checkout).await
     };
     checkout.map_err(|error| refused(error, Intent::Write))
 }

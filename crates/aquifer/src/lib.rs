@@ -38,6 +38,8 @@
 //! | reads on replicas | [`Db::read`]; those that must see a write: [`Db::consistency`], [`Db::at_least`] |
 //! | a connection to myself, for session state | [`Db::dedicated`] |
 //! | start-up, health and shutdown of a service | [`DatabaseManager`] |
+//! | figures: durations, counts, the cost of each statement, Prometheus | [`MetricsCollector`], [`Db::metrics`] |
+//! | to know what stands in the log | [`logging`] |
 //! | a database without installing a service | `Embedded::start` (feature `embedded`, on by default) |
 //! | to know what to do about an error | [`Error::kind`], [`Error::retry`], and its text |
 //!
@@ -65,6 +67,7 @@ mod error;
 mod execute;
 mod listener;
 mod manager;
+mod metrics;
 mod monitor;
 mod observe;
 mod pool;
@@ -86,6 +89,10 @@ pub mod row {
     pub use aquifer_wire::{Column, Columns, Error, FromRow, Mapping, RowReader};
 }
 
+pub mod logging {
+    #![doc = include_str!("observe/logging.md")]
+}
+
 pub use crate::bulk::{CopyIn, CopyOut, CopyWriter, Progress, RowStream};
 pub use crate::coalesce::{Lookup, LookupKey};
 pub use crate::config::{Advanced, Config, Origin, Pooler};
@@ -94,6 +101,10 @@ pub use crate::dedicated::Dedicated;
 pub use crate::error::{Error, ErrorKind, Retry, UnknownCommit};
 pub use crate::listener::{Heard, Listener};
 pub use crate::manager::DatabaseManager;
+pub use crate::metrics::{
+    Counter, DataPoint, Gauge, Metric, MetricKind, MetricsCollector, Outcome, StatementMetrics,
+    Tags, Timer,
+};
 pub use crate::monitor::{
     ConnectionMonitor, Finding, HealthProbe, HealthResponse, Listening, Measurement, ProbeFuture,
     ServiceHealth,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::db::{Db, Shutdown};
+use crate::metrics::MetricsCollector;
 use crate::monitor::{ConnectionMonitor, ServiceHealth};
 use crate::observe::Service;
 use crate::{Error, ErrorKind};
@@ -27,6 +28,7 @@ use crate::{Error, ErrorKind};
 #[doc(alias("initializeDatabase", "shutdownDatabase", "getDatabaseHealth"))]
 pub struct DatabaseManager {
     config: Config,
+    metrics: MetricsCollector,
     state: Mutex<State>,
 }
 
@@ -43,10 +45,18 @@ impl DatabaseManager {
     /// Nothing is opened yet.
     #[must_use]
     pub fn new(config: Config) -> Self {
+        let metrics = config.given_metrics().cloned().unwrap_or_default();
         Self {
-            config,
+            config: config.metrics(&metrics),
+            metrics,
             state: Mutex::new(State::New),
         }
+    }
+
+    /// The figures of all that this manager brings up, also before and after.
+    #[must_use]
+    pub fn metrics(&self) -> &MetricsCollector {
+        &self.metrics
     }
 
     /// Opens the database; within `connect_timeout` for each host in the URL.

@@ -1,7 +1,15 @@
-//! What the layer says about itself: typed events, and the one place that knows `tracing`.
+//! What the layer says about itself: typed events, what is counted of them, and the one place that
+//! knows `tracing`.
 
 mod event;
 mod events;
+mod log;
+mod measures;
+mod slow;
+mod spans;
+mod statement_table;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -13,6 +21,10 @@ use tokio::sync::Notify;
 
 use self::events::Bus;
 pub use self::events::Events;
+pub(crate) use self::measures::{Measures, Operations, ReportedPool, State};
+use self::slow::SlowLog;
+pub(crate) use self::spans::{CallSpan, Endpoint};
+pub(crate) use self::statement_table::StatementEntry;
 use crate::Error;
 
 /// Receives what happens often, at once and borrowed; every method has an empty default.
@@ -39,14 +51,55 @@ pub trait Observer: Send + Sync + 'static {
 pub struct QueryFinished<'a> {
     /// The statement's text, of a batch all texts; values are never part of it.
     pub sql: &'a str,
-    /// From the call to its result, retries included.
+    /// From the call to its result, retries and waiting for a connection included.
     pub elapsed: Duration,
+    /// Of that, waiting for a connection of its own; zero for reads on a lane.
+    pub queue: Duration,
+    /// Rows that were returned or changed, of a batch all together; 0 where nobody counted.
+    pub rows: u64,
+    /// Whether it was a part of a transaction.
+    pub in_transaction: bool,
     /// How often it was tried, from 1.
     pub attempts: u32,
     /// Where the call stands in the source.
     pub location: &'static Location<'static>,
     /// Why it failed; `None` when it did not.
     pub error: Option<&'a Error>,
+    /// The text's hash, where the caller knows it.
+    pub(crate) fingerprint: Option<u64>,
+}
+
+impl<'a> QueryFinished<'a> {
+    /// A call at the first attempt, of which no more is known.
+    pub(crate) fn new(
+        sql: &'a str,
+        location: &'static Location<'static>,
+        elapsed: Duration,
+        error: Option<&'a Error>,
+    ) -> Self {
+        Self {
+            sql,
+            elapsed,
+            queue: Duration::ZERO,
+            rows: 0,
+            in_transaction: false,
+            attempts: 1,
+            location,
+            error,
+            fingerprint: None,
+        }
+    }
+
+    /// The time that did not pass in waiting for a connection.
+    #[must_use]
+    pub fn execute(&self) -> Duration {
+        self.elapsed.saturating_sub(self.queue)
+    }
+
+    fn fingerprint(&self) -> u64 {
+        self.fingerprint
+            .unwrap_or_else(|| aquifer_wire::fingerprint(self.sql))
+    }
 }
 
 /// A connection that was opened.
@@ -83,35 +136,45 @@ pub struct TransactionFinished {
     pub location: &'static Location<'static>,
 }
 
-/// All observers of one `Db`, those who listen to its events, and the log.
-#[derive(Clone, Default)]
+/// All observers of one `Db`, those who listen to its events, what counts, and the log.
+#[derive(Clone)]
 pub(crate) struct Observers {
     list: Arc<[Arc<dyn Observer>]>,
     events: Bus,
+    watch: Arc<Watch>,
     /// Told when there is reason to ask how the services do.
     suspicion: Arc<Notify>,
 }
 
+struct Watch {
+    measures: Arc<Measures>,
+    slow: SlowLog,
+    endpoint: Endpoint,
+}
+
 impl Observers {
-    pub(crate) fn new(list: &[Arc<dyn Observer>]) -> Self {
+    pub(crate) fn new(
+        list: &[Arc<dyn Observer>],
+        measures: Arc<Measures>,
+        slow_query_threshold: Duration,
+        endpoint: Endpoint,
+    ) -> Self {
         Self {
             list: list.into(),
             events: Bus::default(),
+            watch: Arc::new(Watch {
+                measures,
+                slow: SlowLog::new(slow_query_threshold),
+                endpoint,
+            }),
             suspicion: Arc::default(),
         }
     }
 
-    /// Tells an event to all who listen, and to the log.
+    /// Tells an event to all who listen, to the figures, and to the log.
     pub(crate) fn publish(&self, event: Event) {
-        match &event {
-            Event::HealthChange { to: Status::Up, .. }
-            | Event::ConnectionRecovery { .. }
-            | Event::Failover { .. }
-            | Event::LagNormal { .. } => {
-                tracing::info!(target: "aquifer::events", ?event);
-            }
-            _ => tracing::warn!(target: "aquifer::events", ?event),
-        }
+        self.watch.measures.happened(&event);
+        log::event(&event);
         self.events.send(event);
     }
 
@@ -130,46 +193,90 @@ impl Observers {
         self.events.subscribe()
     }
 
+    /// Whether calls are to be run in a [`span`](Self::span).
+    pub(crate) fn wants_spans(&self) -> bool {
+        spans::are_wanted()
+    }
+
+    /// The span of a call; it does nothing while nobody wants spans.
+    pub(crate) fn span(&self, sql: &str) -> CallSpan {
+        spans::of(&self.watch.endpoint, sql)
+    }
+
     /// Calls each observer; a panic of one must not end a task of the layer half-way.
     fn tell(&self, event: impl Fn(&dyn Observer)) {
         for observer in self.list.iter() {
             let told = catch_unwind(AssertUnwindSafe(|| event(observer.as_ref())));
             if told.is_err() {
-                tracing::error!(target: "aquifer", "an observer panicked");
+                log::observer_panicked();
             }
         }
     }
 
     pub(crate) fn query_finished(&self, event: &QueryFinished<'_>) {
+        self.watch.measures.query_finished(event);
         self.tell(|observer| observer.query_finished(event));
+        if self.watch.slow.is_slow(event.elapsed)
+            && let Some(suppressed) = self.watch.slow.admit()
+        {
+            log::slow_query(event, suppressed);
+        }
         match event.error {
-            None => {
-                tracing::trace!(target: "aquifer::query", sql = event.sql, elapsed = ?event.elapsed, at = %event.location);
-            }
-            Some(error) => {
-                tracing::debug!(target: "aquifer::query", sql = event.sql, elapsed = ?event.elapsed, at = %event.location, attempts = event.attempts, %error);
-            }
+            None => log::query_finished(event),
+            Some(error) => log::query_failed(event, error),
+        }
+        if spans::are_wanted() {
+            spans::finish(event);
         }
     }
 
+    /// Reading a result of many rows took so long; the call was told before.
+    pub(crate) fn rows_decoded(
+        &self,
+        (sql, location): (&str, &'static Location<'static>),
+        rows: usize,
+        elapsed: Duration,
+    ) {
+        let fingerprint = aquifer_wire::fingerprint(sql);
+        self.watch.measures.rows_decoded(fingerprint, sql, elapsed);
+        if self.watch.slow.is_slow(elapsed)
+            && let Some(suppressed) = self.watch.slow.admit()
+        {
+            log::slow_decoding(sql, (rows, elapsed), location, suppressed);
+        }
+    }
+
+    /// A caller waited so long for a connection of its own, whether it got one or not.
+    pub(crate) fn waited(&self, elapsed: Duration) {
+        self.watch.measures.queue.record_duration(elapsed);
+    }
+
+    /// A caller got no connection.
+    pub(crate) fn refused(&self) {
+        self.watch.measures.refused();
+    }
+
     pub(crate) fn connection_opened(&self, event: &ConnectionOpened) {
+        self.watch.measures.connection_opened(event);
         self.tell(|observer| observer.connection_opened(event));
-        tracing::debug!(target: "aquifer::pool", process_id = event.process_id, shared = event.shared, elapsed = ?event.elapsed, "connection opened");
+        log::connection_opened(event);
     }
 
     pub(crate) fn connection_lost(&self, event: &ConnectionLost<'_>) {
+        self.watch.measures.connection_lost();
         self.suspicion.notify_one();
         self.tell(|observer| observer.connection_lost(event));
-        tracing::warn!(target: "aquifer::pool", process_id = event.process_id, cause = event.cause, "connection lost");
+        log::connection_lost(event);
     }
 
-    pub(crate) fn hook_failed(&self, location: &'static Location<'static>, what: &str) {
-        tracing::error!(target: "aquifer::transaction", at = %location, "an on_commit hook {what}");
+    pub(crate) fn hook_failed(&self, location: &'static Location<'static>, failure: &str) {
+        log::hook_failed(location, failure);
     }
 
     pub(crate) fn transaction_finished(&self, event: &TransactionFinished) {
+        self.watch.measures.transaction_finished(event);
         self.tell(|observer| observer.transaction_finished(event));
-        tracing::trace!(target: "aquifer::transaction", committed = ?event.committed, elapsed = ?event.elapsed, at = %event.location);
+        log::transaction_finished(event);
     }
 }
 

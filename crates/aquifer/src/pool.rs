@@ -261,7 +261,8 @@ impl Pool {
             let call = match self.0.breakers.permit_write(time.into_std()) {
                 Ok(call) => call,
                 Err(refused) => {
-                    return Err(self.0.unavailable(BreakerLane::Writes, refused).await);
+                    // Boxed: it is rare, and would be a part of each call's future.
+                    return Err(Box::pin(self.0.unavailable(BreakerLane::Writes, refused)).await);
                 }
             };
             let left = deadline.left_at(time);
@@ -278,7 +279,9 @@ impl Pool {
                         // From now on the queue must be looked at.
                         self.0.upkeep.tell();
                     }
-                    match deadline.run(waiting).await {
+                    let outcome = deadline.run(waiting).await;
+                    self.0.observers.waited(clock::now() - time);
+                    match outcome {
                         Ok(outcome) => outcome,
                         Err(_elapsed) => return Err(self.0.timed_out(deadline)),
                     }
@@ -326,6 +329,15 @@ impl Pool {
             in_use: counts.in_use,
             waiting: counts.waiting,
             paused: counts.paused,
+        }
+    }
+
+    /// Tells the status whenever it is asked, without keeping the pool; `None` once it is closed.
+    pub(crate) fn watch(&self) -> impl Fn() -> Option<PoolStatus> + Send + Sync + use<> {
+        let pool = Arc::downgrade(&self.0);
+        move || {
+            let inner = pool.upgrade().filter(|inner| !inner.is_closed())?;
+            Some(Self(inner).status())
         }
     }
 

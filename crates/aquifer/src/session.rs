@@ -14,7 +14,11 @@ pub use self::insert_many::InsertMany;
 use crate::bulk::{CopyIn, CopyOut, CopyWriter, Need, RowStream, Seat, Target, may_begin_again};
 use crate::execute::{check, may_help_transaction};
 use crate::statement::{Batch, Call, SqlText, TableName};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, clock};
+
+/// Results from so many rows on have their reading timed: of fewer it takes no longer than two looks
+/// at the clock.
+const TIMED_ROWS: usize = 16;
 
 pub(crate) mod sealed {
     use aquifer_wire::Reply;
@@ -49,6 +53,9 @@ pub(crate) mod sealed {
             need: Need,
             location: &'static std::panic::Location<'static>,
         ) -> impl Future<Output = Result<Seat, Error>> + Send;
+
+        /// Tells how long reading the rows of a result took.
+        fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: std::time::Duration);
     }
 }
 
@@ -123,8 +130,9 @@ pub trait Session: sealed::Run {
     ) -> SessionFuture<'a, Vec<T>> {
         let (sql, location) = (sql.into_sql(), Location::caller());
         Box::pin(async move {
-            let reply = self.run(Call::new(&sql, &params, location)?).await?;
-            Ok(reply.decode()?)
+            let call = Call::new(&sql, &params, location)?;
+            let reply = self.run(call).await?;
+            decoded(self, call, &reply, Reply::decode)
         })
     }
 
@@ -223,8 +231,9 @@ pub trait Session: sealed::Run {
     ) -> SessionFuture<'a, Vec<T>> {
         let (sql, location) = (sql.into_sql(), Location::caller());
         Box::pin(async move {
-            let reply = self.run(Call::new(&sql, &params, location)?).await?;
-            Ok(reply.decode_column()?)
+            let call = Call::new(&sql, &params, location)?;
+            let reply = self.run(call).await?;
+            decoded(self, call, &reply, Reply::decode_column)
         })
     }
 
@@ -491,6 +500,22 @@ async fn open_stream<T: FromRow + Send>(
             other => return other,
         }
     }
+}
+
+/// Reads a result; of many rows, how long that takes is told.
+fn decoded<T>(
+    session: &(impl Session + ?Sized),
+    call: Call<'_>,
+    reply: &Reply,
+    decode: impl FnOnce(&Reply) -> Result<T, aquifer_wire::Error>,
+) -> Result<T, Error> {
+    if reply.len() < TIMED_ROWS {
+        return Ok(decode(reply)?);
+    }
+    let begun = clock::now();
+    let outcome = decode(reply);
+    session.rows_decoded(call, reply.len(), clock::now() - begun);
+    Ok(outcome?)
 }
 
 fn only_row<T: FromRow>(reply: &Reply) -> Result<Option<T>, Error> {

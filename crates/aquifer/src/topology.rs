@@ -20,6 +20,7 @@ pub(crate) use aquifer_core::topology::Rules;
 use aquifer_core::topology::{Answer, Change, Topology as Decisions};
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 pub(crate) use self::connector::{Connector, Tuning};
 pub use self::consistency::Consistency;
@@ -48,14 +49,30 @@ struct Inner {
     acts: OnceLock<Act>,
     /// Told after each report.
     reported: Notify,
-    /// Wakes each host's prober; empty where nobody asks.
-    probers: Box<[Arc<Notify>]>,
+    /// Who asks each host; empty where nobody does.
+    probers: Box<[Asking]>,
+    /// What probers need; set when the asking begins.
+    means: OnceLock<Means>,
     /// Why each host did not answer when it was asked last.
     failures: Mutex<Vec<Option<Error>>>,
     /// Writes must ask whether they are worth trying.
     writes_guarded: AtomicBool,
     observers: Observers,
     closed: AtomicBool,
+}
+
+/// The task that asks one host.
+#[derive(Default)]
+struct Asking {
+    told: Arc<Notify>,
+    task: Mutex<Option<AbortHandle>>,
+}
+
+struct Means {
+    /// One for each host.
+    connectors: Vec<Connector>,
+    probe_timeout: Duration,
+    tasks: Arc<Tasks>,
 }
 
 type Act = Box<dyn Fn(&View) + Send + Sync>;
@@ -78,7 +95,8 @@ impl Topology {
             acting: Mutex::default(),
             acts: OnceLock::new(),
             reported: Notify::new(),
-            probers: probers.map(|_| Arc::default()).collect(),
+            probers: probers.map(|_| Asking::default()).collect(),
+            means: OnceLock::new(),
             failures: Mutex::new(vec![None; names.len()]),
             writes_guarded: AtomicBool::new(false),
             observers,
@@ -95,14 +113,21 @@ impl Topology {
     /// Begins to ask the hosts, each by a connection of its own.
     pub(crate) fn start(
         &self,
-        connectors: impl IntoIterator<Item = Connector>,
+        connectors: Vec<Connector>,
         probe_timeout: Duration,
-        tasks: &Tasks,
+        tasks: &Arc<Tasks>,
     ) {
-        for (host, connector) in connectors.into_iter().enumerate() {
-            let topology = Arc::downgrade(&self.0);
-            tasks.spawn(prober::run(topology, host, connector, probe_timeout));
-        }
+        let _first = self.0.means.set(Means {
+            connectors,
+            probe_timeout,
+            tasks: Arc::clone(tasks),
+        });
+        self.ensure();
+    }
+
+    /// Starts anew who does not ask any more: the runtime on which they ran may have ended.
+    pub(crate) fn ensure(&self) {
+        self.0.ensure();
     }
 
     /// What is known now.
@@ -166,7 +191,7 @@ impl Topology {
     /// Has a host asked now, for somebody who waits for what it will say.
     pub(crate) fn ask(&self, host: usize) {
         if let Some(told) = self.0.probers.get(host) {
-            told.notify_one();
+            told.told.notify_one();
         }
     }
 
@@ -292,7 +317,23 @@ impl Inner {
         self.reported.notify_waiters();
     }
 
-    fn fault(&self) {
+    fn ensure(self: &Arc<Self>) {
+        let Some(means) = self.means.get().filter(|_| !self.is_closed()) else {
+            return;
+        };
+        let hosts = self.probers.iter().zip(&means.connectors).enumerate();
+        for (host, (asking, connector)) in hosts {
+            let mut task = asking.task.lock().unwrap_or_else(PoisonError::into_inner);
+            if task.as_ref().is_none_or(AbortHandle::is_finished) {
+                let (topology, connector) = (Arc::downgrade(self), connector.clone());
+                let run = prober::run(topology, host, connector, means.probe_timeout);
+                *task = means.tasks.spawn(run);
+            }
+        }
+    }
+
+    fn fault(self: &Arc<Self>) {
+        self.ensure();
         let was_alarmed = {
             let mut state = self.lock();
             let was_alarmed = state.is_alarmed(now());
@@ -305,8 +346,8 @@ impl Inner {
     }
 
     fn wake_probers(&self) {
-        for told in &self.probers {
-            told.notify_one();
+        for asking in &self.probers {
+            asking.told.notify_one();
         }
     }
 

@@ -18,6 +18,7 @@ const ORDER: [&str; 25] = [
     "clock",
     "deadline",
     "observe",
+    "metrics",
     "config",
     "credentials",
     "tasks",
@@ -36,7 +37,6 @@ const ORDER: [&str; 25] = [
     "cache",
     "repository",
     "monitor",
-    "metrics",
     "db",
     "manager",
 ];

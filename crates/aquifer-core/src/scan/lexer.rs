@@ -38,6 +38,15 @@ impl<'a> Lexer<'a> {
         Self { rest: sql }
     }
 
+    /// The next piece as it is written, and the space and comments before it.
+    pub(super) fn written(&mut self) -> Option<(&'a str, &'a str, Token<'a>)> {
+        let start = self.rest;
+        self.skip_space_and_comments();
+        let (space, piece) = split(start, start.len() - self.rest.len());
+        let token = self.next()?;
+        Some((space, split(piece, piece.len() - self.rest.len()).0, token))
+    }
+
     /// Takes the characters that `belongs` accepts.
     fn take_run(&mut self, belongs: fn(char) -> bool) -> &'a str {
         let end = self.rest.find(|character| !belongs(character));

@@ -50,7 +50,7 @@ pub enum Role {
 pub struct Lag {
     /// In bytes of WAL.
     pub bytes: u64,
-    /// How old its newest data is; zero while it is not behind.
+    /// For how long it has been behind; zero while it is not.
     pub age: Duration,
 }
 
@@ -62,6 +62,8 @@ pub(super) struct Host {
     pub(super) seen: Option<Instant>,
     pub(super) lag: Option<Lag>,
     pub(super) lagging: bool,
+    /// When the primary had written what this host was seen to have replayed last.
+    caught_up: Option<Instant>,
     /// The furthest that it had replayed while it was a standby.
     pub(super) replayed: Option<u64>,
     /// The timeline that it wrote when it was the primary last.
@@ -118,6 +120,7 @@ impl Host {
         if role != Role::Standby {
             self.lag = None;
             self.lagging = false;
+            self.caught_up = None;
         }
     }
 
@@ -133,21 +136,29 @@ impl Host {
         }
     }
 
-    /// Measures how far it is behind what the primary had written.
-    pub(super) fn measure(&mut self, written: Option<Position>) {
+    /// Measures how far it is behind what the primary had written, as the primary said at that time.
+    ///
+    /// What it lacks was written after it had last caught up. The age of its newest transaction alone
+    /// would be large whenever the first change after a quiet time is on its way.
+    pub(super) fn measure(&mut self, written: Option<(Position, Instant)>) {
         let Some(answer) = self.answer else {
             return;
         };
-        let (Some(written), Some(replayed)) = (written, answer.lsn) else {
+        let (Some((written, at)), Some(replayed)) = (written, answer.lsn) else {
             self.lag = None;
             return;
         };
-        let bytes = if position::has_passed(replayed, written.lsn) {
-            0
-        } else {
-            written.lsn - replayed
-        };
-        let age = answer.age.filter(|_| bytes > 0).unwrap_or_default();
-        self.lag = Some(Lag { bytes, age });
+        if position::has_passed(replayed, written.lsn) {
+            self.caught_up = Some(at);
+            self.lag = Some(Lag::default());
+            return;
+        }
+        let behind = self.caught_up.zip(self.seen);
+        let behind = behind.map(|(since, now)| now.saturating_duration_since(since));
+        let age = behind.into_iter().chain(answer.age).min();
+        self.lag = Some(Lag {
+            bytes: written.lsn - replayed,
+            age: age.unwrap_or_default(),
+        });
     }
 }

@@ -224,13 +224,9 @@ pub(super) fn told(
     (begun, location): (Instant, &'static Location<'static>),
     error: Option<&Error>,
 ) {
-    seat.engine().observers.query_finished(&QueryFinished {
-        sql,
-        elapsed: clock::now() - begun,
-        attempts: 1,
-        location,
-        error,
-    });
+    let elapsed = clock::now() - begun;
+    let event = QueryFinished::new(sql, location, elapsed, error);
+    seat.engine().observers.query_finished(&event);
 }
 
 fn given_up() -> Error {

@@ -88,8 +88,8 @@ impl Advanced {
         )
     }
 
-    /// How old the newest data of a replica may be that answers reads of
-    /// [`Db::read`](crate::Db::read), while it is behind the primary.
+    /// For how long a replica may have been behind the primary that answers reads of
+    /// [`Db::read`](crate::Db::read).
     ///
     /// Default: 10 s. Range: 1 ms to 1 h. One that is further behind leaves reads until it is at half
     /// of it. It is a bound on replicas that fall behind, seen at the next probe, not a promise to each
@@ -413,6 +413,34 @@ impl Advanced {
         Self(
             self.0
                 .with_time(&knob::SHUTDOWN_TIMEOUT, limit, Location::caller()),
+        )
+    }
+
+    /// How long a call may take before it is written to the log, with its place in the source.
+    ///
+    /// Default: 1 s. Range: 1 ms to 24 h. At most ten lines are written in a second; the next one
+    /// says how many are missing. Lower it to what the service promises its own callers. To be rid
+    /// of the lines, filter the target `aquifer::slow` out of the log.
+    #[must_use]
+    #[track_caller]
+    pub fn slow_query_threshold(self, limit: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::SLOW_QUERY_THRESHOLD, limit, Location::caller()),
+        )
+    }
+
+    /// How often a point of each metric is kept, and handed to the recorder of the feature `metrics`.
+    ///
+    /// Default: 1 min, which keeps 16 hours. Range: 100 ms to 1 h. What
+    /// [`MetricsCollector::prometheus`](crate::MetricsCollector::prometheus) shows is always of now.
+    /// Lower it to the interval at which the recorder's figures are asked for.
+    #[must_use]
+    #[track_caller]
+    pub fn metrics_interval(self, interval: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::METRICS_INTERVAL, interval, Location::caller()),
         )
     }
 

@@ -10,6 +10,7 @@ use aquifer_wire::Secret;
 use super::knob::{self, Knob, TextKnob};
 use super::origin::Sourced;
 use super::{Advanced, Config, PasswordProvider};
+use crate::metrics::MetricsCollector;
 use crate::observe::Observer;
 
 impl Config {
@@ -153,6 +154,19 @@ impl Config {
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observers.push(observer);
         self
+    }
+
+    /// Counts in `collector`, besides whatever else counts there; without it each
+    /// [`Db`](crate::Db) has one of its own.
+    #[must_use]
+    pub fn metrics(mut self, collector: &MetricsCollector) -> Self {
+        self.metrics = Some(collector.clone());
+        self
+    }
+
+    /// The collector that was given by [`metrics`](Self::metrics).
+    pub(crate) fn given_metrics(&self) -> Option<&MetricsCollector> {
+        self.metrics.as_ref()
     }
 
     pub(super) fn with_count(mut self, knob: &Knob<u32>, value: u32, caller: Caller) -> Self {

@@ -12,6 +12,7 @@ use super::origin::Sourced;
 use super::quantity::Quantity;
 use super::{Config, Hosts, Origin, PasswordProvider, Pooler, refusal};
 use crate::Error;
+use crate::metrics::MetricsCollector;
 use crate::observe::Observer;
 
 /// Settings that have been checked, alone and together.
@@ -50,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) query_timeout: Duration,
     pub(crate) commit_timeout: Duration,
     pub(crate) shutdown_timeout: Duration,
+    pub(crate) slow_query_threshold: Duration,
+    pub(crate) metrics_interval: Duration,
     pub(crate) health_interval: Duration,
     pub(crate) health_interval_alarm: Duration,
     pub(crate) health_timeout: Duration,
@@ -57,6 +60,7 @@ pub(crate) struct Settings {
     pub(crate) requests_max: usize,
     pub(crate) message_max: usize,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
+    pub(crate) metrics: MetricsCollector,
 }
 
 impl Config {
@@ -100,6 +104,8 @@ impl Config {
             query_timeout,
             commit_timeout: self.time(&knob::COMMIT_TIMEOUT)?,
             shutdown_timeout: self.time(&knob::SHUTDOWN_TIMEOUT)?,
+            slow_query_threshold: self.time(&knob::SLOW_QUERY_THRESHOLD)?,
+            metrics_interval: self.time(&knob::METRICS_INTERVAL)?,
             health_interval: self.time(&knob::HEALTH_INTERVAL)?,
             health_interval_alarm: self.time(&knob::HEALTH_INTERVAL_ALARM)?,
             health_timeout: self.time(&knob::HEALTH_TIMEOUT)?,
@@ -107,6 +113,7 @@ impl Config {
             requests_max: size(self.count(&knob::REQUESTS_MAX)?),
             message_max: size(self.count(&knob::MESSAGE_MAX)?),
             observers: self.observers.clone(),
+            metrics: self.metrics.clone().unwrap_or_default(),
         })
     }
 

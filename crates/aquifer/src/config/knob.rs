@@ -107,6 +107,12 @@ pub(super) static BREAKER_OPEN_MIN: Knob<Duration> = Knob {
 pub(super) static BREAKER_OPEN_MAX: Knob<Duration> = time("advanced.breaker_open_max", 15, 3600);
 pub(super) static COMMIT_TIMEOUT: Knob<Duration> = time("advanced.commit_timeout", 30, 3600);
 pub(super) static SHUTDOWN_TIMEOUT: Knob<Duration> = time("advanced.shutdown_timeout", 10, 3600);
+pub(super) static SLOW_QUERY_THRESHOLD: Knob<Duration> =
+    time("advanced.slow_query_threshold", 1, 24 * 3600);
+pub(super) static METRICS_INTERVAL: Knob<Duration> = Knob {
+    least: Duration::from_millis(100),
+    ..time("advanced.metrics_interval", 60, 3600)
+};
 pub(super) static HEALTH_INTERVAL: Knob<Duration> = Knob {
     least: Duration::from_millis(10),
     ..time("advanced.health_interval", 30, 24 * 3600)
@@ -122,7 +128,7 @@ pub(super) static MESSAGE_MAX: Knob<u32> =
     count("advanced.message_max", 1 << 30, 1 << 16, (1 << 31) - 1);
 
 /// All knobs, the essential ones first, in the order in which they are listed.
-pub(super) static ALL: [AnyKnob; 42] = [
+pub(super) static ALL: [AnyKnob; 44] = [
     AnyKnob::Text(&URL),
     AnyKnob::Text(&REDIS_URL),
     AnyKnob::Count(&CONNECTIONS_MAX),
@@ -159,6 +165,8 @@ pub(super) static ALL: [AnyKnob; 42] = [
     AnyKnob::Time(&BREAKER_OPEN_MAX),
     AnyKnob::Time(&COMMIT_TIMEOUT),
     AnyKnob::Time(&SHUTDOWN_TIMEOUT),
+    AnyKnob::Time(&SLOW_QUERY_THRESHOLD),
+    AnyKnob::Time(&METRICS_INTERVAL),
     AnyKnob::Time(&HEALTH_INTERVAL),
     AnyKnob::Time(&HEALTH_INTERVAL_ALARM),
     AnyKnob::Time(&HEALTH_TIMEOUT),

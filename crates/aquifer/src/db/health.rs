@@ -37,9 +37,14 @@ impl PostgresProbe {
 
     /// What is known to be impossible already; asking would wait for a primary.
     fn limits(&self) -> Option<&'static str> {
-        match self.0.pools.topology().mode() {
-            Mode::PrimaryDown => Some("there is no primary at present; replicas answer reads"),
-            Mode::ReadOnly => Some("the database takes no writes at present"),
+        let topology = self.0.pools.topology();
+        if topology.guards_writes() {
+            return Some("the database takes no writes at present, since its disk is full");
+        }
+        match topology.mode() {
+            Mode::PrimaryDown | Mode::ReadOnly if self.0.pools.are_several() => {
+                Some("there is no primary that takes writes at present; replicas answer reads")
+            }
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::Settings;
 use crate::credentials::Credentials;
@@ -20,10 +21,14 @@ pub(super) async fn pools(
     observers: &Observers,
 ) -> Result<Pools, Error> {
     let deadline = Deadline::after(settings.connect_timeout);
-    let rules = rules(&settings);
+    let mut rules = rules(&settings);
     let tuning = tuning(&settings);
     let limits = Limits::from(&settings);
     let mut hosts = settings.hosts.list;
+    if hosts.len() == 1 {
+        // Another primary is not to be expected.
+        rules.primary_wait = Duration::ZERO;
+    }
     if settings.hosts.shuffled {
         shuffle(&mut hosts);
     }

@@ -1,12 +1,14 @@
 //! Several statements at a time, by themselves: a batch in one round trip, and a script.
 
 use std::panic::Location;
+use std::pin::pin;
 
 use aquifer_core::retry::Intent;
 use aquifer_wire::{Reply, Sharing};
 
 use super::lap::{Lap, choose_for_all};
 use super::route::{self, announce_text, check, refuse_copy_in_script, refuse_session_state};
+use super::told::{Queue, Told, within};
 use super::{Engine, Failed, checkout, describe_failed, failed, give_back, laps, say_midway};
 use crate::deadline::Deadline;
 use crate::pool::Chosen;
@@ -59,7 +61,7 @@ async fn run_list(
         .collect::<Result<_, _>>()?;
     let settings = engine.settings.as_ref().map(Settings::statement);
     let all: Vec<Prepared<'_>> = settings.iter().chain(statements).copied().collect();
-    let on_pool = async |pool: &Chosen<'_>, lap: Lap| {
+    let on_pool = async |pool: &Chosen<'_>, lap: Lap<'_>| {
         let checkout = checkout(pool, lap, location).await?;
         let client = checkout.client();
         for (sql, _) in &all {
@@ -79,14 +81,16 @@ async fn run_list(
         Ok(replies)
     };
     let texts: Vec<&str> = statements.iter().map(|(sql, _)| *sql).collect();
-    let attempt = async |lap: Lap| {
+    let attempt = async |lap: Lap<'_>| {
         let pool = choose_for_all(engine, lap, &texts).await?;
         let outcome = on_pool(&pool, lap).await;
         outcome.map_err(|failed: Failed| failed.on(engine, &pool))
     };
     let deadline = Deadline::after(engine.query_timeout);
     engine.first_attempt(deadline.start());
-    laps(engine, (text, location), deadline, attempt).await
+    let queue = Queue::default();
+    let laps = pin!(laps(engine, (text, location), (deadline, &queue), attempt));
+    within(&engine.observers.span(text), laps).await
 }
 
 /// Runs a script by the simple protocol on an exclusive connection, once.
@@ -118,5 +122,5 @@ pub(crate) async fn run_script(
             Err(_) => Err(engine.timed_out(deadline, sql)),
         }
     };
-    engine.observed(sql, location, script).await
+    engine.observed(Told::alone(sql, location), script).await
 }

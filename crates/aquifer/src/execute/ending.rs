@@ -1,56 +1,20 @@
-//! How a call ended, told to whoever watches and to the caller.
+//! What callers are told who got no answer.
 
-use std::panic::Location;
-use std::time::Duration;
+use aquifer_core::scan;
 
 use super::{Engine, Failed};
 use crate::deadline::Deadline;
 use crate::observe::QueryFinished;
 use crate::statement::Call;
-use crate::{Error, ErrorKind, Retry, clock};
+use crate::{Error, ErrorKind, Retry};
 
 impl Engine {
-    /// Runs a call that is never made again, and tells how it ended.
-    pub(crate) async fn observed<T>(
-        &self,
-        sql: &str,
-        location: &'static Location<'static>,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let start = clock::now();
-        let outcome = call.await;
-        let error = outcome.as_ref().err();
-        self.finished((sql, location), clock::now() - start, 1, error);
-        outcome
-    }
-
     /// Tells of a call that the circuit breaker refused.
     pub(super) fn never_sent(&self, call: Call<'_>, deadline: Deadline, failed: Failed) -> Error {
-        let error = failed.error;
-        self.finished(
-            (call.sql, call.location),
-            deadline.elapsed(),
-            1,
-            Some(&error),
-        );
+        let (error, elapsed) = (failed.error, deadline.elapsed());
+        let event = QueryFinished::new(call.sql, call.location, elapsed, Some(&error));
+        self.observers.query_finished(&event);
         error
-    }
-
-    /// Tells how a call ended.
-    pub(super) fn finished(
-        &self,
-        (sql, location): (&str, &'static Location<'static>),
-        elapsed: Duration,
-        attempts: u32,
-        error: Option<&Error>,
-    ) {
-        self.observers.query_finished(&QueryFinished {
-            sql,
-            elapsed,
-            attempts,
-            location,
-            error,
-        });
     }
 
     pub(crate) fn timed_out(&self, deadline: Deadline, sql: &str) -> Error {
@@ -64,10 +28,9 @@ impl Engine {
     }
 }
 
-/// The beginning of a statement, on one line, for an error text.
+/// The beginning of a statement, on one line and without its values, for an error text.
 fn shorten(sql: &str) -> String {
-    let words: Vec<_> = sql.split_whitespace().collect();
-    let line = words.join(" ");
+    let line = scan::masked(sql);
     match line.char_indices().nth(80) {
         None => line,
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),

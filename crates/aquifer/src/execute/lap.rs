@@ -8,6 +8,7 @@ use aquifer_wire::{Error as WireError, SqlState};
 
 use super::again::is_wrong_role;
 use super::route::Route;
+use super::told::Queue;
 use super::{Engine, Failed, refused};
 use crate::deadline::Deadline;
 use crate::pool::{Checkout, Chosen, Destination};
@@ -18,18 +19,20 @@ use crate::{Error, ErrorKind, Retry};
 /// A connection that ended rarely ends alone, and its neighbours' end may not have been noticed
 /// yet: an attempt that is made `again` takes only connections that still answer.
 #[derive(Clone, Copy)]
-pub(super) struct Lap {
+pub(super) struct Lap<'a> {
     pub(super) deadline: Deadline,
     pub(super) again: bool,
     destination: Destination,
+    pub(super) queue: &'a Queue,
 }
 
-impl Lap {
-    pub(super) fn first(engine: &Engine, deadline: Deadline) -> Self {
+impl<'a> Lap<'a> {
+    pub(super) fn first(engine: &Engine, deadline: Deadline, queue: &'a Queue) -> Self {
         Self {
             deadline,
             again: false,
             destination: engine.destination,
+            queue,
         }
     }
 
@@ -82,7 +85,7 @@ impl Failed {
 /// The pool for one attempt at a statement; waits for one.
 pub(super) async fn choose<'a>(
     engine: &'a Engine,
-    lap: Lap,
+    lap: Lap<'_>,
     sql: &str,
 ) -> Result<Chosen<'a>, Failed> {
     choose_for_all(engine, lap, &[sql]).await
@@ -91,7 +94,7 @@ pub(super) async fn choose<'a>(
 /// The pool for one attempt at several statements; waits for one.
 pub(super) async fn choose_for_all<'a>(
     engine: &'a Engine,
-    lap: Lap,
+    lap: Lap<'_>,
     texts: &[&str],
 ) -> Result<Chosen<'a>, Failed> {
     let mut destination = lap.destination;
@@ -135,10 +138,14 @@ fn writes(what: &str) -> Error {
 
 impl Engine {
     /// The pool for a call's first attempt, where there is nothing to decide or wait for.
-    pub(super) fn present(&self) -> Option<Chosen<'_>> {
+    pub(super) fn present(&self, sql: &str) -> Option<Chosen<'_>> {
         match self.destination {
             Destination::Main => self.pools.present(),
-            Destination::Replica { .. } => None,
+            Destination::Replica { at_least, avoid } => {
+                let known = self.pools.catalog().statement(sql)?;
+                let reads = matches!(Route::of(&known), Some(Route::Shared | Route::Volatile));
+                reads.then(|| self.pools.replica(at_least, avoid)).flatten()
+            }
         }
     }
 

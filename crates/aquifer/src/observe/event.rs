@@ -164,7 +164,7 @@ pub enum Event {
         host: Arc<str>,
         /// How far it is behind, in bytes of WAL.
         bytes: u64,
-        /// How old its newest data is, while it is behind.
+        /// For how long it has been behind.
         age: Duration,
     },
     /// A replica has caught up.
@@ -227,6 +227,36 @@ pub enum Event {
         /// Why, in words.
         reason: Arc<str>,
     },
+    /// A data point of each metric was kept: see
+    /// [`MetricsCollector::collect`](crate::MetricsCollector::collect).
+    #[non_exhaustive]
+    MetricsCollected {
+        /// Each by its name.
+        values: Arc<[(String, f64)]>,
+    },
+}
+
+impl Event {
+    /// What kind of event it is, as in logs and metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::HealthChange { .. } => "health_change",
+            Self::ConnectionError { .. } => "connection_error",
+            Self::ConnectionRecovery { .. } => "connection_recovery",
+            Self::Failover { .. } => "failover",
+            Self::RoleChange { .. } => "role_change",
+            Self::SplitBrain { .. } => "split_brain",
+            Self::LagHigh { .. } => "lag_high",
+            Self::LagNormal { .. } => "lag_normal",
+            Self::BreakerChange { .. } => "breaker_change",
+            Self::PoolExhausted { .. } => "pool_exhausted",
+            Self::LeakSuspected { .. } => "leak_suspected",
+            Self::CredentialRefresh { .. } => "credential_refresh",
+            Self::ModeChange { .. } => "mode_change",
+            Self::MetricsCollected { .. } => "metrics_collected",
+        }
+    }
 }
 
 impl fmt::Display for Service {

@@ -83,6 +83,18 @@ impl Pools {
         }
     }
 
+    /// The pool of a replica for a read, if there is one now.
+    pub(crate) fn replica(
+        &self,
+        at_least: Option<Consistency>,
+        avoid: Option<usize>,
+    ) -> Option<Chosen<'_>> {
+        match self {
+            Self::One(pool, _) => Some(Chosen::Only(pool)),
+            Self::Many(many) => many.pick(&many.topology().view(), at_least, avoid),
+        }
+    }
+
     /// The pool for a call; waits for one until the deadline.
     ///
     /// # Errors
@@ -130,6 +142,20 @@ impl Pools {
         match self {
             Self::One(pool, _) => pool.is_closed(),
             Self::Many(many) => many.is_closed(),
+        }
+    }
+
+    /// Tells the status whenever it is asked, without keeping the pools; `None` once they are closed.
+    pub(crate) fn watch(&self) -> Box<dyn Fn() -> Option<PoolStatus> + Send + Sync> {
+        match self {
+            Self::One(pool, _) => Box::new(pool.watch()),
+            Self::Many(many) => {
+                let many = Arc::downgrade(many);
+                Box::new(move || {
+                    let many = many.upgrade().filter(|many| !many.is_closed())?;
+                    Some(Self::Many(many).status())
+                })
+            }
         }
     }
 

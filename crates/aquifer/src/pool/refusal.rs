@@ -46,12 +46,14 @@ impl Inner {
                 OVERLOADED,
             ),
         };
+        self.observers.refused();
         let text = format!("{what} ({}). {remedy}", self.figures(counts));
         Error::new(ErrorKind::Acquire, text)
     }
 
     pub(super) fn timed_out(&self, deadline: Deadline) -> Error {
         let counts = self.counts();
+        self.observers.refused();
         let waited = deadline.limit();
         let figures = self.figures(counts);
         if counts.paused {

@@ -104,12 +104,11 @@ impl<S: Session + ?Sized> Insert<'_, S> {
             // The columns may have been altered since they were described.
             engine.pools.catalog().forget_text(&select);
         }
+        let elapsed = clock::now() - begun;
+        let error = outcome.as_ref().err();
         engine.observers.query_finished(&QueryFinished {
-            sql: &select,
-            elapsed: clock::now() - begun,
-            attempts: 1,
-            location: self.location,
-            error: outcome.as_ref().err(),
+            rows: outcome.as_ref().copied().unwrap_or(0),
+            ..QueryFinished::new(&select, self.location, elapsed, error)
         });
         outcome
     }

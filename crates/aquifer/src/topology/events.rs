@@ -78,7 +78,7 @@ fn reason(view: &View) -> &'static str {
         Mode::PrimaryDown => "there is no primary at present",
         Mode::ReadOnly if view.disk_full => "the primary's disk is full",
         Mode::ReadOnly if view.primary.is_some() => "the primary takes no writes",
-        Mode::ReadOnly => "there has been no primary for long",
+        Mode::ReadOnly => "no host takes writes",
         Mode::Down => "no host answers",
     }
 }

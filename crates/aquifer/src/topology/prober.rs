@@ -98,7 +98,11 @@ pub(super) async fn run(topology: Weak<Inner>, host: usize, connector: Connector
         } else {
             interval
         };
-        let told = inner.probers.get(host).cloned().unwrap_or_default();
+        let told = inner
+            .probers
+            .get(host)
+            .map(|asking| Arc::clone(&asking.told));
+        let told = told.unwrap_or_default();
         drop(inner);
         prober.rest(asked_at + interval, &told, refused).await;
     }

@@ -222,6 +222,11 @@ impl sealed::Run for Idempotent {
         })
     }
 
+    fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: Duration) {
+        let observers = &self.engine.observers;
+        observers.rows_decoded((call.sql, call.location), rows, elapsed);
+    }
+
     async fn run_batch(
         &self,
         batch: Batch<'_>,

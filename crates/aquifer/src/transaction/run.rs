@@ -1,6 +1,7 @@
 //! Statements of a transaction.
 
 use std::panic::Location;
+use std::time::Duration;
 
 use aquifer_core::scan::{self, Class};
 use aquifer_wire::{Kind, Reply, Sharing};
@@ -10,7 +11,8 @@ use super::opening::{self, First};
 use crate::bulk::{Need, Seat};
 use crate::deadline::Deadline;
 use crate::execute::{
-    announce, announce_text, may_write, refuse_copy, refuse_copy_in_script, refuse_session_state,
+    Told, announce, announce_text, may_write, refuse_copy, refuse_copy_in_script,
+    refuse_session_state,
 };
 use crate::pool::{Checkout, XID};
 use crate::session::{Session, sealed};
@@ -34,7 +36,13 @@ impl sealed::Run for Transaction {
             self.statement(call).await
         };
         let engine = &self.0.root.engine;
-        engine.observed(call.sql, call.location, statement).await
+        let told = Told::in_transaction(call.sql, call.location);
+        engine.observed(told, statement).await
+    }
+
+    fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: Duration) {
+        let observers = &self.0.root.engine.observers;
+        observers.rows_decoded((call.sql, call.location), rows, elapsed);
     }
 
     async fn run_batch(
@@ -45,7 +53,9 @@ impl sealed::Run for Transaction {
         let statements = batch.statements()?;
         let text = batch.text();
         let all = self.batch_of(&statements, &text);
-        self.0.root.engine.observed(&text, location, all).await
+        let engine = &self.0.root.engine;
+        let told = Told::in_transaction(&text, location);
+        engine.observed(told, all).await
     }
 
     async fn seat(&self, need: Need, location: &'static Location<'static>) -> Result<Seat, Error> {
@@ -77,7 +87,8 @@ impl sealed::Run for Transaction {
             self.on_connection(sql, &checkout, request).await.map(drop)
         };
         let engine = &self.0.root.engine;
-        engine.observed(sql, location, script).await
+        let told = Told::in_transaction(sql, location);
+        engine.observed(told, script).await
     }
 }
 

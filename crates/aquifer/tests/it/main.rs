@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::missing_docs_in_private_items,
@@ -20,6 +21,7 @@ mod cancel_safety;
 mod conflicts;
 mod credentials;
 mod events;
+mod failover;
 mod faults;
 mod from_row;
 mod hooks;
@@ -30,6 +32,7 @@ mod lending;
 mod listen;
 mod lookups;
 mod manager;
+mod metrics;
 mod monitor;
 mod network;
 mod once;
@@ -47,6 +50,7 @@ mod session_state;
 mod settings;
 mod shutdown;
 mod silence;
+mod soak;
 mod support;
 mod switchover;
 mod tls;

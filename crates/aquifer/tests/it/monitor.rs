@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use aquifer::{
-    Config, ConnectionMonitor, DatabaseManager, Db, ErrorKind, Event, Finding, HealthProbe,
+    Config, ConnectionMonitor, DatabaseManager, Db, ErrorKind, Event, Events, Finding, HealthProbe,
     ProbeFuture, Secret, Service, Session, Status,
 };
 use aquifer_testkit::{Postgres, Shutdown};
@@ -56,16 +56,6 @@ fn told(monitor: &ConnectionMonitor, name: &'static str, required: bool) -> Arc<
     finding
 }
 
-/// The next event of the monitor: breakers and the topology have a view of their own.
-async fn next(events: &mut aquifer::Events) -> Option<Event> {
-    loop {
-        match events.next().await {
-            Some(Event::BreakerChange { .. } | Event::ModeChange { .. }) => {}
-            other => return other,
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_and_its_end_are_told_with_evidence() {
     let server = Postgres::start();
@@ -77,12 +67,13 @@ async fn an_outage_and_its_end_are_told_with_evidence() {
     assert_eq!(monitor.readiness().status_code, 200);
 
     server.kill();
-    let Some(Event::ConnectionError { service, error, .. }) = next(&mut events).await else {
+    let Some(Event::ConnectionError { service, error, .. }) = about_health(&mut events).await
+    else {
         panic!("no error is told");
     };
     assert_eq!(service, Service::Postgres);
     assert!(!error.is_empty());
-    let Some(Event::HealthChange { from, to, .. }) = next(&mut events).await else {
+    let Some(Event::HealthChange { from, to, .. }) = about_health(&mut events).await else {
         panic!("no change is told");
     };
     assert_eq!((from, to), (Status::Up, Status::Down));
@@ -93,10 +84,10 @@ async fn an_outage_and_its_end_are_told_with_evidence() {
     assert_eq!(monitor.liveness().status_code, 200);
 
     server.start_again();
-    let Some(Event::ConnectionRecovery { .. }) = next(&mut events).await else {
+    let Some(Event::ConnectionRecovery { .. }) = about_health(&mut events).await else {
         panic!("no recovery is told");
     };
-    let Some(Event::HealthChange { from, to, .. }) = next(&mut events).await else {
+    let Some(Event::HealthChange { from, to, .. }) = about_health(&mut events).await else {
         panic!("no change is told");
     };
     assert_eq!((from, to), (Status::Down, Status::Up));
@@ -107,7 +98,23 @@ async fn an_outage_and_its_end_are_told_with_evidence() {
     monitor.stop();
     support::assert_whole(&db).await;
     db.close().await.unwrap();
-    assert!(next(&mut events).await.is_none(), "the stream ends");
+    assert!(about_health(&mut events).await.is_none(), "the stream ends");
+}
+
+/// The next event of a service and how it does; others, of the mode for example, come in between.
+async fn about_health(events: &mut Events) -> Option<Event> {
+    loop {
+        let event = events.next().await?;
+        let is_about_health = matches!(
+            event,
+            Event::ConnectionError { .. }
+                | Event::ConnectionRecovery { .. }
+                | Event::HealthChange { .. }
+        );
+        if is_about_health {
+            return Some(event);
+        }
+    }
 }
 
 #[tokio::test]

@@ -20,10 +20,10 @@ async fn quiet(step: &mut Step, db: &Db) -> Result<(), Failure> {
     idle(db).await?;
     let tasks = patience::until(
         "a task for each connection, another for each lane, one that opens them, one that keeps \
-         them in order, one that watches",
+         them in order, one that watches, one that collects metrics",
         async || {
             let status = db.pool_status();
-            Ok(db.tasks_running() == 2 * status.lanes + status.idle + status.connecting + 3)
+            Ok(db.tasks_running() == 2 * status.lanes + status.idle + status.connecting + 4)
         },
     );
     tasks.await?;

@@ -21,6 +21,8 @@ fn a_url_is_enough_and_the_rest_has_defaults() {
     assert_eq!(settings.query_timeout, Duration::from_secs(30));
     assert_eq!(settings.commit_timeout, Duration::from_secs(30));
     assert_eq!(settings.shutdown_timeout, Duration::from_secs(10));
+    assert_eq!(settings.slow_query_threshold, Duration::from_secs(1));
+    assert_eq!(settings.metrics_interval, Duration::from_secs(60));
     assert_eq!(settings.statements_max, 256);
     assert_eq!(settings.requests_max, 4096);
     assert_eq!(settings.message_max, 1 << 30);
@@ -49,6 +51,8 @@ fn the_builder_sets_every_setting() {
                 .attempts_max(6)
                 .commit_timeout(7 * second)
                 .shutdown_timeout(8 * second)
+                .slow_query_threshold(11 * second)
+                .metrics_interval(12 * second)
                 .statements_max(9)
                 .requests_max(10)
                 .message_max(65_536)
@@ -66,6 +70,8 @@ fn the_builder_sets_every_setting() {
     assert_eq!(settings.attempts_max, 6);
     assert_eq!(settings.commit_timeout, 7 * second);
     assert_eq!(settings.shutdown_timeout, 8 * second);
+    assert_eq!(settings.slow_query_threshold, 11 * second);
+    assert_eq!(settings.metrics_interval, 12 * second);
     assert_eq!(settings.statements_max, 9);
     assert_eq!(settings.requests_max, 10);
     assert_eq!(settings.message_max, 65_536);

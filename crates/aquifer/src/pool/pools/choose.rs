@@ -40,6 +40,7 @@ impl Many {
     /// Cancellation: nothing is lost.
     async fn hold(self: &Arc<Self>, deadline: Deadline) -> Result<Chosen<'_>, Error> {
         let held = Held::new(self)?;
+        self.topology.ensure();
         let look = |_view: &View| {
             if self.is_closed() {
                 return Some(Err(closed()));
@@ -108,7 +109,8 @@ impl Many {
         found.ok().flatten()
     }
 
-    fn pick(
+    /// A replica that has replayed so much, by turns.
+    pub(super) fn pick(
         &self,
         view: &View,
         at_least: Option<Consistency>,

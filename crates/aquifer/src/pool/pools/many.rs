@@ -159,7 +159,13 @@ impl Many {
             None => {}
         }
         if is_of_use && seat.load().is_none() {
-            seat.store(self.pool(host, books).map(|pool| pool.0));
+            let pool = self.pool(host, books);
+            if let Some(pool) = &pool {
+                // Also of a standby that nobody reads from: its sessions take writes as soon as it is
+                // promoted, so that nobody has to wait for a login then.
+                pool.want();
+            }
+            seat.store(pool.map(|pool| pool.0));
         }
         cut
     }

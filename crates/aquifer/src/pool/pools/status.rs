@@ -35,7 +35,7 @@ pub struct HostStatus {
 pub struct ReplicaLag {
     /// In bytes of WAL.
     pub bytes: u64,
-    /// How old its newest data is; zero while it is not behind.
+    /// For how long it has been behind; zero while it is not.
     pub age: Duration,
 }
 

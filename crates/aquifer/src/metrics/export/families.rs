@@ -1,0 +1,227 @@
+//! The families in their order.
+
+use std::collections::BTreeMap;
+
+use super::{Kind, Sink, seconds, state};
+use crate::metrics::StatementMetrics;
+use crate::metrics::custom::{Family, Instrument, Registry};
+use crate::metrics::names::float;
+use crate::metrics::reading::Reading;
+
+const OPERATION: &str = "db_client_operation_duration_seconds";
+
+/// A family of one counter without labels.
+type Total = (&'static str, fn(&Reading) -> u64, &'static str);
+
+const TOTALS: [Total; 3] = [
+    (
+        "db_client_connection_timeouts_total",
+        |all| all.refusals,
+        "Calls that got no connection in time.",
+    ),
+    (
+        "aquifer_connections_lost_total",
+        |all| all.losses,
+        "Connections that ended by themselves or could not be opened.",
+    ),
+    (
+        "aquifer_attempts_repeated_total",
+        |all| all.repetitions,
+        "Attempts of calls beyond the first.",
+    ),
+];
+
+pub(in crate::metrics) fn all(page: &mut impl Sink, all: &Reading, registry: &Registry) {
+    operations(page, all);
+    transactions(page, all);
+    connections(page, all);
+    for (name, read, help) in TOTALS {
+        page.family(name, Kind::Counter, help);
+        page.sample(name, &[], float(read(all)));
+    }
+    cache(page, all);
+    state::write(page, &all.state);
+    custom(page, &registry.families());
+}
+
+fn operations(page: &mut impl Sink, all: &Reading) {
+    let help = "Duration of calls, further attempts and waiting for a connection included.";
+    page.family(OPERATION, Kind::Histogram, help);
+    let system = ("db_system_name", "postgresql");
+    page.durations(OPERATION, &[system], &all.succeeded);
+    for (error, distribution) in &all.failed {
+        page.durations(OPERATION, &[system, ("error_type", error)], distribution);
+    }
+    if all.redis.0.count() > 0 {
+        page.durations(OPERATION, &[("db_system_name", "redis")], &all.redis.0);
+    }
+    let name = "aquifer_decode_duration_seconds";
+    page.family(
+        name,
+        Kind::Histogram,
+        "Duration of reading results of 16 rows or more.",
+    );
+    page.durations(name, &[], &all.decode);
+    if all.orm.0.count() > 0 {
+        let name = "aquifer_orm_query_duration_seconds";
+        page.family(name, Kind::Histogram, "Duration of queries of an ORM.");
+        page.durations(name, &[], &all.orm.0);
+        let name = "aquifer_orm_query_errors_total";
+        page.family(name, Kind::Counter, "Queries of an ORM that failed.");
+        page.sample(name, &[], float(all.orm.1));
+    }
+}
+
+fn transactions(page: &mut impl Sink, all: &Reading) {
+    let (durations, errors) = &all.transactions;
+    let name = "aquifer_transaction_duration_seconds";
+    page.family(
+        name,
+        Kind::Histogram,
+        "Duration of transactions, from BEGIN to the end.",
+    );
+    page.durations(name, &[], durations);
+    let name = "aquifer_transactions_uncommitted_total";
+    page.family(
+        name,
+        Kind::Counter,
+        "Transactions that were not known to be committed.",
+    );
+    page.sample(name, &[], float(*errors));
+}
+
+fn connections(page: &mut impl Sink, all: &Reading) {
+    const POOL: &str = "db_client_connection_pool_name";
+    let name = "db_client_connection_count";
+    page.family(
+        name,
+        Kind::Gauge,
+        "Open connections by what they do; lanes are used while they have requests.",
+    );
+    for (pool, figures) in &all.pools {
+        page.sample(
+            name,
+            &[(POOL, pool), ("state", "idle")],
+            float(figures.idle as u64),
+        );
+        page.sample(
+            name,
+            &[(POOL, pool), ("state", "used")],
+            float(figures.used as u64),
+        );
+    }
+    let name = "db_client_connection_max";
+    page.family(name, Kind::Gauge, "Most connections at once.");
+    for (pool, figures) in &all.pools {
+        page.sample(name, &[(POOL, pool)], float(figures.connections_max as u64));
+    }
+    let name = "db_client_connection_pending_requests";
+    page.family(name, Kind::Gauge, "Callers that wait for a connection.");
+    for (pool, figures) in &all.pools {
+        page.sample(name, &[(POOL, pool)], float(figures.waiting as u64));
+    }
+    let name = "aquifer_lane_requests";
+    page.family(name, Kind::Gauge, "Reads under way on shared lanes.");
+    for (pool, figures) in &all.pools {
+        page.sample(name, &[(POOL, pool)], float(figures.lane_requests as u64));
+    }
+    let name = "db_client_connection_create_time_seconds";
+    page.family(name, Kind::Histogram, "Duration of opening a connection.");
+    page.durations(name, &[], &all.openings);
+    let name = "db_client_connection_wait_time_seconds";
+    page.family(
+        name,
+        Kind::Histogram,
+        "Duration of waiting for a connection of one's own.",
+    );
+    page.durations(name, &[], &all.queue);
+}
+
+fn cache(page: &mut impl Sink, all: &Reading) {
+    let name = "aquifer_cache_requests_total";
+    page.family(
+        name,
+        Kind::Counter,
+        "Look-ups in the cache by whether it had the value.",
+    );
+    page.sample(name, &[("result", "hit")], float(all.hits));
+    page.sample(name, &[("result", "miss")], float(all.misses));
+    let Some((memory, clients)) = all.state.redis else {
+        return;
+    };
+    let name = "aquifer_redis_memory_bytes";
+    page.family(name, Kind::Gauge, "Memory that Redis uses.");
+    page.sample(name, &[], float(memory));
+    let name = "aquifer_redis_clients";
+    page.family(name, Kind::Gauge, "Clients that are connected to Redis.");
+    page.sample(name, &[], float(clients));
+}
+
+fn custom(page: &mut impl Sink, families: &BTreeMap<String, Family>) {
+    for (name, family) in families {
+        let base = name.replace('.', "_");
+        let (name, kind) = match family.series.values().next() {
+            Some(Instrument::Counter(_)) => (format!("{base}_total"), Kind::Counter),
+            Some(Instrument::Gauge(_)) => (base, Kind::Gauge),
+            Some(Instrument::Timer(_)) => (format!("{base}_seconds"), Kind::Histogram),
+            None => continue,
+        };
+        page.family(&name, kind, "Of the service's own.");
+        for (tags, instrument) in &family.series {
+            let label = |(name, value): &(String, String)| (name.clone(), value.clone());
+            let owned: Vec<_> = tags.iter().map(label).collect();
+            let labels: Vec<_> = owned
+                .iter()
+                .map(|(name, value)| (&**name, &**value))
+                .collect();
+            match instrument {
+                Instrument::Counter(counter) => {
+                    page.sample(&name, &labels, float(counter.value()));
+                }
+                Instrument::Gauge(gauge) => page.sample(&name, &labels, gauge.value()),
+                Instrument::Timer(timer) => page.durations(&name, &labels, &timer.0.snapshot()),
+            }
+        }
+    }
+}
+
+/// A figure of each statement.
+type OfStatement = (&'static str, fn(&StatementMetrics) -> f64, &'static str);
+
+const OF_STATEMENTS: [OfStatement; 4] = [
+    (
+        "aquifer_statement_calls_total",
+        |statement| float(statement.calls),
+        "Calls of each statement.",
+    ),
+    (
+        "aquifer_statement_errors_total",
+        |statement| float(statement.errors),
+        "Calls of each statement that failed.",
+    ),
+    (
+        "aquifer_statement_rows_total",
+        |statement| float(statement.rows),
+        "Rows that each statement returned or changed.",
+    ),
+    (
+        "aquifer_statement_seconds_total",
+        |statement| seconds(u64::try_from(statement.total.as_nanos()).unwrap_or(u64::MAX)),
+        "Time of the calls of each statement that succeeded.",
+    ),
+];
+
+pub(in crate::metrics) fn of_statements(page: &mut impl Sink, statements: &[StatementMetrics]) {
+    for (name, read, help) in OF_STATEMENTS {
+        page.family(name, Kind::Counter, help);
+        for statement in statements {
+            let fingerprint = match statement.fingerprint {
+                0 => "_other".to_owned(),
+                fingerprint => format!("{fingerprint:016x}"),
+            };
+            let summary = ("db_query_summary", statement.summary.as_str());
+            let labels = [("fingerprint", fingerprint.as_str()), summary];
+            page.sample(name, &labels, read(statement));
+        }
+    }
+}
