@@ -5,6 +5,7 @@ mod counts;
 mod failover;
 mod figures;
 mod fuzz;
+mod overload;
 mod postgres18;
 mod properties;
 mod rehearsed;
@@ -30,6 +31,10 @@ const PARTS: &[Step] = &[
     Step {
         name: "transfers",
         run: transfers::run,
+    },
+    Step {
+        name: "overload",
+        run: overload::run,
     },
     Step {
         name: "fuzz",

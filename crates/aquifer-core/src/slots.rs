@@ -260,6 +260,12 @@ impl<C, W> Slots<C, W> {
         self.begin_opening(self.total() < self.limits.minimum)
     }
 
+    /// The right to open a connection that nobody needs, to see whether the host answers, if there is
+    /// room for one and none is being opened.
+    pub fn open_to_probe(&mut self) -> Option<Opening> {
+        self.begin_opening(self.opening == 0)
+    }
+
     fn may_begin_opening(&self, wanted: bool) -> bool {
         self.state == State::Open && wanted && self.total() < self.limits.capacity
     }

@@ -1,6 +1,7 @@
 //! The layer's settings: where they come from, what they may be, and the one check of them all.
 
 mod advanced;
+mod breaker;
 mod builder;
 mod check;
 mod connection;
@@ -99,6 +100,11 @@ pub(crate) type PasswordFuture =
 /// | [`advanced.queue_interval`](Advanced::queue_interval) | 2s | 1ms to 1h | `AQUIFER_ADVANCED_QUEUE_INTERVAL` |
 /// | [`advanced.waiters_max`](Advanced::waiters_max) | 1000 | 1 to 1000000 | `AQUIFER_ADVANCED_WAITERS_MAX` |
 /// | [`advanced.attempts_max`](Advanced::attempts_max) | 3 | 1 to 100 | `AQUIFER_ADVANCED_ATTEMPTS_MAX` |
+/// | [`advanced.breaker`](Advanced::breaker) | `on` | `on` or `off` | `AQUIFER_ADVANCED_BREAKER` |
+/// | [`advanced.breaker_failure_percent`](Advanced::breaker_failure_percent) | 50 | 1 to 100 | `AQUIFER_ADVANCED_BREAKER_FAILURE_PERCENT` |
+/// | [`advanced.breaker_calls_min`](Advanced::breaker_calls_min) | 10 | 1 to 10000 | `AQUIFER_ADVANCED_BREAKER_CALLS_MIN` |
+/// | [`advanced.breaker_open_min`](Advanced::breaker_open_min) | 500ms | 1ms to 1h | `AQUIFER_ADVANCED_BREAKER_OPEN_MIN` |
+/// | [`advanced.breaker_open_max`](Advanced::breaker_open_max) | 15s | 1ms to 1h | `AQUIFER_ADVANCED_BREAKER_OPEN_MAX` |
 /// | [`advanced.commit_timeout`](Advanced::commit_timeout) | 30s | 1ms to 1h | `AQUIFER_ADVANCED_COMMIT_TIMEOUT` |
 /// | [`advanced.shutdown_timeout`](Advanced::shutdown_timeout) | 10s | 1ms to 1h | `AQUIFER_ADVANCED_SHUTDOWN_TIMEOUT` |
 /// | [`advanced.slow_query_threshold`](Advanced::slow_query_threshold) | 1s | 1ms to 24h | `AQUIFER_ADVANCED_SLOW_QUERY_THRESHOLD` |

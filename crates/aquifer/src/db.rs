@@ -14,7 +14,7 @@ use aquifer_core::budget::Budget;
 use aquifer_wire::{FromRow, Reply};
 use tokio::task::AbortHandle;
 
-use self::health::{PostgresProbe, RedisProbe};
+use self::health::monitor;
 use crate::bulk::{Need, Seat};
 use crate::coalesce::{Lookup, LookupKey};
 use crate::config::{self, Config};
@@ -25,14 +25,14 @@ use crate::listener::Listener;
 use crate::metrics::MetricsCollector;
 use crate::monitor::{ConnectionMonitor, Pace};
 use crate::observe::{Events, Observers};
-use crate::pool::{Destination, Holder, PoolStatus};
+use crate::pool::{BreakerLane, BreakerStatus, Destination, Holder, PoolStatus};
 use crate::redis::Redis;
 use crate::session::{Session, sealed};
 use crate::settings::Settings;
 use crate::statement::{Batch, Call, SqlText};
 use crate::tasks::Tasks;
 use crate::transaction::{self, Idempotent, Resolved, Transaction, TransactionOptions};
-use crate::{Error, UnknownCommit, clock};
+use crate::{BreakerOrder, Error, ErrorKind, UnknownCommit, clock};
 
 /// The handle on one database: cheap to clone, safe to share, everything goes through it.
 ///
@@ -605,6 +605,47 @@ impl Db {
         self.engine.observers.events()
     }
 
+    /// The circuit breakers, two for each host: before its lanes, and before its exclusive
+    /// connections.
+    ///
+    /// One opens when most calls fail by the host's fault, or three in a row meet no host. A host that
+    /// is the only one is not taken away by that: its callers wait for a connection up to
+    /// `acquire_timeout`, as ever; only when an outage has lasted that long, and 5 s at least, they are refused at once,
+    /// with [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) and
+    /// [`retry_after`](crate::Error::retry_after), until the host answers again, which is tried every
+    /// 300 ms. Changes are told as [`Event::BreakerChange`](crate::Event::BreakerChange).
+    #[must_use]
+    #[doc(alias("circuit"))]
+    pub fn breakers(&self) -> Vec<BreakerStatus> {
+        self.engine.pools.breakers()
+    }
+
+    /// Opens a circuit breaker by force, disables it, or lets it go by what happens again.
+    ///
+    /// `host` is written as in the configuration, and as [`breakers`](Self::breakers) says it. What is
+    /// under way goes on; transactions that have begun do, too. With several hosts it holds as long as the
+    /// host is of use: what is said of a host that goes away is forgotten with its connections.
+    ///
+    /// # Errors
+    /// [`Usage`](crate::ErrorKind::Usage) when there is no such host.
+    pub fn set_breaker(
+        &self,
+        host: &str,
+        lane: BreakerLane,
+        order: BreakerOrder,
+    ) -> Result<(), Error> {
+        if self.engine.pools.order_breaker(host, lane, order) {
+            return Ok(());
+        }
+        let hosts: Vec<_> = self
+            .breakers()
+            .iter()
+            .map(|breaker| breaker.host.to_string())
+            .collect();
+        let text = format!("there is no host {host:?}; there is {}", hosts.join(", "));
+        Err(Error::new(ErrorKind::Usage, text))
+    }
+
     /// What this handle and its clones do, in figures.
     #[must_use]
     #[doc(alias("getMetrics"))]
@@ -633,20 +674,6 @@ impl Db {
             ..self.clone()
         }
     }
-}
-
-fn monitor(
-    engine: &Arc<Engine>,
-    redis: Option<&Redis>,
-    pace: Pace,
-) -> Result<ConnectionMonitor, Error> {
-    let probe = PostgresProbe::new(engine, pace.timeout);
-    let (tasks, observers) = (Arc::clone(&engine.tasks), engine.observers.clone());
-    let monitor = ConnectionMonitor::new(Arc::new(probe), pace, tasks, observers);
-    if let Some(redis) = redis {
-        monitor.register(RedisProbe::new(redis.clone(), pace.timeout))?;
-    }
-    Ok(monitor)
 }
 
 impl Session for Db {}

@@ -1,13 +1,16 @@
+mod fault;
 mod unknown;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aquifer_wire as wire;
 use aquifer_wire::{DatabaseError, SqlState};
 
+pub(crate) use self::fault::{failure, fault};
 pub(crate) use self::unknown::Lineage;
 pub use self::unknown::UnknownCommit;
 
@@ -39,6 +42,7 @@ struct Inner {
     source: Option<Arc<dyn StdError + Send + Sync>>,
     unknown: Option<UnknownCommit>,
     redis_code: Option<Arc<str>>,
+    retry_after: Option<Duration>,
 }
 
 /// What kind of failure an [`Error`] is.
@@ -83,6 +87,9 @@ pub enum ErrorKind {
     TooManyRows,
     /// The transaction can't do that: it has ended, failed before, or is held by a savepoint.
     Transaction,
+    /// The host is taken for down, or an operator closed it to calls; nothing was sent. See
+    /// [`Error::retry_after`] and [`Db::breakers`](crate::Db::breakers).
+    Unavailable,
     /// The outcome is unknown: the connection ended between a write and its answer, or the answer is
     /// that the server does not know.
     Unknown,
@@ -106,7 +113,7 @@ pub enum Retry {
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         let retry = match kind {
-            ErrorKind::Acquire | ErrorKind::Connection => Retry::Safe,
+            ErrorKind::Acquire | ErrorKind::Connection | ErrorKind::Unavailable => Retry::Safe,
             ErrorKind::Unknown | ErrorKind::Timeout => Retry::IfIdempotent,
             _ => Retry::Never,
         };
@@ -118,7 +125,13 @@ impl Error {
             source: None,
             unknown: None,
             redis_code: None,
+            retry_after: None,
         }))
+    }
+
+    pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.0.retry_after = wait;
+        self
     }
 
     pub(crate) fn with_retry(mut self, retry: Retry) -> Self {
@@ -207,6 +220,7 @@ impl Error {
             source: None,
             unknown: None,
             redis_code: None,
+            retry_after: None,
         }))
     }
 
@@ -220,6 +234,14 @@ impl Error {
     #[must_use]
     pub fn retry(&self) -> Retry {
         self.0.retry
+    }
+
+    /// When the same call may be made again with some hope, where that is known.
+    ///
+    /// Of an [`ErrorKind::Unavailable`] by a circuit breaker that opened by itself.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
     }
 
     /// What the server said, if it said something.

@@ -1,11 +1,12 @@
 //! The path of an autocommit statement, from the call to its result.
 //!
-//! deadline → loop { route → attempt → classify → record; attempts and budget decide on another lap } →
-//! event. The only retry loop, the only timer of a call. Of a read that takes a lane, the first
+//! deadline → loop { route → breaker permit → attempt → classify → record; attempts and budget decide on
+//! another lap } → event. The only retry loop, the only timer of a call. Of a read that takes a lane, the first
 //! attempt stands before the loop.
 
 mod again;
 mod batch;
+mod ending;
 mod lane;
 mod lap;
 mod read;
@@ -34,12 +35,13 @@ pub(crate) use self::route::{
 use self::told::Queue;
 pub(crate) use self::told::{Counted, Told, run_in_span};
 use crate::deadline::Deadline;
+use crate::error::fault;
 use crate::observe::{Observers, QueryFinished};
 use crate::pool::{Checkout, Chosen, Destination, Pools, TICK};
 use crate::settings::Settings;
 use crate::statement::{Call, Prepared};
 use crate::tasks::Tasks;
-use crate::{Error, ErrorKind, Retry, clock};
+use crate::{Error, Retry, clock};
 
 /// What runs statements: the pools, and what holds for each call of one handle.
 #[derive(Clone, Debug)]
@@ -86,6 +88,8 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
         && let Ok(Place::Lane(statement, lane)) = &place
         && lane::is_bare(engine, pool)
     {
+        let permit = lane::permit(pool, deadline).await;
+        let permit = permit.map_err(|failed| engine.never_sent(call, deadline, failed))?;
         let is_woken = engine.query_timeout > 2 * TICK && lane.wakes_callers();
         let outcome = {
             // Pinned here, as below: moved along, its bytes would be copied at each hand-over.
@@ -94,8 +98,7 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
         };
         *place = match outcome {
             Ok(Ok(reply)) => {
-                let elapsed = deadline.elapsed();
-                lane::note_time(lane, statement, elapsed);
+                let elapsed = lane::note_time((lane, permit), statement, deadline);
                 engine.observers.query_finished(&QueryFinished {
                     rows: reply.len() as u64,
                     fingerprint: Some(statement.fingerprint()),
@@ -103,34 +106,34 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
                 });
                 return Ok(reply);
             }
-            Ok(Err(error)) => match lane::failure(pool, lane, statement, error) {
+            Ok(Err(error)) => match lane::failure(pool, (lane, permit), statement, error) {
                 None => Ok(Place::Alone(Some(Arc::clone(statement)))),
                 Some(failed) => Err(failed.on(engine, pool)),
             },
-            Err(_) => Err(refused(engine.timed_out(deadline, call.sql), Intent::Read)),
-        };
-    }
-    Box::pin(async {
-        let queue = Queue::default();
-        let attempt = |lap| {
-            let first = first.take();
-            async move {
-                let (pool, place) = match first {
-                    Some((pool, place)) => (pool, place?),
-                    None => {
-                        let pool = lap::choose(engine, lap, call.sql).await?;
-                        let place = Place::of(engine, &pool, call.sql);
-                        (pool, place)
-                    }
-                };
-                let outcome = attempt(engine, &pool, call, (lap, place)).await;
-                outcome.map_err(|failed| failed.on(engine, &pool))
+            Err(_) => {
+                lane::note_silence(pool, permit, deadline);
+                Err(refused(engine.timed_out(deadline, call.sql), Intent::Read))
             }
         };
-        let start = (deadline, &queue);
-        laps(engine, (call.sql, call.location), start, attempt).await
-    })
-    .await
+    }
+    let queue = Queue::default();
+    let attempt = |lap| {
+        let first = first.take();
+        async move {
+            let (pool, place) = match first {
+                Some((pool, place)) => (pool, place?),
+                None => {
+                    let pool = lap::choose(engine, lap, call.sql).await?;
+                    let place = Place::of(engine, &pool, call.sql);
+                    (pool, place)
+                }
+            };
+            let outcome = attempt(engine, &pool, call, (lap, place)).await;
+            outcome.map_err(|failed| failed.on(engine, &pool))
+        }
+    };
+    let start = (deadline, &queue);
+    Box::pin(laps(engine, (call.sql, call.location), start, attempt)).await
 }
 
 /// Makes attempts until one succeeds, no other is safe or may help, or the time is over.
@@ -197,9 +200,15 @@ async fn attempt(
             let checkout = match pool.checkout_unless_lane(checked_out).await {
                 Some(checkout) => checkout?,
                 None => {
+                    // Boxed: it is rare, and would be a part of each call's future.
                     if let Some(lane) = pool.lane()
-                        && let Some(outcome) =
-                            lane::run(engine, pool, &lane, (&statement, call, lap.deadline)).await
+                        && let Some(outcome) = Box::pin(lane::run(
+                            engine,
+                            pool,
+                            &lane,
+                            (&statement, call, lap.deadline),
+                        ))
+                        .await
                     {
                         return outcome;
                     }
@@ -257,8 +266,13 @@ async fn on_checkout(
 /// Gives the connection back, or up where the failure says that it can't be trusted any more.
 fn give_back<T>(checkout: Checkout, outcome: &Result<T, Failed>) {
     let error = outcome.as_ref().err();
-    let error = error.and_then(|failed| failed.error.wire());
-    if error.is_some_and(again::must_close) {
+    let Some(error) = error.and_then(|failed| failed.error.wire()) else {
+        return;
+    };
+    if let Some(fault) = fault(error) {
+        checkout.blame(fault);
+    }
+    if again::must_close(error) {
         checkout.discard();
     }
 }
@@ -319,16 +333,6 @@ impl Engine {
     fn budget(&self) -> MutexGuard<'_, Budget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    pub(crate) fn timed_out(&self, deadline: Deadline, sql: &str) -> Error {
-        let text = format!(
-            "no answer within {:?} (query_timeout); the statement was abandoned: {}. Raise \
-             `query_timeout`, or find out why it is slow with EXPLAIN",
-            deadline.limit(),
-            shorten(sql),
-        );
-        Error::new(ErrorKind::Timeout, text).with_retry(Retry::IfIdempotent)
-    }
 }
 
 /// The layer's own refusal.
@@ -369,13 +373,4 @@ fn say_midway(error: Error, sql: &str) -> Error {
         return error.with_retry(Retry::IfIdempotent);
     }
     error
-}
-
-/// The beginning of a statement, on one line and without its values, for an error text.
-fn shorten(sql: &str) -> String {
-    let line = scan::masked(sql);
-    match line.char_indices().nth(80) {
-        None => line,
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-    }
 }

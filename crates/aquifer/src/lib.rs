@@ -60,6 +60,7 @@ mod bulk;
 mod clock;
 mod coalesce;
 mod config;
+mod credentials;
 mod db;
 mod deadline;
 mod dedicated;
@@ -114,7 +115,7 @@ pub use crate::observe::{
     BreakerState, ConnectionLost, ConnectionOpened, Event, Events, HostRole, Mode, Observer,
     QueryFinished, RedisFinished, Service, Status, TransactionFinished,
 };
-pub use crate::pool::{Holder, HostStatus, PoolStatus, ReplicaLag};
+pub use crate::pool::{BreakerLane, BreakerStatus, Holder, HostStatus, PoolStatus, ReplicaLag};
 pub use crate::redis::{Redis, RedisMaster, RedisStatus};
 pub use crate::session::{InsertMany, Session, SessionFuture};
 #[doc(hidden)]
@@ -122,5 +123,6 @@ pub use crate::statement::count_placeholders;
 pub use crate::statement::{AssertSafe, Batch, RawSql, Sql, SqlText, TableName};
 pub use crate::topology::Consistency;
 pub use crate::transaction::{Idempotent, Isolation, Resolved, Transaction, TransactionOptions};
+pub use aquifer_core::breaker::Order as BreakerOrder;
 pub use aquifer_macros::{Decode, Encode, FromRow};
 pub use aquifer_wire::FromRow;

@@ -4,6 +4,7 @@
 //! connection, never for their own connect: a background task ([`opener`]) opens them, and another
 //! one ([`upkeep`]) keeps them in good order.
 
+mod breakers;
 mod checkout;
 mod desk;
 mod drain;
@@ -31,6 +32,9 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use self::breakers::Breakers;
+pub(crate) use self::breakers::ReadPermit;
+pub use self::breakers::{BreakerLane, BreakerStatus};
 pub(crate) use self::checkout::Checkout;
 use self::desk::{Claim, Desk};
 pub use self::holders::Holder;
@@ -61,6 +65,7 @@ struct Inner {
     desk: Desk<Connection>,
     lanes: Lanes,
     lane_care: LaneCare,
+    breakers: Breakers,
     looks: Looks,
     connector: Connector,
     limits: Limits,
@@ -144,6 +149,7 @@ impl Pool {
             desk: Desk::new(Slots::new(limits.slots(), now())),
             lanes: Lanes::new(limits.lanes, limits.lane_requests_max),
             lane_care: LaneCare::default(),
+            breakers: Breakers::new(connector.host(), limits.breaker, limits.acquire_timeout),
             looks: Looks::new(),
             connector,
             limits,
@@ -252,6 +258,13 @@ impl Pool {
         loop {
             let pass_on = |claimed| self.0.pass_on(claimed);
             let time = clock::now();
+            let call = match self.0.breakers.permit_write(time.into_std()) {
+                Ok(call) => call,
+                Err(refused) => {
+                    // Boxed: it is rare, and would be a part of each call's future.
+                    return Err(Box::pin(self.0.unavailable(BreakerLane::Writes, refused)).await);
+                }
+            };
             let left = deadline.left_at(time);
             let claim = self.0.desk.claim_or_wait(left, time.into_std(), pass_on);
             let outcome = match claim {
@@ -276,7 +289,7 @@ impl Pool {
                 Err(refusal) => Err(refusal),
             };
             let claimed = outcome.map_err(|refusal| self.0.refused(refusal, deadline))?;
-            let Some(mut checkout) = Checkout::of(&self.0, claimed, location) else {
+            let Some(mut checkout) = Checkout::of(&self.0, claimed, call, location) else {
                 continue;
             };
             if !answering && !checkout.is_doubtful() {

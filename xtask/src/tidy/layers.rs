@@ -13,13 +13,14 @@ const ROOT: &str = "lib.rs";
 
 /// The modules, lowest first; a module uses only modules before it. The leaves come first, in an
 /// order of their own: nearly everything can fail, so `error` is the lowest.
-const ORDER: [&str; 25] = [
+const ORDER: [&str; 26] = [
     "error",
     "clock",
     "deadline",
     "observe",
     "metrics",
     "config",
+    "credentials",
     "tasks",
     "statement",
     "settings",

@@ -3,6 +3,7 @@
 use std::panic::Location;
 use std::time::Duration;
 
+use super::breaker::{OFF, ON};
 use super::{Config, Pooler, knob};
 
 /// Knobs that few services need, set within [`Config::advanced`]; in a file they stand in the
@@ -314,6 +315,77 @@ impl Advanced {
         Self(
             self.0
                 .with_count(&knob::ATTEMPTS_MAX, attempts, Location::caller()),
+        )
+    }
+
+    /// Whether the circuit breakers work: one stands before each host's lanes, another before its
+    /// exclusive connections.
+    ///
+    /// Default: true, written `on` and `off` in a file. A host that can't be reached, or fails most
+    /// calls, gets none for a while; with one host callers wait as they would without, and are refused
+    /// at once when that has lasted for `acquire_timeout`, and 5 s at least
+    /// ([`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable)). Don't turn it off against such
+    /// errors: without it they come later, each after its own wait.
+    #[must_use]
+    #[track_caller]
+    pub fn breaker(self, works: bool) -> Self {
+        let text = if works { ON } else { OFF };
+        Self(self.0.with_text(&knob::BREAKER, text, Location::caller()))
+    }
+
+    /// A circuit breaker opens when of a hundred calls of the last ten seconds so many failed by the
+    /// host's fault.
+    ///
+    /// Default: 50. Range: 1 to 100. What a statement is to blame for does not count. Don't lower it
+    /// below 20: a restart of one of several processes on the way is no reason to stop all calls.
+    #[must_use]
+    #[track_caller]
+    pub fn breaker_failure_percent(self, percent: u32) -> Self {
+        Self(
+            self.0
+                .with_count(&knob::BREAKER_FAILURE_PERCENT, percent, Location::caller()),
+        )
+    }
+
+    /// So many calls there must have been in the last ten seconds before a share of them opens a
+    /// circuit breaker.
+    ///
+    /// Default: 10. Range: 1 to 10,000. Three calls in a row that met no host open it besides. Don't
+    /// raise it above what the service sends in ten quiet seconds.
+    #[must_use]
+    #[track_caller]
+    pub fn breaker_calls_min(self, calls: u32) -> Self {
+        Self(
+            self.0
+                .with_count(&knob::BREAKER_CALLS_MIN, calls, Location::caller()),
+        )
+    }
+
+    /// For how long a circuit breaker opens the first time; each further time is twice as long, less
+    /// up to a fifth by chance.
+    ///
+    /// Default: 500 ms. Range: 1 ms to 1 h, and at most `breaker_open_max`. While a host is the only
+    /// one it is tried each 300 ms whatever this says. Don't raise it to spare a server: one attempt
+    /// costs it little.
+    #[must_use]
+    #[track_caller]
+    pub fn breaker_open_min(self, time: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::BREAKER_OPEN_MIN, time, Location::caller()),
+        )
+    }
+
+    /// For how long a circuit breaker opens at most, however often it did.
+    ///
+    /// Default: 15 s. Range: 1 ms to 1 h. It is how much later than necessary a host may be used
+    /// again that was away for long. Don't raise it unless trying costs money.
+    #[must_use]
+    #[track_caller]
+    pub fn breaker_open_max(self, time: Duration) -> Self {
+        Self(
+            self.0
+                .with_time(&knob::BREAKER_OPEN_MAX, time, Location::caller()),
         )
     }
 

@@ -180,7 +180,9 @@ impl Config {
     /// Asks `provider` for the password whenever a connection is opened, for passwords that expire.
     ///
     /// It wins over a password in `url` or `PGPASSWORD`. It is given `connect_timeout`, and
-    /// its future may be dropped before it ends. An error or a panic fails that one opening.
+    /// its future may be dropped before it ends. An error or a panic fails that one opening. When the
+    /// server refuses the password it is asked once more, at once; when it refuses that one as well,
+    /// once a second until one is accepted. Connections that are open go on.
     ///
     /// ```
     /// use aquifer::{Config, Secret};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aquifer_core::breaker;
 use aquifer_wire as wire;
 
 use super::knob::{self, Knob};
@@ -44,6 +45,7 @@ pub(crate) struct Settings {
     pub(crate) queue_interval: Duration,
     pub(crate) waiters_max: usize,
     pub(crate) attempts_max: u32,
+    pub(crate) breaker: breaker::Limits,
     /// At most `query_timeout`.
     pub(crate) acquire_timeout: Duration,
     pub(crate) query_timeout: Duration,
@@ -97,6 +99,7 @@ impl Config {
             queue_interval: self.time(&knob::QUEUE_INTERVAL)?,
             waiters_max: size(self.count(&knob::WAITERS_MAX)?),
             attempts_max: self.count(&knob::ATTEMPTS_MAX)?,
+            breaker: self.breaker()?,
             acquire_timeout: self.acquire(query_timeout)?,
             query_timeout,
             commit_timeout: self.time(&knob::COMMIT_TIMEOUT)?,

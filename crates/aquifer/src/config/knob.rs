@@ -102,6 +102,17 @@ pub(super) static QUEUE_TARGET: Knob<Duration> = Knob {
 pub(super) static QUEUE_INTERVAL: Knob<Duration> = time("advanced.queue_interval", 2, 3600);
 pub(super) static WAITERS_MAX: Knob<u32> = count("advanced.waiters_max", 1000, 1, 1_000_000);
 pub(super) static ATTEMPTS_MAX: Knob<u32> = count("advanced.attempts_max", 3, 1, 100);
+pub(super) static BREAKER: TextKnob = TextKnob {
+    name: "advanced.breaker",
+};
+pub(super) static BREAKER_FAILURE_PERCENT: Knob<u32> =
+    count("advanced.breaker_failure_percent", 50, 1, 100);
+pub(super) static BREAKER_CALLS_MIN: Knob<u32> = count("advanced.breaker_calls_min", 10, 1, 10_000);
+pub(super) static BREAKER_OPEN_MIN: Knob<Duration> = Knob {
+    default: Duration::from_millis(500),
+    ..time("advanced.breaker_open_min", 0, 3600)
+};
+pub(super) static BREAKER_OPEN_MAX: Knob<Duration> = time("advanced.breaker_open_max", 15, 3600);
 pub(super) static COMMIT_TIMEOUT: Knob<Duration> = time("advanced.commit_timeout", 30, 3600);
 pub(super) static SHUTDOWN_TIMEOUT: Knob<Duration> = time("advanced.shutdown_timeout", 10, 3600);
 pub(super) static SLOW_QUERY_THRESHOLD: Knob<Duration> =
@@ -125,7 +136,7 @@ pub(super) static MESSAGE_MAX: Knob<u32> =
     count("advanced.message_max", 1 << 30, 1 << 16, (1 << 31) - 1);
 
 /// All knobs, the essential ones first, in the order in which they are listed.
-pub(super) static ALL: [AnyKnob; 41] = [
+pub(super) static ALL: [AnyKnob; 46] = [
     AnyKnob::Text(&URL),
     AnyKnob::Text(&REDIS_URL),
     AnyKnob::Time(&REDIS_TIMEOUT),
@@ -157,6 +168,11 @@ pub(super) static ALL: [AnyKnob; 41] = [
     AnyKnob::Time(&QUEUE_INTERVAL),
     AnyKnob::Count(&WAITERS_MAX),
     AnyKnob::Count(&ATTEMPTS_MAX),
+    AnyKnob::Text(&BREAKER),
+    AnyKnob::Count(&BREAKER_FAILURE_PERCENT),
+    AnyKnob::Count(&BREAKER_CALLS_MIN),
+    AnyKnob::Time(&BREAKER_OPEN_MIN),
+    AnyKnob::Time(&BREAKER_OPEN_MAX),
     AnyKnob::Time(&COMMIT_TIMEOUT),
     AnyKnob::Time(&SHUTDOWN_TIMEOUT),
     AnyKnob::Time(&SLOW_QUERY_THRESHOLD),

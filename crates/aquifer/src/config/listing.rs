@@ -59,6 +59,9 @@ impl Config {
         if name == knob::POOLER.name {
             return self.shown_pooler();
         }
+        if name == knob::BREAKER.name {
+            return self.shown_breaker();
+        }
         let Some(text) = self.texts.get(name) else {
             return match (name, connection) {
                 ("application_name", Some(connection)) => connection.application_name(),

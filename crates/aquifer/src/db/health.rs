@@ -1,10 +1,11 @@
 //! Whether the database and Redis do all that is asked of them.
 
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::execute::{self, Engine, Placement};
-use crate::monitor::{Finding, HealthProbe, ProbeFuture};
+use crate::monitor::{ConnectionMonitor, Finding, HealthProbe, Pace, ProbeFuture};
 use crate::observe::{Mode, Service, Status};
 use crate::redis::Redis;
 use crate::statement::Call;
@@ -14,10 +15,25 @@ use crate::{Error, ErrorKind};
 /// that hold all exclusive connections don't make the database look down. NULL before PostgreSQL 14.
 const IN_RECOVERY: &str = "select current_setting('in_hot_standby', true)::bool";
 
-pub(super) struct PostgresProbe(Engine);
+/// Watches the database, and Redis where there is one.
+pub(super) fn monitor(
+    engine: &Arc<Engine>,
+    redis: Option<&Redis>,
+    pace: Pace,
+) -> Result<ConnectionMonitor, Error> {
+    let probe = PostgresProbe::new(engine, pace.timeout);
+    let (tasks, observers) = (Arc::clone(&engine.tasks), engine.observers.clone());
+    let monitor = ConnectionMonitor::new(Arc::new(probe), pace, tasks, observers);
+    if let Some(redis) = redis {
+        monitor.register(RedisProbe::new(redis.clone(), pace.timeout))?;
+    }
+    Ok(monitor)
+}
+
+struct PostgresProbe(Engine);
 
 impl PostgresProbe {
-    pub(super) fn new(engine: &Engine, limit: Duration) -> Self {
+    fn new(engine: &Engine, limit: Duration) -> Self {
         let mut engine = engine.clone();
         // On a lane, also when the machine is so busy that all statements seem slow.
         engine.placement = Placement::Shared;
@@ -87,13 +103,13 @@ impl HealthProbe for PostgresProbe {
     }
 }
 
-pub(super) struct RedisProbe {
+struct RedisProbe {
     redis: Redis,
     limit: Duration,
 }
 
 impl RedisProbe {
-    pub(super) fn new(redis: Redis, limit: Duration) -> Self {
+    fn new(redis: Redis, limit: Duration) -> Self {
         Self { redis, limit }
     }
 }

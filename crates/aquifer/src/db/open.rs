@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Settings;
+use crate::credentials::Credentials;
 use crate::deadline::Deadline;
 use crate::observe::Observers;
 use crate::pool::{Destination, Limits, Many, Plan, Pool, Pools};
@@ -34,7 +35,12 @@ pub(super) async fn pools(
     let names = hosts.iter().map(|(name, _)| Arc::clone(name));
     let several = hosts.len() > 1;
     let topology = Topology::new(names, rules, several, observers.clone());
-    let connector = Connector::new(settings.wire, settings.password, tuning);
+    let credentials = Credentials::new(
+        settings.password,
+        settings.connect_timeout,
+        observers.clone(),
+    );
+    let connector = Connector::new(settings.wire, credentials, tuning);
     if !several {
         let reports = topology.reports(0);
         let pool = Pool::new(connector, limits, tasks, observers.clone(), reports);
@@ -83,7 +89,6 @@ fn tuning(settings: &Settings) -> Tuning {
     limits.statements_max = settings.statements_max;
     Tuning {
         limits,
-        connect_timeout: settings.connect_timeout,
         lane_timeout: settings.lane_timeout,
         pooler: settings.pooler,
     }

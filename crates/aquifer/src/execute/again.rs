@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use aquifer_core::backoff;
-use aquifer_core::retry::{self, Action, Connection, Failure, Intent, Kind, Phase, Remedy};
+use aquifer_core::retry::{self, Action, Connection, Intent, Remedy};
 use aquifer_wire as wire;
 
 use crate::clock;
+use crate::error::failure;
 
 /// Waits between attempts: full jitter between these.
 const BACKOFF_BASE: Duration = Duration::from_millis(10);
@@ -74,7 +75,7 @@ pub(crate) fn may_help(several: bool, error: &wire::Error, intent: Intent) -> bo
         Action::Retry(Remedy::Prepare) => !error.executed(),
         // With one host there is no other primary to find.
         Action::Retry(Remedy::FindPrimary) => several,
-        // A password is asked for with each new connection.
+        // A new password is asked for where connections are opened.
         _ => false,
     }
 }
@@ -98,30 +99,4 @@ pub(crate) fn is_wrong_role(error: &wire::Error) -> bool {
 /// Whether the connection on which it happened can't be trusted any more, whatever it was used for.
 pub(crate) fn must_close(error: &wire::Error) -> bool {
     retry::decide(&failure(error), Intent::Read).connection == Connection::Close
-}
-
-fn failure(error: &wire::Error) -> Failure<'_> {
-    let phase = if error.sent() {
-        Phase::Sent
-    } else {
-        Phase::NotSent
-    };
-    let kind = match error.kind() {
-        wire::Kind::Closed | wire::Kind::Protocol => Kind::Closed,
-        wire::Kind::Connect => Kind::Connect,
-        wire::Kind::Database => Kind::Database,
-        wire::Kind::Timeout => Kind::Timeout,
-        _ => Kind::Other,
-    };
-    let mut failure = Failure::new(phase, kind);
-    if let Some(database) = error.database() {
-        failure = failure.with_sqlstate(database.code().code());
-        if let Some(routine) = database.routine() {
-            failure = failure.with_routine(routine);
-        }
-        if database.is_fatal() {
-            failure = failure.ending_session();
-        }
-    }
-    failure
 }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aquifer_core::breaker::Fault;
 use aquifer_core::pace::SLOW;
 use aquifer_core::retry::Intent;
 use aquifer_wire::{Client, Kind, Reply, Sharing, SqlState, Statement};
 
 use super::route::{Route, change_pace};
-use super::{Engine, Failed, failed, together};
+use super::{Engine, Failed, failed, refused, together};
 use crate::deadline::Deadline;
-use crate::pool::Pool;
+use crate::error::fault;
+use crate::pool::{Pool, ReadPermit};
 use crate::settings::Settings;
 use crate::statement::Call;
 
@@ -26,6 +28,10 @@ pub(super) async fn run(
     lane: &Client,
     (statement, call, deadline): (&Arc<Statement>, Call<'_>, Deadline),
 ) -> Option<Result<Reply, Failed>> {
+    let permit = match permit(pool, deadline).await {
+        Ok(permit) => permit,
+        Err(failed) => return Some(Err(failed)),
+    };
     let outcome = if is_bare(engine, pool) {
         lane.run(statement, call.params, Sharing::Shared).await
     } else {
@@ -37,16 +43,34 @@ pub(super) async fn run(
     };
     match outcome {
         Ok(reply) => {
-            note_time(lane, statement, deadline.elapsed());
+            note_time((lane, permit), statement, deadline);
             Some(Ok(reply))
         }
-        Err(error) => failure(pool, lane, statement, error).map(Err),
+        Err(error) => failure(pool, (lane, permit), statement, error).map(Err),
+    }
+}
+
+/// The right to make a call on a lane.
+pub(super) async fn permit(pool: &Pool, deadline: Deadline) -> Result<ReadPermit<'_>, Failed> {
+    match pool.permit_read(deadline.start()) {
+        Ok(permit) => Ok(permit),
+        Err(refusal) => {
+            // Boxed: it is rare, and would be a part of each read's future.
+            let error = Box::pin(pool.read_refused(refusal)).await;
+            Err(refused(error, Intent::Read))
+        }
     }
 }
 
 /// Notes how long a read took on a lane, counted from when the call began: at worst it makes a suspect
 /// of what is none.
-pub(super) fn note_time(lane: &Client, statement: &Statement, elapsed: Duration) {
+pub(super) fn note_time(
+    (lane, permit): (&Client, ReadPermit<'_>),
+    statement: &Statement,
+    deadline: Deadline,
+) -> Duration {
+    let elapsed = deadline.elapsed();
+    permit.answered(deadline.start(), elapsed);
     // Hardly ever: then nothing is written, for which all callers would have to wait.
     if elapsed > SLOW {
         // A far server is not slow for that.
@@ -54,16 +78,31 @@ pub(super) fn note_time(lane: &Client, statement: &Statement, elapsed: Duration)
         let elapsed = elapsed.saturating_sub(way);
         change_pace(statement, |pace| Some(pace.ran_shared(elapsed)));
     }
+    elapsed
+}
+
+/// Notes that a read got no answer on a lane before its deadline.
+pub(super) fn note_silence(pool: &Pool, permit: ReadPermit<'_>, deadline: Deadline) {
+    // After that time the server would have ended the statement, if it could.
+    if deadline.elapsed() > pool.lane_timeout() {
+        permit.failed(Some(Fault::Silent));
+    }
 }
 
 /// What a failure on a lane means for the read; `None` when it must be run elsewhere, where doing so
 /// is harmless.
 pub(super) fn failure(
     pool: &Pool,
-    lane: &Client,
+    (lane, permit): (&Client, ReadPermit<'_>),
     statement: &Statement,
     error: aquifer_wire::Error,
 ) -> Option<Failed> {
+    let ended = lane.ended();
+    let is_retired = ended.as_ref().is_some_and(|ended| ended.by_us());
+    if error.sent() {
+        // A lane that stood still was retired.
+        permit.failed(fault(&error).map(|fault| if is_retired { Fault::Silent } else { fault }));
+    }
     match error.sqlstate() {
         // A write that the router did not see: the server refused it, and it moves for good.
         Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
@@ -81,9 +120,9 @@ pub(super) fn failure(
         // The lane is full: a caller waits in the pool's queue, not behind a lane's.
         return None;
     }
-    match lane.ended() {
+    match ended {
         // It was retired, or the pool is shut down: nobody answers there any more.
-        Some(ended) if ended.by_us() => {
+        Some(_) if is_retired => {
             if error.sent() && !pool.is_closed() {
                 note_excess(pool, statement);
             }

@@ -5,6 +5,8 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aquifer_core::breaker;
+
 /// A service that the layer depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -72,6 +74,18 @@ pub enum BreakerState {
     ForcedOpen,
     /// Everything, whatever becomes of it, because somebody said so.
     Disabled,
+}
+
+impl From<breaker::State> for BreakerState {
+    fn from(state: breaker::State) -> Self {
+        match state {
+            breaker::State::Open => Self::Open,
+            breaker::State::HalfOpen => Self::HalfOpen,
+            breaker::State::ForcedOpen => Self::ForcedOpen,
+            breaker::State::Disabled => Self::Disabled,
+            _ => Self::Closed,
+        }
+    }
 }
 
 /// Something that happened to the layer or to what it depends on.

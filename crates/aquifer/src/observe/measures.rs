@@ -275,6 +275,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::Tls => "tls",
         ErrorKind::TooManyRows => "too_many_rows",
         ErrorKind::Transaction => "transaction",
+        ErrorKind::Unavailable => "unavailable",
         ErrorKind::Unknown => "unknown",
         ErrorKind::Usage => "usage",
     }

@@ -3,9 +3,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aquifer_core::slots::{Claimed, Permit};
+use aquifer_core::breaker::{Fault, Outcome};
+use aquifer_core::slots::{self, Claimed, Permit};
 use aquifer_wire::{Client, TransactionStatus};
 
+use super::breakers::CallPermit;
 use super::{Connection, Inner};
 use crate::deadline::Deadline;
 
@@ -16,6 +18,9 @@ const CLEANUP: Duration = Duration::from_secs(2);
 /// ours there may be some that SQL made.
 const RESET: &str = "close all; set session authorization default; reset role; reset all; \
     deallocate all; unlisten *; select pg_advisory_unlock_all(); discard temp; discard sequences";
+
+/// The number of no holder.
+const NOBODY: u64 = u64::MAX;
 
 /// An exclusive connection until it is dropped.
 ///
@@ -30,6 +35,8 @@ pub(crate) struct Checkout {
     doubtful: bool,
     /// All that is under way on it is the question whether it answers.
     asking: bool,
+    /// The call for which it was asked, until it is known how that ended.
+    call: Mutex<Option<CallPermit>>,
     /// Close instead of putting back.
     pub(super) discard: AtomicBool,
 }
@@ -42,14 +49,30 @@ impl Checkout {
     pub(super) fn of(
         pool: &Arc<Inner>,
         claimed: Claimed<Connection>,
+        call: CallPermit,
         location: &'static Location<'static>,
+    ) -> Option<Self> {
+        let holder = |client: &Arc<Client>| pool.holders.add(client, location);
+        Self::held_by(pool, claimed, Some(call), holder)
+    }
+
+    /// Of a connection that is asked whether it answers, and by nobody else.
+    pub(super) fn to_probe(pool: &Arc<Inner>, claimed: Claimed<Connection>) -> Option<Self> {
+        Self::held_by(pool, claimed, None, |_client| NOBODY)
+    }
+
+    fn held_by(
+        pool: &Arc<Inner>,
+        claimed: Claimed<Connection>,
+        call: Option<CallPermit>,
+        holder: impl FnOnce(&Arc<Client>) -> u64,
     ) -> Option<Self> {
         let (permit, connection) = (claimed.permit, claimed.connection);
         if connection.client.ended().is_some() {
             pool.lost(permit);
             return None;
         }
-        let holder = pool.holders.add(&connection.client, location);
+        let holder = holder(&connection.client);
         // Whoever cuts a pool off says so first and looks for holders then.
         if pool.cut.load(Ordering::Acquire) {
             connection.client.close();
@@ -60,6 +83,7 @@ impl Checkout {
             holder,
             doubtful: claimed.doubtful,
             asking: false,
+            call: Mutex::new(call),
             discard: AtomicBool::new(false),
         })
     }
@@ -88,6 +112,7 @@ impl Checkout {
         self.discard.store(true, Ordering::Release);
         // One that has ended was reported by who drives it.
         if answer.is_err() {
+            self.blame(Fault::Silent);
             self.pool.give_up(self.client());
         }
         false
@@ -101,6 +126,16 @@ impl Checkout {
     pub(crate) fn client(&self) -> &Client {
         let (_, connection) = self.held.as_ref().expect("a checkout holds its connection");
         &connection.client
+    }
+
+    /// The call failed by the host's fault.
+    pub(crate) fn blame(&self, fault: Fault) {
+        let call = self
+            .call
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        self.pool.record_write(call, Outcome::Failed(fault));
     }
 
     /// The session's settings may be changed from now on: they are reset when it goes back.
@@ -214,22 +249,40 @@ fn is_clean(connection: &Connection) -> bool {
         && client.status() == TransactionStatus::Idle
 }
 
+/// How a call ended that nobody complained about, by what became of its connection.
+fn outcome(client: &Client) -> Outcome {
+    let of_host = client.ended().is_some_and(|ended| {
+        let code = ended.last_words().map(|words| words.code().code());
+        !ended.by_us() && slots::is_of_host(code)
+    });
+    if of_host {
+        Outcome::Failed(Fault::Cut)
+    } else {
+        Outcome::Answered
+    }
+}
+
 impl Drop for Checkout {
     fn drop(&mut self) {
         let Some((place, connection)) = self.held.take() else {
             return;
         };
         let permit = place.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let call = self.call.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let call = call.take();
         let Some(permit) = permit else {
+            self.pool.record_write(call, outcome(&connection.client));
             return;
         };
         if *self.discard.get_mut() || connection.client.ended().is_some() {
             self.pool.holders.remove(self.holder);
+            self.pool.record_write(call, outcome(&connection.client));
             connection.client.close();
             self.pool.lost(permit);
         } else if is_clean(&connection) {
             connection.client.rejoin();
             self.pool.holders.remove(self.holder);
+            self.pool.record_write(call, Outcome::Answered);
             self.pool.release(permit, connection);
         } else {
             let pool = Arc::clone(&self.pool);
@@ -241,12 +294,15 @@ impl Drop for Checkout {
                 holder: self.holder,
                 doubtful: false,
                 asking: self.asking,
+                call: Mutex::new(call),
                 discard: AtomicBool::new(true),
             };
             self.pool.tasks.spawn(async move {
                 let cleaned = Deadline::after(CLEANUP).run(checkout.clean()).await;
-                if matches!(cleaned, Ok(true)) {
-                    checkout.put_back();
+                match cleaned {
+                    Ok(true) => checkout.put_back(),
+                    Ok(false) => {}
+                    Err(_elapsed) => checkout.blame(Fault::Silent),
                 }
             });
         }

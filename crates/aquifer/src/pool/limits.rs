@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use aquifer_core::slots;
+use aquifer_core::{breaker, slots};
 
 use crate::config::Settings;
 
@@ -28,6 +28,7 @@ pub(crate) struct Limits {
     /// For an answer of a connection that is about to be used, at least.
     check_timeout: Duration,
     pub(super) leak_warning_after: Duration,
+    pub(super) breaker: breaker::Limits,
 }
 
 impl Limits {
@@ -77,6 +78,7 @@ impl From<&Settings> for Limits {
             keepalive_interval: settings.keepalive_interval,
             check_timeout: settings.check_timeout,
             leak_warning_after: settings.leak_warning_after,
+            breaker: settings.breaker,
         }
     }
 }

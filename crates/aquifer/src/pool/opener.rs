@@ -9,8 +9,10 @@ use aquifer_core::{backoff, slots};
 use aquifer_wire::{Client, Ended, SqlState};
 use tokio::time::Instant;
 
-use super::{Connection, Inner, lanes};
+use super::breakers::PROBE_INTERVAL;
+use super::{Checkout, Connection, Inner, lanes};
 use crate::deadline::Deadline;
+use crate::error::fault;
 use crate::observe::{ConnectionLost, ConnectionOpened};
 use crate::{Error, ErrorKind, clock};
 
@@ -20,9 +22,6 @@ const BACKOFF_BASE: Duration = Duration::from_millis(10);
 const BACKOFF_WANTED: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
-/// Least wait after a login was refused a second time: servers count those, and lock accounts.
-const LOGIN_WAIT: Duration = Duration::from_secs(1);
-
 /// Opens what is wanted until the pool is gone.
 ///
 /// Who waits comes first: a server or pooler that refuses lanes must not keep callers from the
@@ -30,27 +29,38 @@ const LOGIN_WAIT: Duration = Duration::from_secs(1);
 pub(super) async fn run(pool: Weak<Inner>) {
     let (mut failures, mut lane_failures) = (0, 0);
     let mut lane_due = clock::now();
+    let mut probe_due = lane_due;
     loop {
         let Some(inner) = pool.upgrade().filter(|inner| !inner.is_closed()) else {
             return;
         };
         let lane_missing = inner.lane_may_open();
         let lane_ready = lane_missing && clock::now() >= lane_due;
+        let probing = inner.breakers.want_probe() && !inner.is_paused();
+        let probe_ready = probing && clock::now() >= probe_due;
         let opening = Opening::wanted(&inner)
-            .or_else(|| Opening::ahead(&inner).filter(|_opening| !lane_ready));
+            .or_else(|| Opening::ahead(&inner).filter(|_opening| !lane_ready))
+            .or_else(|| probe_ready.then(|| Opening::probe(&inner))?);
+        if probe_ready {
+            probe_due = clock::now() + PROBE_INTERVAL;
+            if opening.is_none() {
+                probe_idle(&inner).await;
+            }
+        }
+        let next = probing.then_some(probe_due);
         if let Some(opening) = opening {
             drop(inner);
             match opening.open().await {
                 Ok(()) => failures = 0,
-                Err(error) => {
+                Err(_told) => {
                     failures += 1;
-                    back_off(&pool, failures, &error).await;
+                    back_off(&pool, failures).await;
                 }
             }
         } else if !lane_missing {
-            wait(inner, None).await;
+            wait(inner, next).await;
         } else if !lane_ready {
-            wait(inner, Some(lane_due)).await;
+            wait(inner, Some(next.unwrap_or(lane_due).min(lane_due))).await;
         } else if open_lane(&inner).await {
             lane_failures = 0;
         } else {
@@ -65,14 +75,12 @@ fn delay(failures: u32, most: Duration) -> Duration {
 }
 
 /// Lets some time pass after a failure, and more as long as nobody waits.
-async fn back_off(pool: &Weak<Inner>, failures: u32, error: &Error) {
+async fn back_off(pool: &Weak<Inner>, failures: u32) {
     let most = clock::now() + delay(failures, BACKOFF_MAX);
-    let mut least = delay(failures, BACKOFF_WANTED);
-    if failures > 1 && error.kind() == ErrorKind::Authentication {
-        least = least.max(LOGIN_WAIT);
-    }
+    let least = delay(failures, BACKOFF_WANTED);
     tokio::time::sleep(least).await;
-    if let Some(inner) = pool.upgrade().filter(|inner| inner.counts().waiting == 0) {
+    let has_time = |inner: &Arc<Inner>| inner.counts().waiting == 0 && !inner.breakers.want_probe();
+    if let Some(inner) = pool.upgrade().filter(has_time) {
         wait(inner, Some(most)).await;
     }
 }
@@ -84,6 +92,16 @@ async fn wait(inner: Arc<Inner>, due: Option<Instant>) {
     match due {
         None => wanted.notified().await,
         Some(due) => drop(Deadline::at(due).run(wanted.notified()).await),
+    }
+}
+
+/// Asks a connection that nobody uses, where there is no room for another one.
+async fn probe_idle(inner: &Arc<Inner>) {
+    let claimed = inner.desk.lock().claim(clock::now().into_std());
+    let checkout = claimed.and_then(|claimed| Checkout::to_probe(inner, claimed));
+    if let Some(mut checkout) = checkout {
+        let answered = checkout.answers().await;
+        inner.probed(answered);
     }
 }
 
@@ -117,6 +135,12 @@ impl Opening {
     /// For fewer than `connections_min`, though nobody waits.
     fn ahead(pool: &Arc<Inner>) -> Option<Self> {
         let right = pool.desk.lock().open_ahead()?;
+        Some(Self::with(pool, right))
+    }
+
+    /// To see whether the host answers, if there is room for one more.
+    fn probe(pool: &Arc<Inner>) -> Option<Self> {
+        let right = pool.desk.lock().open_to_probe()?;
         Some(Self::with(pool, right))
     }
 
@@ -160,6 +184,9 @@ pub(super) async fn open(inner: &Arc<Inner>, shared: bool) -> Result<Client, Err
         inner.desk.lock().doubt();
         inner.reports.failed(Some(error));
     }
+    if let Some(answered) = has_answered(&opened) {
+        inner.probed(answered);
+    }
     *inner
         .last_failure
         .lock()
@@ -195,6 +222,14 @@ pub(super) async fn open(inner: &Arc<Inner>, shared: bool) -> Result<Client, Err
         }
     });
     Ok(client)
+}
+
+/// Whether the host answered; `None` when nobody asked it.
+fn has_answered<T>(opened: &Result<T, Error>) -> Option<bool> {
+    match opened {
+        Ok(_) => Some(true),
+        Err(error) => error.wire().map(|error| fault(error).is_none()),
+    }
 }
 
 /// Whether an attempt that failed with this casts doubt on the connections that are open.

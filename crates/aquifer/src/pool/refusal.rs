@@ -1,7 +1,6 @@
 //! What callers are told who get no connection: whether the pool is exhausted or the database is
 //! away, the numbers, and the remedy.
 
-use std::fmt::Write as _;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -88,12 +87,18 @@ impl Inner {
             counts.opening,
             counts.waiting,
         );
-        let failure = self.last_failure.lock();
-        if let Some(failure) = failure.unwrap_or_else(PoisonError::into_inner).as_ref() {
-            // Writing to a text can't fail.
-            let _written = write!(text, "; last connect error: {failure}");
-        }
+        text.push_str(&self.last_failure_text());
         text
+    }
+
+    /// Why the last connection could not be opened, if it could not.
+    pub(super) fn last_failure_text(&self) -> String {
+        let failure = self.last_failure.lock();
+        let failure = failure.unwrap_or_else(PoisonError::into_inner);
+        failure
+            .as_ref()
+            .map(|failure| format!("; last connect error: {failure}"))
+            .unwrap_or_default()
     }
 }
 

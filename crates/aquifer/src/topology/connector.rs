@@ -1,17 +1,14 @@
 use std::fmt;
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use aquifer_wire::{Catalog, Client, Config, Driver, Limits, Secret, SqlState};
 
-use crate::config::{PasswordProvider, Pooler};
-use crate::deadline::Deadline;
+use crate::config::Pooler;
+use crate::credentials::Credentials;
 use crate::statement::Prepared;
-use crate::{Error, ErrorKind, Retry};
+use crate::{Error, ErrorKind};
 
 /// Start-up setting of a shared lane: the server refuses writes that the router did not see. Each
 /// session reports it.
@@ -32,7 +29,6 @@ const IGNORED: &str = "a shared lane is not read-only although it was asked to b
 #[derive(Clone, Debug)]
 pub(crate) struct Tuning {
     pub(crate) limits: Limits,
-    pub(crate) connect_timeout: Duration,
     /// How long one statement may run on a lane.
     pub(crate) lane_timeout: Duration,
     pub(crate) pooler: Pooler,
@@ -43,7 +39,7 @@ pub(crate) struct Tuning {
 pub(crate) struct Connector {
     config: Arc<Config>,
     catalog: Arc<Catalog>,
-    password: Option<PasswordProvider>,
+    credentials: Credentials,
     tuning: Tuning,
     /// The limit on a lane, as the server takes it.
     lane_timeout: [String; 1],
@@ -60,14 +56,14 @@ struct Learned {
 }
 
 impl Connector {
-    pub(crate) fn new(config: Config, password: Option<PasswordProvider>, tuning: Tuning) -> Self {
+    pub(crate) fn new(config: Config, credentials: Credentials, tuning: Tuning) -> Self {
         let learned = Learned::default();
         let pooled = tuning.pooler == Pooler::Transaction;
         learned.pooled.store(pooled, Ordering::Relaxed);
         Self {
             config: Arc::new(config),
             catalog: Arc::new(Catalog::new(DESCRIPTIONS_MAX)),
-            password,
+            credentials,
             lane_timeout: [format!("{}ms", tuning.lane_timeout.as_millis())],
             tuning,
             learned: Arc::new(learned),
@@ -81,6 +77,7 @@ impl Connector {
         learned.pooled.store(pooled, Ordering::Relaxed);
         Self {
             config: Arc::new(config),
+            credentials: self.credentials.apart(),
             learned: Arc::new(learned),
             ..self.clone()
         }
@@ -88,12 +85,18 @@ impl Connector {
 
     /// Opens one connection. What the server refuses to be told is learned, and left out then.
     pub(crate) async fn open(&self, shared: bool) -> Result<(Client, Driver), Error> {
-        let config = match &self.password {
+        let login = |password| self.log_in(shared, password);
+        self.credentials.log_in(login).await
+    }
+
+    async fn log_in(
+        &self,
+        shared: bool,
+        password: Option<Secret>,
+    ) -> Result<(Client, Driver), Error> {
+        let config = match password {
             None => Arc::clone(&self.config),
-            Some(provider) => {
-                let password = self.ask(provider).await?;
-                Arc::new(Config::clone(&self.config).password(password))
-            }
+            Some(password) => Arc::new(Config::clone(&self.config).password(password)),
         };
         loop {
             let settings = self.start_up(shared);
@@ -170,6 +173,13 @@ impl Connector {
         self.learned.pooled.load(Ordering::Relaxed)
     }
 
+    /// The host, or all of them, as in the configuration.
+    pub(crate) fn host(&self) -> String {
+        let targets = self.config.targets().unwrap_or_default();
+        let hosts: Vec<_> = targets.iter().map(ToString::to_string).collect();
+        hosts.join(",")
+    }
+
     pub(crate) fn lane_timeout(&self) -> Duration {
         self.tuning.lane_timeout
     }
@@ -180,42 +190,9 @@ impl Connector {
             .then_some((LANE_GUARD, &self.lane_timeout as _))
     }
 
-    /// The password; a provider that hangs or panics fails this one opening, not the task.
-    async fn ask(&self, provider: &PasswordProvider) -> Result<Secret, Error> {
-        let failed = |text| Error::new(ErrorKind::Authentication, text);
-        let asked = async {
-            let mut answer = caught(|| provider())?;
-            let answered = poll_fn(|context| match caught(|| answer.as_mut().poll(context)) {
-                Some(Poll::Pending) => Poll::Pending,
-                Some(Poll::Ready(answer)) => Poll::Ready(Some(answer)),
-                None => Poll::Ready(None),
-            });
-            answered.await
-        };
-        let connect_timeout = self.tuning.connect_timeout;
-        match Deadline::after(connect_timeout).run(asked).await {
-            Ok(Some(answer)) => {
-                answer.map_err(|cause| failed("the password provider failed").with_source(cause))
-            }
-            Ok(None) => Err(failed("the password provider panicked")),
-            Err(_) => {
-                let text = format!(
-                    "the password provider did not answer within {connect_timeout:?} \
-                     (connect_timeout)"
-                );
-                Err(Error::new(ErrorKind::Timeout, text).with_retry(Retry::Safe))
-            }
-        }
-    }
-
     pub(crate) fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
     }
-}
-
-/// What `call` returns, unless it panics.
-fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
 /// Most statement descriptions kept per database.

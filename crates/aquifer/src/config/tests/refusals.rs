@@ -47,6 +47,18 @@ fn numbers_out_of_range_are_refused_with_name_place_range_and_default() {
             &["advanced.attempts_max ("],
         ),
         (
+            config().advanced(|it| it.breaker_failure_percent(101)),
+            &["advanced.breaker_failure_percent ("],
+        ),
+        (
+            config().advanced(|it| it.breaker_calls_min(0)),
+            &["advanced.breaker_calls_min ("],
+        ),
+        (
+            config().advanced(|it| it.breaker_open_min(Duration::from_secs(16))),
+            &["advanced.breaker_open_min (", "breaker_open_max", "15s"],
+        ),
+        (
             config().advanced(|it| it.statements_max(0)),
             &["advanced.statements_max ("],
         ),

@@ -125,7 +125,8 @@ impl Many {
         by_turns
             .filter(|host| Some(*host) != avoid)
             .filter(|host| at_least.is_none_or(|token| view.has(*host, token.position())))
-            .find_map(|host| self.seat(host))
+            .filter_map(|host| self.seat(host))
+            .find(|pool| pool.breakers_allow())
     }
 }
 

@@ -254,6 +254,13 @@ impl Many {
         drained.into_iter().fold(Drained::default(), Drained::plus)
     }
 
+    /// The pools of the hosts that are of use.
+    pub(in crate::pool) fn present(&self) -> impl Iterator<Item = Pool> + '_ {
+        self.seats
+            .iter()
+            .filter_map(|seat| seat.load_full().map(Pool))
+    }
+
     pub(crate) fn status(&self) -> PoolStatus {
         let pools = self.all();
         let sum = pools.iter().map(Pool::status);

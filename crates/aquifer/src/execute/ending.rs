@@ -1,0 +1,38 @@
+//! What callers are told who got no answer.
+
+use aquifer_core::scan;
+
+use super::{Engine, Failed};
+use crate::deadline::Deadline;
+use crate::observe::QueryFinished;
+use crate::statement::Call;
+use crate::{Error, ErrorKind, Retry};
+
+impl Engine {
+    /// Tells of a call that the circuit breaker refused.
+    pub(super) fn never_sent(&self, call: Call<'_>, deadline: Deadline, failed: Failed) -> Error {
+        let (error, elapsed) = (failed.error, deadline.elapsed());
+        let event = QueryFinished::new(call.sql, call.location, elapsed, Some(&error));
+        self.observers.query_finished(&event);
+        error
+    }
+
+    pub(crate) fn timed_out(&self, deadline: Deadline, sql: &str) -> Error {
+        let text = format!(
+            "no answer within {:?} (query_timeout); the statement was abandoned: {}. Raise \
+             `query_timeout`, or find out why it is slow with EXPLAIN",
+            deadline.limit(),
+            shorten(sql),
+        );
+        Error::new(ErrorKind::Timeout, text).with_retry(Retry::IfIdempotent)
+    }
+}
+
+/// The beginning of a statement, on one line and without its values, for an error text.
+fn shorten(sql: &str) -> String {
+    let line = scan::masked(sql);
+    match line.char_indices().nth(80) {
+        None => line,
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+    }
+}
