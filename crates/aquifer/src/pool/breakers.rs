@@ -21,6 +21,9 @@ use crate::{Error, ErrorKind, clock};
 /// How often a breaker that is not closed is probed.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_millis(300);
 
+/// How long a refusal takes, so that a loop of calls leaves time to others.
+const REFUSAL: Duration = Duration::from_millis(1);
+
 /// Within this nobody is refused: a server that is restarted is mostly back by then.
 const PATIENCE_MIN: Duration = Duration::from_secs(5);
 
@@ -272,10 +275,10 @@ impl Inner {
 
     /// The error of a call that may not be made.
     ///
-    /// It lets others run first: a caller who asks again and again at once must not keep those from
-    /// their turn who find out that the host is back.
+    /// It lets others run first, by a wait that holds however often the future is polled: a caller who
+    /// asks again and again must not keep those from their turn who find out that the host is back.
     pub(super) async fn unavailable(&self, lane: BreakerLane, refused: Refused) -> Error {
-        tokio::task::yield_now().await;
+        tokio::time::sleep(REFUSAL).await;
         let host = &self.breakers.host;
         let text = match refused.retry_after {
             None => format!(
