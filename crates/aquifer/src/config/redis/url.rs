@@ -35,7 +35,7 @@ pub(super) fn parse(url: &str) -> Result<(RedisTarget, String), &'static str> {
         let given = parts.query.iter().find(|(key, _)| *key == name);
         given.map(|(_, value)| decoded(value)).transpose()
     };
-    let file = |name| Ok(value(name)?.map(PathBuf::from));
+    let file = |name| Ok::<_, &str>(value(name)?.map(PathBuf::from));
     let (layout, database) = parts.layout(value("db")?)?;
     let target = RedisTarget {
         layout,
