@@ -4,7 +4,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Whether it works at all; one that does not is [`State::Disabled`] from the start.
+    /// Whether it works at all; one that does not is [`State::Disabled`](super::State::Disabled) from the start.
     pub enabled: bool,
     /// It opens when of a hundred calls at least so many failed.
     pub failure_percent: u32,
