@@ -101,6 +101,8 @@ async fn cluster() -> (Cluster, Db) {
         .await
         .unwrap();
     until_role(&db, cluster.standbys()[0], HostRole::Standby).await;
+    // What takes over must have the table.
+    blocking(|| cluster.standbys()[0].catch_up(cluster.primary()));
     (cluster, db)
 }
 
