@@ -2,11 +2,8 @@
 //! who goes on being refused does not storm the server, which counts refusals and locks roles.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use aquifer_wire::{Secret, SqlState};
@@ -16,6 +13,7 @@ use tokio::time::Instant;
 use crate::config::PasswordProvider;
 use crate::deadline::Deadline;
 use crate::observe::{Event, Observers, Service};
+use crate::wait::unless_panic;
 use crate::{Error, ErrorKind, Retry, clock};
 
 /// Between two logins while they are refused.
@@ -158,32 +156,32 @@ impl Credentials {
         }
     }
 
-    /// The password; a provider that hangs or panics fails this one login, not the task.
+    /// The password, if there is a provider.
     async fn ask(&self) -> Result<Option<Secret>, Error> {
         let Some(provider) = &self.0.provider else {
             return Ok(None);
         };
-        let failed = |text| Error::new(ErrorKind::Authentication, text);
-        let asked = async {
-            let mut answer = caught(|| provider())?;
-            let answered = poll_fn(|context| match caught(|| answer.as_mut().poll(context)) {
-                Some(Poll::Pending) => Poll::Pending,
-                Some(Poll::Ready(answer)) => Poll::Ready(Some(answer)),
-                None => Poll::Ready(None),
-            });
-            answered.await
-        };
-        let timeout = self.0.timeout;
-        match Deadline::after(timeout).run(asked).await {
-            Ok(Some(Ok(password))) => Ok(Some(password)),
-            Ok(Some(Err(cause))) => Err(failed("the password provider failed").with_source(cause)),
-            Ok(None) => Err(failed("the password provider panicked")),
-            Err(_) => {
-                let text = format!(
-                    "the password provider did not answer within {timeout:?} (connect_timeout)"
-                );
-                Err(Error::new(ErrorKind::Timeout, text).with_retry(Retry::Safe))
-            }
+        let password = ask(provider, self.0.timeout, "the password provider").await?;
+        Ok(Some(password))
+    }
+}
+
+/// Asks for a password; a provider that hangs or panics fails this one login, not the task.
+pub(crate) async fn ask(
+    provider: &PasswordProvider,
+    timeout: Duration,
+    whose: &str,
+) -> Result<Secret, Error> {
+    let failed = |what| Error::new(ErrorKind::Authentication, format!("{whose} {what}"));
+    match Deadline::after(timeout)
+        .run(unless_panic(|| provider()))
+        .await
+    {
+        Ok(Some(answer)) => answer.map_err(|cause| failed("failed").with_source(cause)),
+        Ok(None) => Err(failed("panicked")),
+        Err(_elapsed) => {
+            let text = format!("{whose} did not answer within {timeout:?} (connect_timeout)");
+            Err(Error::new(ErrorKind::Timeout, text).with_retry(Retry::Safe))
         }
     }
 }
@@ -203,11 +201,6 @@ fn is_refused(error: &Error) -> bool {
         error.sqlstate(),
         Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
     )
-}
-
-/// What `call` returns, unless it panics.
-fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
 impl fmt::Debug for Credentials {

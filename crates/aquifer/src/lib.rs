@@ -79,6 +79,7 @@ mod statement;
 mod tasks;
 mod topology;
 mod transaction;
+mod wait;
 
 #[cfg(feature = "embedded")]
 pub use aquifer_embedded::{self as embedded, Embedded};

@@ -6,11 +6,8 @@ mod probe;
 mod report;
 
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
@@ -22,7 +19,7 @@ pub use self::report::HealthResponse;
 use crate::deadline::Deadline;
 use crate::observe::{Event, Events, Observers, Service, Status};
 use crate::tasks::Tasks;
-use crate::{Error, ErrorKind, clock};
+use crate::{Error, ErrorKind, clock, wait};
 
 /// Watches the services that a [`Db`](crate::Db) depends on, and tells when one does better or worse.
 ///
@@ -318,8 +315,8 @@ impl Inner {
         };
         let asked = probes
             .into_iter()
-            .map(|probe| -> Asked { Box::pin(probe::ask(probe, self.pace.timeout)) });
-        let found = all(asked.collect()).await;
+            .map(|probe| probe::ask(probe, self.pace.timeout));
+        let found = wait::all(asked).await;
         let now = clock::now();
         let mut events = Vec::new();
         {
@@ -378,31 +375,6 @@ async fn watch(monitor: Weak<Inner>) {
             drop(rest.run(suspicion.notified()).await);
         }
     }
-}
-
-type Asked = Pin<Box<dyn Future<Output = ServiceHealth> + Send>>;
-
-/// What all of them return, in their order.
-async fn all(mut asked: Vec<Asked>) -> Vec<ServiceHealth> {
-    let mut found: Vec<Option<ServiceHealth>> = asked.iter().map(|_| None).collect();
-    poll_fn(|context| {
-        let mut pending = false;
-        for (asked, found) in asked.iter_mut().zip(&mut found) {
-            if found.is_none() {
-                match asked.as_mut().poll(context) {
-                    Poll::Ready(health) => *found = Some(health),
-                    Poll::Pending => pending = true,
-                }
-            }
-        }
-        if pending {
-            Poll::Pending
-        } else {
-            Poll::Ready(())
-        }
-    })
-    .await;
-    found.into_iter().flatten().collect()
 }
 
 impl fmt::Debug for ConnectionMonitor {

@@ -12,7 +12,7 @@ mod statement_table;
 mod tests;
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use self::slow::SlowLog;
 pub(crate) use self::spans::{CallSpan, Endpoint};
 pub(crate) use self::statement_table::StatementEntry;
 use crate::Error;
+use crate::wait::caught;
 
 /// Receives what happens often, at once and borrowed; every method has an empty default.
 ///
@@ -226,8 +227,8 @@ impl Observers {
     /// Calls each observer; a panic of one must not end a task of the layer half-way.
     fn tell(&self, event: impl Fn(&dyn Observer)) {
         for observer in self.list.iter() {
-            let told = catch_unwind(AssertUnwindSafe(|| event(observer.as_ref())));
-            if told.is_err() {
+            let told = caught(|| event(observer.as_ref()));
+            if told.is_none() {
                 log::observer_panicked();
             }
         }

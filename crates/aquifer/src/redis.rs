@@ -15,7 +15,6 @@ mod command;
 mod credentials;
 mod discovery;
 mod execute;
-mod first;
 mod fleet;
 mod link;
 mod map;
@@ -40,7 +39,7 @@ use crate::config::{Config, RedisSettings};
 use crate::deadline::Deadline;
 use crate::observe::{BreakerState, Events, Observers, Status};
 use crate::tasks::Tasks;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, wait};
 
 /// The handle on Redis: cheap to clone, safe to share.
 ///
@@ -242,7 +241,7 @@ impl Redis {
         drop(self.fleet.node_for(None, deadline).await?);
         let masters = self.fleet.map().masters;
         let asked = masters.iter().map(|node| node.ping(deadline));
-        first::all(asked)
+        wait::all(asked)
             .await
             .into_iter()
             .collect::<Result<(), _>>()?;

@@ -13,10 +13,11 @@ const ROOT: &str = "lib.rs";
 
 /// The modules, lowest first; a module uses only modules before it. The leaves come first, in an
 /// order of their own: nearly everything can fail, so `error` is the lowest.
-const ORDER: [&str; 26] = [
+const ORDER: [&str; 27] = [
     "error",
     "clock",
     "deadline",
+    "wait",
     "observe",
     "metrics",
     "config",

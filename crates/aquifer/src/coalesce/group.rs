@@ -7,7 +7,6 @@ use std::panic::Location;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use aquifer_wire::Reply;
@@ -22,6 +21,7 @@ use crate::execute::{self, Engine};
 use crate::session::sealed::Run;
 use crate::statement::{Call, Sql};
 use crate::transaction::Transaction;
+use crate::wait::unless;
 use crate::{Error, ErrorKind, Retry};
 
 /// How long a look-up waits for the groups before its own, which may be stuck behind a lock.
@@ -231,6 +231,7 @@ impl<K: LookupKey> Shared<K> {
         group: &Group<K>,
         run: impl Future<Output = T>,
     ) -> Option<T> {
+        let run = pin!(run);
         let mut run = pin!(unless(run, group.all_gone()));
         loop {
             match Deadline::after(PATIENCE).run(run.as_mut()).await {
@@ -258,16 +259,6 @@ pub(super) async fn serve<K: LookupKey>(mut turn: Turn<K>, first: Option<Group<K
         turn.shared().answer(&group).await;
         turn.answered();
     }
-}
-
-/// What `future` returns, or `None` once `end` is over.
-async fn unless<T>(future: impl Future<Output = T>, end: impl Future<Output = ()>) -> Option<T> {
-    let (mut future, mut end) = (pin!(future), pin!(end));
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => end.as_mut().poll(context).map(|()| None),
-    })
-    .await
 }
 
 /// Whether the failure may be due to a single key: one that can't be sent, makes the server fail, or

@@ -1,14 +1,13 @@
 //! Asking a service how it does.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use crate::clock;
 use crate::deadline::Deadline;
 use crate::observe::{Service, Status};
+use crate::wait::unless_panic;
 
 /// Finds out how one service does, for a [`ConnectionMonitor`](crate::ConnectionMonitor).
 ///
@@ -161,7 +160,7 @@ impl ServiceHealth {
 /// Asks, within `limit`.
 pub(super) async fn ask(probe: Arc<dyn HealthProbe>, limit: Duration) -> ServiceHealth {
     let deadline = Deadline::after(limit);
-    let asked = deadline.run(Caught(catch(|| probe.probe()))).await;
+    let asked = deadline.run(unless_panic(|| probe.probe())).await;
     let (finding, answered) = match asked {
         Ok(Some(finding)) => {
             let answered = finding.status != Status::Down;
@@ -175,26 +174,4 @@ pub(super) async fn ask(probe: Arc<dyn HealthProbe>, limit: Duration) -> Service
     };
     let latency = answered.then(|| deadline.elapsed());
     ServiceHealth::found(probe.service(), probe.is_required(), finding, latency)
-}
-
-/// A probe under way; `None` when it panics.
-struct Caught<'a>(Option<ProbeFuture<'a>>);
-
-impl Future for Caught<'_> {
-    type Output = Option<Finding>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(probe) = &mut self.0 else {
-            return Poll::Ready(None);
-        };
-        match catch(|| probe.as_mut().poll(context)) {
-            Some(Poll::Pending) => Poll::Pending,
-            Some(Poll::Ready(finding)) => Poll::Ready(Some(finding)),
-            None => Poll::Ready(None),
-        }
-    }
-}
-
-fn catch<T>(call: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(call)).ok()
 }

@@ -1,8 +1,6 @@
-use std::future::poll_fn;
 use std::ops::Deref;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::Poll;
 use std::time::Duration;
 
 use aquifer_wire::{Client, Driver, Ended, Pulse};
@@ -13,6 +11,7 @@ use tokio::time::Instant;
 use super::{Checkout, Pool};
 use crate::clock;
 use crate::deadline::Deadline;
+use crate::wait::unless;
 
 /// How often whoever waits on a lane is woken.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -246,16 +245,11 @@ impl Pool {
         &self,
         checkout: impl Future<Output = Result<Checkout, E>>,
     ) -> Option<Result<Checkout, E>> {
-        let mut checkout = pin!(checkout);
+        let checkout = pin!(checkout);
         if self.0.limits.lanes == 0 {
             return Some(checkout.await);
         }
-        let mut lane = pin!(self.0.lanes.any());
-        poll_fn(|context| match checkout.as_mut().poll(context) {
-            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-            Poll::Pending => lane.as_mut().poll(context).map(|()| None),
-        })
-        .await
+        unless(checkout, self.0.lanes.any()).await
     }
 }
 

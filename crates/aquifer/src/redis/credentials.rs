@@ -1,8 +1,5 @@
 //! Whose name the connections log in with, and by which password: asked for as rarely as can be.
 
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::Poll;
 use std::time::Duration;
 
 use aquifer_wire::Secret;
@@ -10,8 +7,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::config::{PasswordProvider, RedisLogin};
-use crate::deadline::Deadline;
-use crate::{Error, ErrorKind, Retry, clock};
+use crate::{Error, clock, credentials};
 
 /// While the server goes on refusing, the provider is asked at most so often.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -89,35 +85,7 @@ impl Credentials {
         Ok(changed)
     }
 
-    /// Asks; a provider that hangs or panics fails this one opening, not the task.
     async fn ask(&self, provider: &PasswordProvider) -> Result<Secret, Error> {
-        let failed = |text| Error::new(ErrorKind::Authentication, text);
-        let asked = async {
-            let mut answer = caught(|| provider())?;
-            poll_fn(|context| match caught(|| answer.as_mut().poll(context)) {
-                Some(Poll::Pending) => Poll::Pending,
-                Some(Poll::Ready(answer)) => Poll::Ready(Some(answer)),
-                None => Poll::Ready(None),
-            })
-            .await
-        };
-        match Deadline::after(self.limit).run(asked).await {
-            Ok(Some(answer)) => answer.map_err(|cause| {
-                failed("the password provider of Redis failed").with_source(cause)
-            }),
-            Ok(None) => Err(failed("the password provider of Redis panicked")),
-            Err(_elapsed) => {
-                let text = format!(
-                    "the password provider of Redis did not answer within {:?} (connect_timeout)",
-                    self.limit
-                );
-                Err(Error::new(ErrorKind::Timeout, text).with_retry(Retry::Safe))
-            }
-        }
+        credentials::ask(provider, self.limit, "the password provider of Redis").await
     }
-}
-
-/// What `call` returns, unless it panics.
-fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(call)).ok()
 }

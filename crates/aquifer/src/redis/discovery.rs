@@ -10,7 +10,7 @@ use super::node::{Batch, Node};
 use super::slot::SLOTS;
 use crate::config::RedisAddress;
 use crate::deadline::Deadline;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, wait};
 
 /// What was found: the masters' addresses, sorted, and of a cluster the owner of each slot by
 /// position.
@@ -40,8 +40,7 @@ pub(super) async fn by_sentinels(
     // One that is away is not waited for, unless all are.
     let (ready, away): (Vec<_>, Vec<_>) = sentinels.iter().partition(|node| node.is_ready());
     let asked = if ready.is_empty() { away } else { ready };
-    let answers =
-        super::first::all(asked.into_iter().map(|node| ask(node, &commands, limit))).await;
+    let answers = wait::all(asked.into_iter().map(|node| ask(node, &commands, limit))).await;
     let mut newest = None;
     let mut cause = None;
     for answer in answers {

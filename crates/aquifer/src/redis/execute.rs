@@ -7,7 +7,6 @@ use aquifer_core::backoff;
 use aquifer_core::breaker::{Fault, Outcome};
 use redis::{Cmd, RedisError, Value};
 
-use super::first::all;
 use super::fleet::Fleet;
 use super::node::{Batch, Node};
 use super::opener::Expected;
@@ -16,6 +15,7 @@ use super::verdict::{self, Again, Verdict};
 use crate::config::RedisAddress;
 use crate::deadline::Deadline;
 use crate::observe::RedisFinished;
+use crate::wait::all;
 use crate::{Error, ErrorKind, clock};
 
 /// The wait before another lap: evenly from zero up to this, doubled each time.

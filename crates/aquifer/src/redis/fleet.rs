@@ -16,7 +16,7 @@ use super::opener::{Expected, Opener};
 use crate::config::{RedisAddress, RedisLayout};
 use crate::deadline::Deadline;
 use crate::observe::{Event, Service};
-use crate::{Error, ErrorKind, Retry, clock};
+use crate::{Error, ErrorKind, Retry, clock, wait};
 
 /// How often the masters are looked for while all is well: what nobody complains about, a master
 /// that is cut off from its sentinels, is noticed by this.
@@ -200,7 +200,7 @@ impl Fleet {
         loop {
             let masters = changes.borrow_and_update().masters.clone();
             let never = Deadline::after(Duration::MAX);
-            let all = super::first::all(masters.iter().map(|node| node.connection(never))).await;
+            let all = wait::all(masters.iter().map(|node| node.connection(never))).await;
             if !all.is_empty() && all.iter().all(Result::is_ok) {
                 return;
             }
@@ -315,16 +315,7 @@ impl Director {
             slots: found.slots.clone().map(Arc::from),
             ..Map::default()
         };
-        for (from, to) in successions(before, &next) {
-            fleet.opener.observers.publish(Event::Failover {
-                service: Service::Redis,
-                from: Some(from.to_string().into()),
-                to: to.to_string().into(),
-                gap: self
-                    .vacant
-                    .map_or(Duration::ZERO, |since| clock::now() - since),
-            });
-        }
+        let successions = successions(before, &next);
         fleet.map.send_if_modified(|map| {
             if map.closed {
                 return false;
@@ -343,6 +334,17 @@ impl Director {
         };
         for node in gone {
             node.close();
+        }
+        // Last: whoever writes on hearing of it must reach the new master.
+        for (from, to) in successions {
+            fleet.opener.observers.publish(Event::Failover {
+                service: Service::Redis,
+                from: Some(from.to_string().into()),
+                to: to.to_string().into(),
+                gap: self
+                    .vacant
+                    .map_or(Duration::ZERO, |since| clock::now() - since),
+            });
         }
     }
 }

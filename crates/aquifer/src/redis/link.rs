@@ -8,12 +8,12 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::command::{Command, Pipeline};
-use super::first::first;
 use super::fleet::Fleet;
 use super::node::closed;
 use super::opener::{Expected, Pushes};
 use crate::Error;
 use crate::config::RedisAddress;
+use crate::wait::first;
 
 /// A connection to one master for one owner; closed when it is dropped.
 ///

@@ -12,11 +12,11 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::first::{Either, first};
 use super::opener::{Expected, Opener};
 use crate::config::RedisAddress;
 use crate::deadline::Deadline;
 use crate::observe::{BreakerState, Event, Service};
+use crate::wait::{Either, first};
 use crate::{Error, ErrorKind, Retry, clock};
 
 /// The wait before another attempt to connect: evenly from zero up to this, doubled each time.

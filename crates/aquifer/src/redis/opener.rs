@@ -12,12 +12,12 @@ use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 
 use super::credentials::Credentials;
-use super::first::{Either, first};
 use super::tls;
 use crate::config::{RedisAddress, RedisSettings, RedisTarget};
 use crate::deadline::Deadline;
 use crate::observe::{Event, Observers, Service};
 use crate::tasks::Tasks;
+use crate::wait::{Either, first};
 use crate::{Error, ErrorKind, Retry};
 
 /// Carries the requests of one connection for as long as it is polled; dropping it closes the socket.

@@ -1,14 +1,13 @@
 //! What runs once a transaction is known to be committed.
 
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 
 use super::ambient;
 use crate::deadline::Deadline;
 use crate::execute::Engine;
+use crate::wait::unless_panic;
 
 /// One hook, and where it was given.
 pub(super) struct Hook {
@@ -49,27 +48,13 @@ impl Hooks {
 pub(super) async fn run(engine: &Engine, hooks: Vec<Hook>) {
     for hook in hooks {
         let deadline = Deadline::after(engine.query_timeout);
-        let guarded = without_panic(ambient::without(hook.future));
+        // One that panics must not take the commit's outcome and the hooks behind it away.
+        let guarded = unless_panic(|| Box::pin(ambient::without(hook.future)));
         let failure = match deadline.run(guarded).await {
-            Ok(Ok(())) => continue,
-            Ok(Err(Panicked)) => "panicked",
+            Ok(Some(())) => continue,
+            Ok(None) => "panicked",
             Err(_) => "was given up after query_timeout",
         };
         engine.observers.hook_failed(hook.location, failure);
     }
-}
-
-struct Panicked;
-
-/// A hook that panics must not take the commit's outcome and the hooks behind it away.
-async fn without_panic(future: impl Future<Output = ()>) -> Result<(), Panicked> {
-    let mut future = Box::pin(future);
-    poll_fn(
-        |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
-            Err(_) => Poll::Ready(Err(Panicked)),
-        },
-    )
-    .await
 }

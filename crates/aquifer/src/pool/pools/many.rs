@@ -1,9 +1,7 @@
 //! One pool per host, kept in step with what is known about the hosts.
 
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use aquifer_wire::Catalog;
@@ -17,7 +15,7 @@ use crate::deadline::Deadline;
 use crate::observe::{HostRole, Observers};
 use crate::tasks::Tasks;
 use crate::topology::{Connector, Topology, View};
-use crate::{Error, clock};
+use crate::{Error, clock, wait};
 
 /// What pools are made from.
 #[derive(Debug)]
@@ -226,7 +224,7 @@ impl Many {
         self.books().paused_until = Some(clock::now() + hold_max);
         let resumes = Resume(Some(self));
         let pools = self.all();
-        let outcomes = together(pools.iter().map(|pool| pool.pause(hold_max))).await;
+        let outcomes = wait::all(pools.iter().map(|pool| pool.pause(hold_max))).await;
         for outcome in outcomes {
             outcome?;
         }
@@ -250,7 +248,7 @@ impl Many {
         }
         let pools = self.all();
         self.topology.close();
-        let drained = together(pools.iter().map(|pool| pool.drain(soft, hard))).await;
+        let drained = wait::all(pools.iter().map(|pool| pool.drain(soft, hard))).await;
         drained.into_iter().fold(Drained::default(), Drained::plus)
     }
 
@@ -296,26 +294,4 @@ impl Drop for Resume<'_> {
             many.resume();
         }
     }
-}
-
-/// Runs all to their end at the same time.
-async fn together<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut running: Vec<Pin<Box<F>>> = futures.map(Box::pin).collect();
-    let mut done = Vec::with_capacity(running.len());
-    std::future::poll_fn(|context| {
-        running.retain_mut(|future| match future.as_mut().poll(context) {
-            Poll::Ready(output) => {
-                done.push(output);
-                false
-            }
-            Poll::Pending => true,
-        });
-        if running.is_empty() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await;
-    done
 }

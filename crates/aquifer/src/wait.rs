@@ -1,16 +1,17 @@
-//! Waiting for whichever of several futures is done first, or for all.
+//! Waiting for whichever of several futures is done first, or for all; and for one that may panic.
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-pub(super) enum Either<L, R> {
+pub(crate) enum Either<L, R> {
     Left(L),
     Right(R),
 }
 
 /// Polls both until one is done; the right one is dropped then.
-pub(super) async fn first<L, R>(
+pub(crate) async fn first<L, R>(
     mut left: Pin<&mut (impl Future<Output = L> + ?Sized)>,
     right: impl Future<Output = R>,
 ) -> Either<L, R> {
@@ -24,8 +25,19 @@ pub(super) async fn first<L, R>(
     .await
 }
 
+/// What `future` returns, or `None` once `end` is over.
+pub(crate) async fn unless<T>(
+    future: Pin<&mut impl Future<Output = T>>,
+    end: impl Future<Output = ()>,
+) -> Option<T> {
+    match first(future, end).await {
+        Either::Left(output) => Some(output),
+        Either::Right(()) => None,
+    }
+}
+
 /// Polls all until each is done; the outputs are in the order of the futures.
-pub(super) async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+pub(crate) async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
     let mut running: Vec<_> = futures
         .into_iter()
         .map(|future| (Box::pin(future), None))
@@ -51,4 +63,22 @@ pub(super) async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output 
         .into_iter()
         .filter_map(|(_, output)| output)
         .collect()
+}
+
+/// What the future that `make` makes returns; `None` when it panics, or already its making does.
+pub(crate) async fn unless_panic<F: Future + Unpin>(make: impl FnOnce() -> F) -> Option<F::Output> {
+    let mut future = caught(make)?;
+    poll_fn(
+        |context| match caught(|| Pin::new(&mut future).poll(context)) {
+            Some(Poll::Pending) => Poll::Pending,
+            Some(Poll::Ready(output)) => Poll::Ready(Some(output)),
+            None => Poll::Ready(None),
+        },
+    )
+    .await
+}
+
+/// What `call` returns, unless it panics.
+pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
 }
