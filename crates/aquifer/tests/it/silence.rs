@@ -16,10 +16,12 @@ const DETECTION: Duration = Duration::from_secs(1);
 
 /// A connection for each caller at once: none has leaked.
 async fn hold_all(db: &Db) {
-    let mut held = Vec::new();
+    let mut callers = JoinSet::new();
     for _ in 0..SILENT {
-        held.push(db.begin().await.expect("there is one for each"));
+        let db = db.clone();
+        callers.spawn(async move { db.begin().await.expect("there is one for each") });
     }
+    let held = callers.join_all().await;
     let pids = held
         .iter()
         .map(|tx| tx.query_value::<i32>("select pg_backend_pid()", ()));
