@@ -66,7 +66,9 @@ pub(crate) async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output 
 }
 
 /// Futures that run side by side, to which others are added; dropped, all are.
-pub(crate) struct Several<T>(Vec<Pin<Box<dyn Future<Output = T> + Send>>>);
+pub(crate) struct Several<T>(Vec<Running<T>>);
+
+type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 impl<T> Several<T> {
     pub(crate) fn new() -> Self {

@@ -112,7 +112,7 @@ impl Opener {
         self.rest = self.rest.filter(|rest| time < *rest);
         self.long_rest = self.long_rest.filter(|rest| time < *rest);
         let has_time = || inner.counts().waiting == 0 && !inner.breakers.want_probe();
-        self.rest.or(self.long_rest.filter(|_| has_time()))
+        self.rest.or_else(|| self.long_rest.filter(|_| has_time()))
     }
 
     /// Begins what is wanted most; if that is nothing, says when something may be.
@@ -177,7 +177,6 @@ impl Opener {
                 self.rest = Some(time + delay(self.failures, BACKOFF_WANTED));
                 self.long_rest = Some(time + delay(self.failures, BACKOFF_MAX));
             }
-            Done::Failed { .. } => self.ramp.failed(),
             Done::Lane { opened: true, more } => {
                 self.lane = false;
                 self.lane_failures = 0;
@@ -186,10 +185,10 @@ impl Opener {
             Done::Lane { opened: false, .. } => {
                 self.lane = false;
                 self.lane_failures += 1;
-                self.ramp.failed();
                 self.lane_due = clock::now() + delay(self.lane_failures, BACKOFF_MAX);
             }
-            Done::Asked => {}
+            // That one was under way when the last one failed.
+            Done::Failed { .. } | Done::Asked => {}
         }
     }
 

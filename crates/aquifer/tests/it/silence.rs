@@ -70,8 +70,11 @@ async fn a_hundred_connections_that_fall_silent_cost_no_permit() {
         config
             .connections_max(connections)
             .acquire_timeout(Duration::from_secs(30))
-            .connect_timeout(Duration::from_millis(500))
-            .advanced(|advanced| advanced.lanes(0))
+            .connect_timeout(Duration::from_secs(1))
+            .advanced(|advanced| {
+                // Nobody gives anything back: all wait for their opening.
+                advanced.lanes(0).queue_target(Duration::from_secs(30))
+            })
     })
     .await;
     let opening = Instant::now();
