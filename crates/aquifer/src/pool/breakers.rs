@@ -14,7 +14,7 @@ use std::time::Duration;
 use aquifer_core::breaker::{self, Breaker, Change, Fault, Order, Outcome, Permit, Refused, State};
 use tokio::time::Instant;
 
-use super::{Inner, Pool, Pools, now};
+use super::{Inner, Pool, Pools, closed, now};
 use crate::observe::{BreakerState, Event, Service};
 use crate::{Error, ErrorKind, clock};
 
@@ -118,6 +118,10 @@ impl Breakers {
         }
     }
 
+    pub(super) fn host(&self) -> &Arc<str> {
+        &self.host
+    }
+
     pub(super) fn permit_write(&self, time: std::time::Instant) -> Result<CallPermit, Refused> {
         Breaker::permit_of_last(Arc::clone(&self.writes), self.patience, time)
     }
@@ -161,6 +165,11 @@ impl ReadPermit<'_> {
 }
 
 impl Pool {
+    /// The host, as in the configuration.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.0.breakers.host
+    }
+
     /// The right to make one call on a lane.
     #[inline]
     pub(crate) fn permit_read(&self, time: Instant) -> Result<ReadPermit<'_>, Refused> {
@@ -206,16 +215,11 @@ impl Pool {
         BreakerLane::ALL.map(status).into()
     }
 
-    /// Carries out an operator's word, if `host` is this one; whether it is.
-    pub(super) fn order_breaker(&self, host: &str, lane: BreakerLane, order: Order) -> bool {
-        let breakers = &self.0.breakers;
-        if *breakers.host != *host {
-            return false;
-        }
-        if let Some(change) = breakers.of(lane).order(order, now()) {
+    /// Carries out an operator's word.
+    pub(super) fn order_breaker(&self, lane: BreakerLane, order: Order) {
+        if let Some(change) = self.0.breakers.of(lane).order(order, now()) {
             self.0.breaker_changed(lane, change);
         }
-        true
     }
 }
 
@@ -231,10 +235,12 @@ impl Pools {
     /// Carries out an operator's word; whether there is such a host.
     pub(crate) fn order_breaker(&self, host: &str, lane: BreakerLane, order: Order) -> bool {
         match self {
-            Self::One(pool, _) => pool.order_breaker(host, lane, order),
-            Self::Many(many) => many
-                .present()
-                .any(|pool| pool.order_breaker(host, lane, order)),
+            Self::One(pool, _) if *pool.0.breakers.host == *host => {
+                pool.order_breaker(lane, order);
+                true
+            }
+            Self::One(..) => false,
+            Self::Many(many) => many.order_breaker(host, lane, order),
         }
     }
 }
@@ -279,6 +285,9 @@ impl Inner {
     /// asks again and again must not keep those from their turn who find out that the host is back.
     pub(super) async fn unavailable(&self, lane: BreakerLane, refused: Refused) -> Error {
         tokio::time::sleep(REFUSAL).await;
+        if self.is_closed() {
+            return closed();
+        }
         let host = &self.breakers.host;
         let text = match refused.retry_after {
             None => format!(

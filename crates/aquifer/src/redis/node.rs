@@ -79,7 +79,7 @@ impl Node {
             expected,
             opener: Arc::clone(opener),
             breaker: Breaker::new(
-                breaker::Limits::default(),
+                opener.settings().breaker,
                 clock::random(),
                 clock::now().into_std(),
             ),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use aquifer::{BreakerState, ErrorKind, Event, Redis, Retry};
+use aquifer::{BreakerState, Config, ErrorKind, Event, Redis, Retry};
 use aquifer_testkit::{Ending, Mode, Proxy, Redis as Server, Upstream};
 
 use super::{PATIENCE, config, end, get, heard, set};
@@ -75,6 +75,31 @@ async fn no_increment_is_lost_or_counted_twice_unless_that_is_said() {
     end(redis).await;
 }
 
+/// Handles whose breakers don't open, by the knobs that hold for all breakers.
+async fn with_other_breakers(config: &Config) -> Vec<Redis> {
+    let off = config.clone().advanced(|advanced| advanced.breaker(false));
+    let patient = config
+        .clone()
+        .advanced(|advanced| advanced.breaker_calls_min(100));
+    let mut handles = Vec::new();
+    for config in [off, patient] {
+        let redis = Redis::connect(&config).await.unwrap();
+        let asked = redis.command("GET").arg("a").timeout(PATIENCE);
+        asked.run::<Option<String>>().await.unwrap();
+        handles.push(redis);
+    }
+    handles
+}
+
+async fn it_goes_on_asking(redis: Redis) {
+    for _ in 0..15 {
+        let error = get(&redis, "a").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "it is asked: {error}");
+    }
+    assert_ne!(redis.status().masters[0].breaker, BreakerState::Open);
+    redis.shutdown(Duration::from_secs(2)).await;
+}
+
 #[tokio::test]
 async fn a_silent_server_is_not_asked_any_more_until_it_answers_again() {
     let server = Server::start();
@@ -82,6 +107,7 @@ async fn a_silent_server_is_not_asked_any_more_until_it_answers_again() {
     // A look takes long, so that it is not by the lost connection that calls fail.
     let config = config(&server.url()).redis_timeout(limit);
     let config = config.advanced(|advanced| advanced.check_timeout(Duration::from_secs(60)));
+    let others = with_other_breakers(&config).await;
     let redis = Redis::connect(&config).await.unwrap();
     let mut events = redis.events();
     let stored = redis.command("SET").arg("a").arg("1").timeout(PATIENCE);
@@ -111,6 +137,9 @@ async fn a_silent_server_is_not_asked_any_more_until_it_answers_again() {
     };
     heard(&mut events, opened).await;
     assert_eq!(redis.status().masters[0].breaker, BreakerState::Open);
+    for other in others {
+        it_goes_on_asking(other).await;
+    }
     server.resume();
     let closed = |event: &Event| {
         matches!(
