@@ -83,6 +83,8 @@ struct Inner {
     /// When the pause ends by itself, if there is one.
     paused_until: Mutex<Option<Instant>>,
     closed: AtomicBool,
+    /// It was closed by a shutdown.
+    draining: AtomicBool,
     /// Nothing may go to the host any more, not even what was under way.
     cut: AtomicBool,
     /// Told when a connection comes back, or is lost, after the pool was closed or paused.
@@ -164,6 +166,7 @@ impl Pool {
             doubts: AtomicBool::new(false),
             paused_until: Mutex::default(),
             closed: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             came_back: Notify::new(),
             closed_late: AtomicUsize::new(0),

@@ -93,6 +93,9 @@ impl Many {
     ) -> Option<Chosen<'static>> {
         let limit = self.plan.catchup_timeout.min(deadline.left());
         let look = |view: &View| {
+            if self.is_closed() {
+                return Some(None);
+            }
             let others = || view.readable.iter().filter(|host| Some(**host) != avoid);
             if others().next().is_none() {
                 return Some(None);
