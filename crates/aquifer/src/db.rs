@@ -101,6 +101,8 @@ pub struct Shutdown {
     pub aborted: usize,
     /// Callers that waited for a connection and were refused.
     pub refused: usize,
+    /// How long it took.
+    pub elapsed: Duration,
 }
 
 impl Db {
@@ -167,6 +169,7 @@ impl Db {
             attempts_max,
             placement: Placement::default(),
             settings: None,
+            answers: None,
             detached: false,
             budget: Arc::new(Mutex::new(Budget::new(20, 10, clock::now().into_std()))),
         });
@@ -523,7 +526,7 @@ impl Db {
 
     /// Refuses new calls, lets those under way finish, cuts at the deadline what is left.
     ///
-    /// At 70 % of `deadline` statements that still run are cancelled. Calling it again returns zeros.
+    /// At 70 % of `deadline` statements that still run are cancelled. Calling it again finds nothing to do.
     ///
     /// # Cancel safety
     /// New calls stay refused; what runs is cut when the last handle is dropped.
@@ -547,6 +550,7 @@ impl Db {
             closed: drained.closed,
             aborted: drained.aborted,
             refused: drained.refused,
+            elapsed: hard.elapsed(),
         }
     }
 
@@ -623,8 +627,8 @@ impl Db {
     /// Opens a circuit breaker by force, disables it, or lets it go by what happens again.
     ///
     /// `host` is written as in the configuration, and as [`breakers`](Self::breakers) says it. What is
-    /// under way goes on; transactions that have begun do, too. With several hosts it holds as long as the
-    /// host is of use: what is said of a host that goes away is forgotten with its connections.
+    /// under way goes on; transactions that have begun do, too. It holds until another word is said of the
+    /// same breaker, also for a host that goes away and comes back, or is away just now.
     ///
     /// # Errors
     /// [`Usage`](crate::ErrorKind::Usage) when there is no such host.
@@ -638,9 +642,9 @@ impl Db {
             return Ok(());
         }
         let hosts: Vec<_> = self
-            .breakers()
+            .hosts()
             .iter()
-            .map(|breaker| breaker.host.to_string())
+            .map(|host| host.host.to_string())
             .collect();
         let text = format!("there is no host {host:?}; there is {}", hosts.join(", "));
         Err(Error::new(ErrorKind::Usage, text))
@@ -710,19 +714,22 @@ impl sealed::Run for Db {
         if let Some(ambient) = transaction::current(&self.engine)? {
             return ambient.seat(need, location).await;
         }
+        self.engine.refuse_many_rows(need)?;
         match need {
             // With settings there is a transaction around it, in which they hold.
-            Need::Connection { again } if self.engine.settings.is_none() => {
+            Need::Connection { again, .. } if self.engine.settings.is_none() => {
                 Seat::alone(&self.engine, again, location).await
             }
             need => {
-                let read_only = matches!(need, Need::Transaction { read_only: true });
-                let options = TransactionOptions::new();
-                let options = if read_only {
-                    options.read_only()
-                } else {
-                    options
+                let only_reads = match need {
+                    Need::Transaction { read_only } => read_only,
+                    // A COPY to the client on a replica; elsewhere it may write.
+                    need => !need.writes() && self.engine.destination != Destination::Main,
                 };
+                let mut options = TransactionOptions::new();
+                if only_reads {
+                    options = options.read_only();
+                }
                 let options = options.into();
                 let transaction = Transaction::start(&self.engine, &options, location).await?;
                 transaction.into_seat(true).await

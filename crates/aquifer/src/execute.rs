@@ -5,6 +5,7 @@
 //! attempt stands before the loop.
 
 mod again;
+mod answers;
 mod batch;
 mod ending;
 mod lane;
@@ -25,6 +26,7 @@ use aquifer_wire::{Client, Reply, Sharing, Statement};
 use tokio::time::Instant;
 
 pub(crate) use self::again::{Attempts, delay, is_wrong_role, may_help, may_help_transaction};
+pub use self::answers::{Answered, Answers};
 pub(crate) use self::batch::{run_batch, run_keyed, run_script};
 use self::lap::Lap;
 use self::route::{Place, Route};
@@ -33,7 +35,7 @@ pub(crate) use self::route::{
     refuse_copy_in_script, refuse_session_state,
 };
 use self::told::Queue;
-pub(crate) use self::told::{Counted, Told, run_in_span};
+pub(crate) use self::told::{Counted, Told, run_in_span, within};
 use crate::deadline::Deadline;
 use crate::error::fault;
 use crate::observe::{Observers, QueryFinished};
@@ -59,6 +61,8 @@ pub(crate) struct Engine {
     pub(crate) settings: Option<Settings>,
     /// Its calls stay out of the transaction that their task may be in.
     pub(crate) detached: bool,
+    /// Where its user wants to be told which host answered.
+    pub(crate) answers: Option<Answers>,
     /// What all callers together can afford of further attempts.
     pub(crate) budget: Arc<Mutex<Budget>>,
 }
@@ -99,6 +103,7 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
         *place = match outcome {
             Ok(Ok(reply)) => {
                 let elapsed = lane::note_time((lane, permit), statement, deadline);
+                engine.note_answer(pool.name());
                 engine.observers.query_finished(&QueryFinished {
                     rows: reply.len() as u64,
                     fingerprint: Some(statement.fingerprint()),
@@ -129,7 +134,7 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
                 }
             };
             let outcome = attempt(engine, &pool, call, (lap, place)).await;
-            outcome.map_err(|failed| failed.on(engine, &pool))
+            lap::ended(engine, &pool, outcome)
         }
     };
     let start = (deadline, &queue);

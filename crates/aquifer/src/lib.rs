@@ -102,6 +102,7 @@ pub use crate::config::{Advanced, Config, Origin, Pooler};
 pub use crate::db::{Db, Shutdown};
 pub use crate::dedicated::Dedicated;
 pub use crate::error::{Error, ErrorKind, Retry, UnknownCommit};
+pub use crate::execute::{Answered, Answers};
 pub use crate::listener::{Heard, Listener};
 pub use crate::manager::DatabaseManager;
 pub use crate::metrics::{

@@ -224,6 +224,13 @@ impl Observers {
         spans::of(&self.watch.endpoint, sql)
     }
 
+    /// The call in whose span this is called is answered by this host, of several.
+    pub(crate) fn answered_by(&self, host: &str) {
+        if spans::are_wanted() {
+            spans::answered_by(host);
+        }
+    }
+
     /// Calls each observer; a panic of one must not end a task of the layer half-way.
     fn tell(&self, event: impl Fn(&dyn Observer)) {
         for observer in self.list.iter() {

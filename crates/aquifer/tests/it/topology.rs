@@ -3,6 +3,7 @@
 mod failover;
 mod modes;
 mod reads;
+mod shutdown;
 mod start;
 
 use std::time::Duration;
