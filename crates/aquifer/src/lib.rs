@@ -69,6 +69,7 @@ mod execute;
 mod listener;
 mod manager;
 mod metrics;
+pub mod migrate;
 mod monitor;
 mod observe;
 mod pool;
@@ -101,7 +102,7 @@ pub use crate::coalesce::{Lookup, LookupKey};
 pub use crate::config::{Advanced, Config, Origin, Pooler};
 pub use crate::db::{Db, Shutdown};
 pub use crate::dedicated::Dedicated;
-pub use crate::error::{Error, ErrorKind, Retry, UnknownCommit};
+pub use crate::error::{Error, ErrorKind, MigrationFault, MigrationProblem, Retry, UnknownCommit};
 pub use crate::listener::{Heard, Listener};
 pub use crate::manager::DatabaseManager;
 pub use crate::metrics::{

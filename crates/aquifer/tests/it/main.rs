@@ -33,6 +33,7 @@ mod listen;
 mod lookups;
 mod manager;
 mod metrics;
+mod migrate;
 mod monitor;
 mod network;
 mod once;
