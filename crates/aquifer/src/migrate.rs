@@ -186,6 +186,7 @@ impl Migrator {
 
     /// Applies all that were not applied yet, the lowest version first; returns those of this run.
     ///
+    /// A COMMIT whose answer is lost is looked up in the table; that file may not be among those returned.
     /// It never takes part in a transaction of its caller. The handle's login needs the right to create
     /// the table, where it is not there yet.
     ///

@@ -19,7 +19,10 @@ use crate::deadline::Deadline;
 use crate::execute::{Told, announce_text, no_session};
 use crate::session::{Session, sealed::Run as _};
 use crate::transaction::{Isolation, Transaction, TransactionOptions};
-use crate::{Error, clock};
+use crate::{Error, ErrorKind, clock};
+
+/// How often the answer to a COMMIT may be lost in one run.
+const UNKNOWN_MAX: u32 = 3;
 
 /// What one look at the table under the lock led to.
 pub(super) enum Step {
@@ -69,11 +72,16 @@ impl<'a> Run<'a> {
 
     pub(super) async fn finish(self) -> Result<Vec<Applied>, Error> {
         let mut done = Vec::new();
-        let mut waits = false;
+        let (mut waits, mut unknown) = (false, 0);
         loop {
-            let step = match self.step(done.is_empty()).await? {
-                Step::Alone(version) => Box::pin(self.alone(version)).await?,
-                step => step,
+            let step = match self.step(done.is_empty()).await {
+                Ok(Step::Alone(version)) => Box::pin(self.alone(version)).await?,
+                // Under the lock the table tells what became of it: it is free when that is over.
+                Err(error) if error.kind() == ErrorKind::Unknown && unknown < UNKNOWN_MAX => {
+                    unknown += 1;
+                    continue;
+                }
+                step => step?,
             };
             let applied = match step {
                 Step::Reached => return Ok(done),

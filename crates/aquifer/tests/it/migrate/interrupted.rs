@@ -8,28 +8,19 @@ use aquifer::{Config, Db, ErrorKind, MigrationProblem, Session};
 use aquifer_testkit::{Cut, Direction, Ending};
 
 use super::of;
-use crate::support::{self, abort_at_every_poll, proxied};
+use crate::support::{self, proxied};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
+const LOG: &str =
+    "create table log (version int);\ninsert into log values (1);\ninsert into log values (1)";
+
 fn whole() -> Migrator {
-    of(&[
-        ("1_log.sql", "create table log (version int)"),
-        (
-            "2_two.sql",
-            "insert into log values (2);\ninsert into log values (2)",
-        ),
-    ])
+    of(&[("1_log.sql", LOG)])
 }
 
-fn with_alone() -> Migrator {
-    of(&[
-        ("1_log.sql", "create table log (version int)"),
-        (
-            "2_two.sql",
-            "-- no-transaction\ninsert into log values (2);\ninsert into log values (2)",
-        ),
-    ])
+fn alone() -> Migrator {
+    of(&[("1_log.sql", &format!("-- no-transaction\n{LOG}"))])
 }
 
 async fn forget(db: &Db) {
@@ -42,76 +33,67 @@ async fn forget(db: &Db) {
     panic!("the pool never works again");
 }
 
-/// How many rows each version has made, and what the table says about it.
+/// What the file has made is what the table says about it.
 async fn assert_consistent(db: &Db, alone: bool) {
     let exists = "select to_regclass('_sqlx_migrations') is not null";
-    if !super::value::<bool>(db, exists).await {
-        return;
-    }
-    let noted = super::noted(db).await;
+    let noted = if super::value::<bool>(db, exists).await {
+        super::noted(db).await
+    } else {
+        Vec::new()
+    };
     let log = super::value::<bool>(db, "select to_regclass('log') is not null").await;
-    assert_eq!(log, noted.iter().any(|(version, _)| *version == 1));
-    if !log {
-        return;
-    }
-    let rows: i64 = super::value(db, "select count(*) from log").await;
-    match noted.iter().find(|(version, _)| *version == 2) {
-        None => assert_eq!(rows, 0),
-        Some((_, true)) => assert_eq!(rows, 2),
-        Some((_, false)) => assert!(alone && rows <= 2),
+    match noted.as_slice() {
+        [] => assert!(!log),
+        [(1, true)] => assert_eq!(super::value::<i64>(db, "select count(*) from log").await, 2),
+        [(1, false)] => assert!(alone),
+        other => panic!("{other:?}"),
     }
 }
 
-#[tokio::test]
-async fn dropped_at_each_poll_in_a_transaction() {
-    let db = support::db_of(4).await;
-    let migrator = whole();
-    let aborted = abort_at_every_poll(&db, || {
-        let (db, migrator) = (db.clone(), migrator.clone());
-        async move {
-            forget(&db).await;
-            migrator.up(&db).await.unwrap()
+/// Runs again after an interruption: that ends the work, or says why not.
+async fn run_again(migrator: &Migrator, db: &Db, alone: bool) -> bool {
+    let outcome = migrator.up(db).await;
+    assert_consistent(db, alone).await;
+    match outcome {
+        Ok(_) => {
+            assert_eq!(super::noted(db).await, [(1, true)]);
+            false
         }
-    })
-    .await;
-    assert!(aborted > 10, "{aborted}");
-    for polls in 1..200 {
-        forget(&db).await;
-        let done = support::abort_at(polls, migrator.up(&db)).await;
-        support::assert_whole(&db).await;
-        assert_consistent(&db, false).await;
-        migrator.up(&db).await.unwrap();
-        assert_eq!(super::noted(&db).await, [(1, true), (2, true)]);
-        assert_consistent(&db, false).await;
-        if done.is_some() {
-            return;
+        Err(error) => {
+            let problem = error.migration().map(|fault| fault.problem());
+            assert!(alone, "{error}");
+            assert_eq!(problem, Some(MigrationProblem::Dirty), "{error}");
+            true
         }
     }
-    panic!("never done");
 }
 
-#[tokio::test]
-async fn dropped_at_each_poll_without_a_transaction() {
+async fn drop_at_each_poll(migrator: Migrator, alone: bool) {
     let db = support::db_of(4).await;
-    let migrator = with_alone();
     let mut dirty = 0;
     for polls in 1..300 {
         forget(&db).await;
         let done = support::abort_at(polls, migrator.up(&db)).await;
         support::assert_whole(&db).await;
-        assert_consistent(&db, true).await;
-        if let Err(error) = migrator.up(&db).await {
-            let problem = error.migration().map(|fault| fault.problem());
-            assert_eq!(problem, Some(MigrationProblem::Dirty), "{error}");
-            dirty += 1;
-        }
-        assert_consistent(&db, true).await;
+        assert_consistent(&db, alone).await;
+        dirty += usize::from(run_again(&migrator, &db, alone).await);
         if done.is_some() {
-            assert!(dirty > 0, "none was interrupted in the middle");
+            assert!(polls > 5, "{polls}");
+            assert_eq!(dirty > 0, alone, "interrupted in the middle: {dirty}");
             return;
         }
     }
     panic!("never done");
+}
+
+#[tokio::test]
+async fn dropped_at_each_poll_in_a_transaction() {
+    drop_at_each_poll(whole(), false).await;
+}
+
+#[tokio::test]
+async fn dropped_at_each_poll_without_a_transaction() {
+    drop_at_each_poll(alone(), true).await;
 }
 
 /// Each run is cut at the first message, the second, and so on until none is met.
@@ -147,15 +129,7 @@ async fn cut_at_each_message(migrator: Migrator, alone: bool) {
             .await
             .expect("the pool is usable again");
             assert_consistent(&db, alone).await;
-            match migrator.up(&db).await {
-                Ok(_) => assert_eq!(super::noted(&db).await, [(1, true), (2, true)]),
-                Err(error) => {
-                    let problem = error.migration().map(|fault| fault.problem());
-                    assert!(alone, "{direction:?} {nth}: {error}");
-                    assert_eq!(problem, Some(MigrationProblem::Dirty), "{error}");
-                }
-            }
-            assert_consistent(&db, alone).await;
+            run_again(&migrator, &db, alone).await;
             if !was_cut {
                 break;
             }
@@ -173,5 +147,5 @@ async fn cut_at_each_message_in_a_transaction() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cut_at_each_message_without_a_transaction() {
-    cut_at_each_message(with_alone(), true).await;
+    cut_at_each_message(alone(), true).await;
 }
