@@ -41,6 +41,8 @@
 //! | start-up, health and shutdown of a service | [`DatabaseManager`] |
 //! | figures: durations, counts, the cost of each statement, Prometheus | [`MetricsCollector`], [`Db::metrics`] |
 //! | to know what stands in the log | [`logging`] |
+//! | a schema that is made step by step | [`migrate`], `aquifer migrate` |
+//! | tests with a database of their own, work taken back, statements counted | `testing` (feature `testing`) |
 //! | a database without installing a service | `Embedded::start` (feature `embedded`, on by default) |
 //! | to know what to do about an error | [`Error::kind`], [`Error::retry`], and its text |
 //!
@@ -78,6 +80,8 @@ mod session;
 mod settings;
 mod statement;
 mod tasks;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod topology;
 mod transaction;
 mod wait;

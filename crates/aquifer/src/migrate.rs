@@ -114,7 +114,7 @@ impl Migrator {
         Self::of(files.map(|(name, text)| (name.into(), text.into())))
     }
 
-    fn of(files: impl IntoIterator<Item = (String, String)>) -> Result<Self, Error> {
+    fn of(files: impl IntoIterator<Item = source::File>) -> Result<Self, Error> {
         let table = TableName::from(TABLE);
         Ok(Self {
             migrations: source::migrations(files)?,

@@ -9,7 +9,7 @@ use super::New;
 use crate::Failure;
 
 /// The smallest version that is a time, `YYYYMMDDhhmmss`.
-const FIRST_TIME: i64 = 1970_01_01_00_00_00;
+const FIRST_TIME: i64 = 19_700_101_000_000;
 
 /// Makes the file or the two files of the next version; never writes over one.
 pub(super) fn make(arguments: &New, output: &mut impl Write) -> Result<(), Failure> {

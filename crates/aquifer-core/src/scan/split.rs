@@ -47,7 +47,7 @@ mod tests {
     fn split(sql: &str) -> Vec<&str> {
         statements(sql)
             .into_iter()
-            .map(|range| &sql[range])
+            .map(|range| sql.get(range).unwrap())
             .collect()
     }
 

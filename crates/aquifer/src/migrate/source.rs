@@ -55,8 +55,11 @@ impl Migration {
     }
 }
 
+/// A file by its path, and its text.
+pub(super) type File = (String, String);
+
 /// The files of a directory that are named as migrations, with their texts.
-pub(super) fn read_directory(directory: &Path) -> Result<Vec<(String, String)>, Error> {
+pub(super) fn read_directory(directory: &Path) -> Result<Vec<File>, Error> {
     let unreadable = |path: &Path, error: io::Error| {
         let text = format!("{} can't be read", path.display());
         source_error(None, None, text).with_source(error)
@@ -76,9 +79,7 @@ pub(super) fn read_directory(directory: &Path) -> Result<Vec<(String, String)>, 
 }
 
 /// The migrations that these files are, the lowest version first.
-pub(super) fn migrations(
-    files: impl IntoIterator<Item = (String, String)>,
-) -> Result<Vec<Migration>, Error> {
+pub(super) fn migrations(files: impl IntoIterator<Item = File>) -> Result<Vec<Migration>, Error> {
     let mut ups: BTreeMap<i64, (String, Script)> = BTreeMap::new();
     let mut downs: BTreeMap<i64, Script> = BTreeMap::new();
     for (file, text) in files {

@@ -55,6 +55,8 @@ mod silence;
 mod soak;
 mod support;
 mod switchover;
+#[cfg(feature = "testing")]
+mod testing;
 mod tls;
 mod topology;
 mod transactions;
