@@ -8,8 +8,7 @@
 //!
 //! It ends by itself too where standard input is no terminal. It runs on a private PostgreSQL, or on
 //! the one that `DATABASE_URL` names, where it leaves the tables `accounts`, `transfers` and
-//! `_sqlx_migrations`. `PORT`
-//! is the port on 127.0.0.1; default 3000, and any free one with `--once`.
+//! `_sqlx_migrations`. `PORT` is the port on 127.0.0.1; default 3000, and any free one with `--once`.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,

@@ -1,8 +1,4 @@
 //! A database for each test, copied from one that has the schema.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "a test that panics or ends has no runtime any more in which its database could go"
-)]
 
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -159,20 +155,14 @@ impl Drop for TestDatabase {
     fn drop(&mut self) {
         let maintenance = self.maintenance.clone();
         let sql = format!("drop database if exists {} with (force)", self.name);
-        // A thread of its own, since this may be within a runtime, which can't be blocked on.
-        let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .ok()?;
-            runtime.block_on(async {
-                let db = Db::connect_with(&maintenance).await.ok()?;
-                db.execute(AssertSafe(sql), ()).await.ok()?;
-                db.close().await.ok()
-            })
+        // Within a test that panics there may be no runtime any more.
+        let dropped = tasks::apart(async move {
+            let db = Db::connect_with(&maintenance).await?;
+            db.execute(AssertSafe(sql), ()).await?;
+            db.close().await
         });
         // A server that is gone has no databases; there is nobody to tell anything else.
-        drop(dropping.join());
+        drop(dropped);
     }
 }
 
