@@ -5,6 +5,7 @@
 //! |---|---|
 //! | each test to have an empty database with the schema | [`Template`] |
 //! | what a test writes to be taken back, in a database that is shared | [`sandbox`] |
+//! | writes that fail, connections that end | [`TestDatabase::fail_writes`], [`TestDatabase::end_connections`] |
 //! | to know how many statements a call needs, and to find those that run once per row | [`Recorder`] |
 //!
 //! ```no_run
@@ -26,6 +27,7 @@
 //! # Ok(()) }
 //! ```
 
+mod faults;
 mod recorder;
 mod sandbox;
 mod template;

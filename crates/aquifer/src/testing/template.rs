@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha384};
 
-use crate::Error;
 use crate::config::Config;
 use crate::db::Db;
 use crate::migrate::Migrator;
 use crate::session::Session;
 use crate::statement::AssertSafe;
+use crate::{Error, tasks};
 
 /// Any number that others hardly take: held while a template is made.
 const LOCK: i64 = 0x6171_7569_6665_7254;
@@ -33,9 +33,9 @@ pub struct Template {
 /// databases (`aquifer_test_…`) behind.
 #[derive(Debug)]
 pub struct TestDatabase {
-    maintenance: Config,
-    config: Config,
-    name: String,
+    pub(super) maintenance: Config,
+    pub(super) config: Config,
+    pub(super) name: String,
 }
 
 impl Template {
@@ -167,7 +167,7 @@ impl Drop for TestDatabase {
 }
 
 /// As few connections as a pool can do with.
-fn few(config: &Config) -> Config {
+pub(super) fn few(config: &Config) -> Config {
     let config = config.clone().connections_max(2);
     config.advanced(|advanced| advanced.lanes(1))
 }

@@ -162,3 +162,42 @@ fn failure(assertion: impl FnOnce()) -> String {
     let caught = std::panic::catch_unwind(AssertUnwindSafe(assertion)).unwrap_err();
     caught.downcast_ref::<String>().unwrap().clone()
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_come_by_plan_and_the_layer_meets_them_as_real_ones() {
+    let config = Config::from_url(Postgres::shared().url()).unwrap();
+    let template = Template::prepare(&config, &migrator()).await.unwrap();
+    let database = template.database().await.unwrap();
+    let db = database.connect().await.unwrap();
+
+    database.fail_writes("users", 2, "40001").await.unwrap();
+    let mut attempts = 0;
+    db.with_transaction(|tx| {
+        attempts += 1;
+        async move {
+            tx.execute("insert into users (name) values ('Ann')", ())
+                .await
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(attempts, 3);
+    assert_eq!(names(&db).await, ["Ann"]);
+
+    database.fail_writes("users", 1, "23505").await.unwrap();
+    let error = add(&db, "Bob", false).await.unwrap_err();
+    assert_eq!(error.sqlstate().unwrap().code(), "23505");
+    add(&db, "Bob", false).await.unwrap();
+    let refused = database.fail_writes("users", 1, "4000").await.unwrap_err();
+    assert_eq!(refused.kind(), aquifer::ErrorKind::Usage);
+
+    let tx = db.begin().await.unwrap();
+    tx.execute("insert into users (name) values ('Cid')", ())
+        .await
+        .unwrap();
+    assert!(database.end_connections().await.unwrap() >= 1);
+    let lost = tx.execute("select 1", ()).await.unwrap_err();
+    assert_eq!(lost.kind(), aquifer::ErrorKind::Connection, "{lost:?}");
+    drop(tx);
+    assert_eq!(names(&db).await, ["Ann", "Bob"], "reads are made again");
+}
