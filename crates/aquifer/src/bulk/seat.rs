@@ -53,7 +53,7 @@ impl Engine {
     /// Refuses to write many rows on a handle for reads.
     pub(crate) fn refuse_many_rows(&self, need: Need) -> Result<(), Error> {
         if need.writes() {
-            self.refuse_on_replica("COPY into a table, as `insert_many`,")?;
+            self.refuse_on_replica("COPY into a table, `insert_many` or a migration")?;
         }
         Ok(())
     }
