@@ -21,8 +21,9 @@ use crate::{Error, ErrorKind, clock};
 /// How often a breaker that is not closed is probed.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_millis(300);
 
-/// How long a refusal takes, so that a loop of calls leaves time to others.
-const REFUSAL: Duration = Duration::from_millis(1);
+/// How long a refusal takes at least, so that a loop of calls leaves time to others: by a wait that
+/// holds however often the future is polled.
+pub(super) const REFUSAL: Duration = Duration::from_millis(1);
 
 /// Within this nobody is refused: a server that is restarted is mostly back by then.
 const PATIENCE_MIN: Duration = Duration::from_secs(5);
@@ -109,6 +110,10 @@ impl Breakers {
             writes: Arc::new(breaker()),
             patience: acquire_timeout.max(PATIENCE_MIN),
         }
+    }
+
+    pub(super) fn host(&self) -> Arc<str> {
+        Arc::clone(&self.host)
     }
 
     fn of(&self, lane: BreakerLane) -> &Breaker {
@@ -240,7 +245,16 @@ impl Pools {
 }
 
 impl Inner {
+    /// After the pool was closed: nothing guards that host from now on.
+    pub(super) fn forget_breakers(&self) {
+        let host = &self.breakers.host;
+        self.observers.forget_breakers(Service::Postgres, host);
+    }
+
     pub(super) fn breaker_changed(&self, lane: BreakerLane, change: Change) {
+        if self.is_closed() {
+            return;
+        }
         self.observers.publish(Event::BreakerChange {
             service: Service::Postgres,
             host: Arc::clone(&self.breakers.host),
@@ -275,8 +289,8 @@ impl Inner {
 
     /// The error of a call that may not be made.
     ///
-    /// It lets others run first, by a wait that holds however often the future is polled: a caller who
-    /// asks again and again must not keep those from their turn who find out that the host is back.
+    /// It lets others run first: a caller who asks again and again must not keep those from their turn
+    /// who find out that the host is back.
     pub(super) async fn unavailable(&self, lane: BreakerLane, refused: Refused) -> Error {
         tokio::time::sleep(REFUSAL).await;
         let host = &self.breakers.host;
