@@ -89,6 +89,8 @@ struct Inner {
     came_back: Notify,
     /// How many came back since it was closed.
     closed_late: AtomicUsize,
+    /// It was told that no connection is to be had.
+    exhausted: AtomicBool,
 }
 
 /// A task that sleeps until it is told to look, or until something is due.
@@ -167,6 +169,7 @@ impl Pool {
             cut: AtomicBool::new(false),
             came_back: Notify::new(),
             closed_late: AtomicUsize::new(0),
+            exhausted: AtomicBool::new(false),
         }))
     }
 
@@ -268,7 +271,10 @@ impl Pool {
             let left = deadline.left_at(time);
             let claim = self.0.desk.claim_or_wait(left, time.into_std(), pass_on);
             let outcome = match claim {
-                Ok(Claim::Now(claimed)) => Ok(claimed),
+                Ok(Claim::Now(claimed)) => {
+                    self.0.is_to_be_had();
+                    Ok(claimed)
+                }
                 Ok(Claim::Wait(waiting)) => {
                     // Else there is nothing to be done about it but wait, and waking a task for
                     // that would cost each of many callers more than waiting does.
@@ -288,7 +294,11 @@ impl Pool {
                 }
                 Err(refusal) => Err(refusal),
             };
-            let claimed = outcome.map_err(|refusal| self.0.refused(refusal, deadline))?;
+            let claimed = match outcome {
+                Ok(claimed) => claimed,
+                // Boxed: it is rare, and would be a part of each call's future.
+                Err(refusal) => return Err(Box::pin(self.0.refused(refusal, deadline)).await),
+            };
             let Some(mut checkout) = Checkout::of(&self.0, claimed, call, location) else {
                 continue;
             };
