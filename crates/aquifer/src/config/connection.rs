@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use aquifer_wire as wire;
 
-use super::knob;
+use super::knob::{self, AnyKnob};
+use super::text::nearest;
 use super::{Config, Origin, refusal};
 use crate::{Error, ErrorKind};
 
@@ -39,7 +40,8 @@ impl Config {
             ));
         }
         let in_url = text.parse::<wire::Config>();
-        let in_url = in_url.map_err(|error| refused(&format!("can't be used: {error}")))?;
+        let in_url = in_url
+            .map_err(|error| refused(&format!("can't be used: {error}{}", elsewhere(text))))?;
         if !value(&in_url, "host").split(',').all(is_host) {
             return Err(refused(
                 "has a host with a character that no host has; in a user or password `@` is \
@@ -55,6 +57,32 @@ impl Config {
             completed,
         })
     }
+}
+
+/// Where a knob belongs that seems to be meant by a parameter of the URL; what was written there is not
+/// repeated, since it may be a part of a password.
+fn elsewhere(url: &str) -> String {
+    let (_, query) = url.split_once('?').unwrap_or_default();
+    let keys = query.split('&').map(|parameter| {
+        parameter
+            .split_once('=')
+            .map_or(parameter, |(key, _value)| key)
+    });
+    // Some are called alike in libpq, and stand in URLs.
+    let names = || knob::ALL.into_iter().map(|knob| knob.name().to_owned());
+    let names = || names().filter(|name| wire::Config::new().get(last_word(name)).is_err());
+    let mut meant =
+        keys.filter_map(|key| nearest(key.get(..40).unwrap_or(key), names(), last_word));
+    let Some(name) = meant.next() else {
+        return String::new();
+    };
+    let knob = knob::ALL.into_iter().find(|knob| knob.name() == name);
+    let variable = knob.map_or_else(String::new, AnyKnob::variable);
+    format!(". {name} is no part of a URL: set the variable {variable}, or {name} in aquifer.toml")
+}
+
+fn last_word(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(_, word)| word)
 }
 
 impl Connection<'_> {

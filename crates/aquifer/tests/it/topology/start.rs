@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aquifer::{Config, Db, ErrorKind, HostRole, Mode, Session};
+use aquifer::{Config, Db, ErrorKind, HostRole, Mode, Retry, Session};
 use aquifer_testkit::{Cluster, Login, Postgres};
 
 use super::{blocking, connect, connect_as, host, until_role};
@@ -113,6 +113,15 @@ async fn refusals(cluster: &Cluster) {
     let rejected = Db::connect(&cluster.login_url(Login::Rejected)).await;
     let error = rejected.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+    // Also when the other host is away, which it is for a service that starts during an outage.
+    let url = cluster.primary().login_url(Login::Rejected);
+    let beside = format!("127.0.0.1:{}", free_port());
+    let config = Config::from_url(url).unwrap();
+    let config = config.advanced(|advanced| advanced.replicas([beside]));
+    let error = Db::connect_with(&config).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+    assert_eq!(error.retry(), Retry::Never, "{error}");
+    assert!(!error.to_string().contains("held"), "{error}");
     let only = cluster.standbys()[0].tcp_url();
     let twice = Config::from_url(only).unwrap().advanced(|advanced| {
         advanced.replicas([format!("127.0.0.1:{}", cluster.standbys()[0].port())])
@@ -121,14 +130,18 @@ async fn refusals(cluster: &Cluster) {
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
 }
 
+/// One at which nobody listens.
+fn free_port() -> u16 {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    nobody.local_addr().unwrap().port()
+}
+
 /// A host that is away from the start is no obstacle, and when all are, callers that ask again at once,
 /// on a single thread, do not keep the hosts from being asked.
 #[tokio::test]
 async fn a_loop_of_refused_calls_leaves_time_to_ask_the_hosts() {
     let server = Arc::new(Postgres::start());
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let away = nobody.local_addr().unwrap().port();
-    drop(nobody);
+    let away = free_port();
     let url = server.tcp_url();
     let (before, after) = url.split_once(&format!(":{}", server.port())).unwrap();
     let host = before.rsplit_once('@').map_or(before, |(_, host)| host);
