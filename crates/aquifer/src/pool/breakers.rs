@@ -15,15 +15,15 @@ use aquifer_core::breaker::{self, Breaker, Change, Fault, Order, Outcome, Permit
 use tokio::time::Instant;
 
 use super::{Inner, Pool, Pools, now};
+use crate::deadline::Deadline;
 use crate::observe::{BreakerState, Event, Service};
 use crate::{Error, ErrorKind, clock};
 
 /// How often a breaker that is not closed is probed.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_millis(300);
 
-/// How long a refusal takes at least, so that a loop of calls leaves time to others: by a wait that
-/// holds however often the future is polled.
-pub(super) const REFUSAL: Duration = Duration::from_millis(1);
+/// How long a refusal takes, so that a loop of calls leaves time to others.
+const REFUSAL: Duration = Duration::from_millis(1);
 
 /// Within this nobody is refused: a server that is restarted is mostly back by then.
 const PATIENCE_MIN: Duration = Duration::from_secs(5);
@@ -50,6 +50,14 @@ impl BreakerLane {
             Self::Reads => "reads",
             Self::Writes => "writes",
         }
+    }
+}
+
+/// Lets others run before a caller is refused whose time is not over, by a wait that holds however often
+/// the future is polled.
+pub(super) async fn refuse(deadline: Deadline) {
+    if deadline.left() > REFUSAL {
+        tokio::time::sleep(REFUSAL).await;
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use aquifer_core::slots::{Counts, Refusal};
 
 use super::Inner;
-use super::breakers::REFUSAL;
+use super::breakers::refuse;
 use crate::deadline::Deadline;
 use crate::observe::Event;
 use crate::{Error, ErrorKind};
@@ -23,7 +23,7 @@ impl Inner {
     /// The error of a caller who gets no connection. It lets others run first: a caller who asks again
     /// and again must not keep those from their turn who would give one back.
     pub(super) async fn refused(&self, refusal: Refusal, deadline: Deadline) -> Error {
-        tokio::time::sleep(REFUSAL).await;
+        refuse(deadline).await;
         let counts = self.counts();
         let waited = rounded(deadline.elapsed());
         let (what, remedy) = match refusal {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::super::breakers::REFUSAL;
+use super::super::breakers::refuse;
 use super::super::closed;
 use super::many::Many;
 use super::{Chosen, Destination};
@@ -43,7 +43,7 @@ impl Many {
         let held = self.held_until(deadline).await;
         if held.is_err() {
             // A caller who asks again and again must not keep those from their turn who ask the hosts.
-            tokio::time::sleep(REFUSAL).await;
+            refuse(deadline).await;
         }
         held
     }
