@@ -88,7 +88,8 @@ impl ConnectionMonitor {
 
     /// Begins to watch, with a first look at once; while it watches already it does nothing.
     ///
-    /// It ends by [`stop`](Self::stop), by a shutdown, and when the last handle on the `Db` is gone.
+    /// It ends by [`stop`](Self::stop), by a shutdown, and when the last handle on the `Db` is gone;
+    /// the monitor is one, so while it is held, connections stay open.
     /// Call it within a tokio runtime; elsewhere it does nothing.
     pub fn start(&self) {
         let mut watching = self.0.watching();

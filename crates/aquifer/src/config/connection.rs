@@ -247,3 +247,33 @@ fn is_foreign(text: &str) -> bool {
         scheme.chars().all(is_of_a_scheme) && !matches!(scheme, "postgres" | "postgresql")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_knob_in_a_url_is_sent_to_its_place_and_nothing_of_the_url_is_repeated() {
+        for (query, expected) in [
+            ("conections_max=canary", "AQUIFER_CONNECTIONS_MAX"),
+            (
+                "sslmode=require&probe_interval=1s",
+                "AQUIFER_ADVANCED_PROBE_INTERVAL",
+            ),
+        ] {
+            let config = Config::new().url(format!("postgresql://u@h/d?{query}"));
+            let error = config.connection().err().expect("it is refused");
+            let text = error.to_string();
+            assert!(text.contains(expected), "{text}");
+            assert!(
+                !text.contains("canary") && !text.contains("conections"),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            elsewhere("postgresql://u@h/d?connect_timeout=x&sslmod=1"),
+            ""
+        );
+        assert_eq!(elsewhere("postgresql://u@h/d"), "");
+    }
+}

@@ -197,20 +197,6 @@ const VARIABLES: &[(&str, &str, Parts)] = &[
         "postgresql://u@h?connect_timeout=0",
         &["url", "connect_timeout"],
     ),
-    (
-        "DATABASE_URL",
-        "postgresql://u@h/d?conections_max=canary",
-        &[
-            "url",
-            "connections_max is no part of a URL",
-            "AQUIFER_CONNECTIONS_MAX",
-        ],
-    ),
-    (
-        "DATABASE_URL",
-        "postgresql://u@h/d?sslmode=require&probe_interval=1s",
-        &["set the variable AQUIFER_ADVANCED_PROBE_INTERVAL"],
-    ),
     ("REDIS_URL", "h:6379", &["redis_url", "scheme"]),
     (
         "AQUIFER_CONECTIONS_MAX",
