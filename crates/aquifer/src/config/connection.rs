@@ -62,17 +62,16 @@ impl Config {
 /// Where a knob belongs that seems to be meant by a parameter of the URL; what was written there is not
 /// repeated, since it may be a part of a password.
 fn elsewhere(url: &str) -> String {
+    let is_setting = |key: &str| wire::Config::new().get(key).is_ok();
     let (_, query) = url.split_once('?').unwrap_or_default();
-    let keys = query.split('&').map(|parameter| {
-        parameter
-            .split_once('=')
-            .map_or(parameter, |(key, _value)| key)
-    });
+    let keys = query
+        .split('&')
+        .filter_map(|parameter| Some(parameter.split_once('=')?.0))
+        .filter(|key| key.len() <= 40 && !is_setting(key));
     // Some are called alike in libpq, and stand in URLs.
     let names = || knob::ALL.into_iter().map(|knob| knob.name().to_owned());
-    let names = || names().filter(|name| wire::Config::new().get(last_word(name)).is_err());
-    let mut meant =
-        keys.filter_map(|key| nearest(key.get(..40).unwrap_or(key), names(), last_word));
+    let names = || names().filter(|name| !is_setting(last_word(name)));
+    let mut meant = keys.filter_map(|key| nearest(key, names(), last_word));
     let Some(name) = meant.next() else {
         return String::new();
     };
