@@ -37,7 +37,7 @@ pub(crate) use self::told::{Counted, Told, run_in_span};
 use crate::deadline::Deadline;
 use crate::error::fault;
 use crate::observe::{Observers, QueryFinished};
-use crate::pool::{Checkout, Chosen, Destination, Pools, TICK};
+use crate::pool::{Checkout, Chosen, Destination, Pools, TICK, refuse};
 use crate::settings::Settings;
 use crate::statement::{Call, Prepared};
 use crate::tasks::Tasks;
@@ -169,6 +169,10 @@ where
         tokio::time::sleep(delay).await;
     };
     let error = outcome.as_ref().err();
+    if error.is_some_and(|error| error.wire().is_none()) {
+        // Boxed: it is rare.
+        Box::pin(refuse(deadline)).await;
+    }
     engine.observers.query_finished(&QueryFinished {
         queue: queue.total(),
         rows: outcome.rows(),

@@ -33,8 +33,8 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use self::breakers::Breakers;
-pub(crate) use self::breakers::ReadPermit;
 pub use self::breakers::{BreakerLane, BreakerStatus};
+pub(crate) use self::breakers::{ReadPermit, refuse};
 pub(crate) use self::checkout::Checkout;
 use self::desk::{Claim, Desk};
 pub use self::holders::Holder;
@@ -294,11 +294,7 @@ impl Pool {
                 }
                 Err(refusal) => Err(refusal),
             };
-            let claimed = match outcome {
-                Ok(claimed) => claimed,
-                // Boxed: it is rare, and would be a part of each call's future.
-                Err(refusal) => return Err(Box::pin(self.0.refused(refusal, deadline)).await),
-            };
+            let claimed = outcome.map_err(|refusal| self.0.refused(refusal, deadline))?;
             let Some(mut checkout) = Checkout::of(&self.0, claimed, call, location) else {
                 continue;
             };

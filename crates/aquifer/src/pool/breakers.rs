@@ -54,8 +54,9 @@ impl BreakerLane {
 }
 
 /// Lets others run before a caller is refused whose time is not over, by a wait that holds however often
-/// the future is polled.
-pub(super) async fn refuse(deadline: Deadline) {
+/// the future is polled: a caller who asks again and again must not keep those from their turn who would
+/// give a connection back.
+pub(crate) async fn refuse(deadline: Deadline) {
     if deadline.left() > REFUSAL {
         tokio::time::sleep(REFUSAL).await;
     }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use aquifer_core::slots::{Counts, Refusal};
 
 use super::Inner;
-use super::breakers::refuse;
 use crate::deadline::Deadline;
 use crate::observe::Event;
 use crate::{Error, ErrorKind};
@@ -20,10 +19,7 @@ const OVERLOADED: &str = "Send less, make what holds connections shorter (`Db::h
     raise `connections_max` if the server has room";
 
 impl Inner {
-    /// The error of a caller who gets no connection. It lets others run first: a caller who asks again
-    /// and again must not keep those from their turn who would give one back.
-    pub(super) async fn refused(&self, refusal: Refusal, deadline: Deadline) -> Error {
-        refuse(deadline).await;
+    pub(super) fn refused(&self, refusal: Refusal, deadline: Deadline) -> Error {
         let counts = self.counts();
         let waited = rounded(deadline.elapsed());
         let (what, remedy) = match refusal {

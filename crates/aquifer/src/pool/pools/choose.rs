@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::super::breakers::refuse;
-use super::super::closed;
+use super::super::{closed, refuse};
 use super::many::Many;
 use super::{Chosen, Destination};
 use crate::deadline::Deadline;
