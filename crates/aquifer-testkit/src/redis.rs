@@ -231,14 +231,16 @@ impl Redis {
     /// Kills the server and starts it again with its data, which it takes long to load: it answers
     /// LOADING for about `time`.
     pub fn restart_loading(&self, time: Duration) {
-        // While it loads it looks for requests once per so many bytes.
-        let ballast = "for key = 1, 1000 do \
+        // For each key so long, and while it loads it looks for requests once per so many bytes.
+        let delay = Duration::from_millis(2);
+        let keys = (time.as_millis() / delay.as_millis()).to_string();
+        let ballast = "for key = 1, tonumber(ARGV[1]) do \
                        redis.call('SET', 'ballast:' .. key, string.rep('x', 1024)) end";
-        self.command(&["EVAL", ballast, "0"]);
+        self.command(&["EVAL", ballast, "0", &keys]);
         self.command(&["CONFIG", "SET", "rdbcompression", "no"]);
         self.command(&["SAVE"]);
         self.kill();
-        let delay = (time / 1000).as_micros().to_string();
+        let delay = delay.as_micros().to_string();
         let slowly = ["--key-load-delay", &delay];
         let often = ["--loading-process-events-interval-bytes", "4096"];
         let more: Vec<_> = slowly

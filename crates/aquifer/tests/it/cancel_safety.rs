@@ -246,7 +246,7 @@ async fn a_connect_leaves_no_session() {
                 .expect("an aborted initialize may be called again");
         }
         drop(manager);
-        let gone = tokio::time::timeout(Duration::from_secs(10), async {
+        let gone = tokio::time::timeout(support::PATIENCE, async {
             while sessions(&admin, &database).await > 0 {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }

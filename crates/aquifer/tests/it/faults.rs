@@ -158,7 +158,7 @@ async fn a_restart_of_the_server_is_survived() {
         "{config_error}"
     );
     server.start_again();
-    let back = tokio::time::timeout(Duration::from_secs(20), async {
+    let back = tokio::time::timeout(support::PATIENCE, async {
         while db.query("select * from t", ()).await.is_err() {}
     });
     assert!(back.await.is_ok());

@@ -10,7 +10,7 @@ use aquifer_testkit::{Cut, Direction, Mode, Postgres, Proxy, tag};
 use crate::support;
 
 /// Far above what it needs, far below what hanging means.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = support::PATIENCE;
 
 fn proxied() -> (Proxy, Config) {
     let server = Postgres::shared();
@@ -80,7 +80,7 @@ async fn a_password_provider_that_panics_fails_that_one_opening() {
 async fn a_shutdown_does_not_wait_for_a_connection_that_is_being_opened() {
     for (mode, refuse) in [(Mode::BlackHole, false), (Mode::Pass, true)] {
         let (proxy, config) = proxied();
-        let config = config.connect_timeout(Duration::from_secs(60));
+        let config = config.connect_timeout(Duration::from_secs(600));
         let db = Db::connect_with(&config).await.unwrap();
         support::until("the lanes are open", || db.pool_status().lanes == 2).await;
         proxy.set(mode);
@@ -89,7 +89,7 @@ async fn a_shutdown_does_not_wait_for_a_connection_that_is_being_opened() {
         }
         proxy.cut_all(aquifer_testkit::Ending::Reset);
         support::until("the end is noticed", || db.pool_status().lanes == 0).await;
-        let down = tokio::time::timeout(SOON, db.shutdown(Duration::from_secs(60)));
+        let down = tokio::time::timeout(SOON, db.shutdown(Duration::from_secs(600)));
         down.await.expect("nothing is under way");
         assert_eq!(db.tasks_running(), 0);
         assert_eq!(db.pool_status().connecting, 0);

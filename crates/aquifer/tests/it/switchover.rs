@@ -10,7 +10,7 @@ use aquifer_testkit::{Login, Mode, Postgres, Proxy, Upstream};
 use crate::support;
 
 /// Far above what it needs, far below what hanging means.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = support::PATIENCE;
 
 async fn pids(db: &Db) -> Vec<i32> {
     let sql = "select pid from pg_stat_activity where datname = current_database()";
@@ -92,7 +92,8 @@ async fn a_pause_waits_for_the_reads_on_a_lane_that_is_being_replaced() {
         .await
         .unwrap();
     let reading = tokio::spawn(async move { reader.query_value::<i64>(sql, ()).await });
-    support::until("it is on the lane", || db.pool_status().lane_requests == 1).await;
+    let waiting = "select count(*) from pg_locks where relation = 't'::regclass and not granted";
+    while lock.query_value::<i64>(waiting, ()).await.unwrap() == 0 {}
     support::until("the lane is replaced", || {
         db.pool_status().lane_requests == 0
     })
@@ -109,7 +110,7 @@ async fn a_pause_waits_for_the_reads_on_a_lane_that_is_being_replaced() {
 async fn a_pause_that_is_never_ended_ends_by_itself() {
     let db = support::db().await;
     let before = pids(&db).await;
-    db.pause(Duration::from_millis(200)).await.unwrap();
+    db.pause(Duration::from_secs(2)).await.unwrap();
     assert!(db.pool_status().paused);
     let after = tokio::time::timeout(SOON, pids(&db)).await;
     let after = after.expect("the caller was held, then served");
@@ -243,11 +244,12 @@ async fn a_connection_that_was_being_opened_when_a_pause_began_is_not_used_after
     let (old, new) = (Postgres::start(), Postgres::start());
     let proxy = Proxy::to_postgres(&old);
     let config = Config::from_url(proxy.through(&old.login_url(Login::Trust))).unwrap();
+    let config = config.connect_timeout(SOON);
     let config = config.advanced(|advanced| advanced.lanes(0));
     let db = Db::connect_with(&config).await.unwrap();
     // It has a connection, and nothing was sent yet that would have to be undone.
     let held = db.begin().await.unwrap();
-    proxy.set(Mode::Delay(Duration::from_millis(500)));
+    proxy.set(Mode::Delay(Duration::from_secs(1)));
     let wanting = tokio::spawn(db.begin());
     support::until("one is being opened", || db.pool_status().connecting == 1).await;
     // Until the login has gone to the old server.

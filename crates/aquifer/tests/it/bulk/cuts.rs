@@ -8,7 +8,7 @@ use aquifer_testkit::{Cut, Direction, Ending, Postgres, Proxy};
 
 use crate::support;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = support::PATIENCE;
 
 async fn through(proxy: &Proxy, table: &str) -> Db {
     let url = proxy.through(Postgres::shared().tcp_url());
