@@ -16,14 +16,13 @@ use rustix::process::{Pid, Signal, kill_process};
 
 pub use self::cluster::RedisCluster;
 pub use self::sentinels::Sentinels;
+use crate::background::PATIENCE;
 use crate::scratch::{Scratch, wait_until};
 use crate::tls::{CertificateFiles, Tls};
 
 const MISSING: &str = "this test needs `redis-server`, which is not installed: \
                        apt-get install redis-server (Debian, Ubuntu), dnf install redis (Fedora), \
                        brew install redis (macOS)";
-
-const WAIT: Duration = Duration::from_secs(10);
 
 /// The user of the commands that stand beside everything under test, whatever becomes of the others.
 const OWN_USER: &str = "testkit";
@@ -168,7 +167,7 @@ impl Redis {
     /// Runs one command, beside everything under test.
     ///
     /// # Errors
-    /// The server's error, or what the system says if there is no answer within ten seconds.
+    /// The server's error, or what the system says if there is no answer within a minute.
     pub fn try_command(&self, words: &[&str]) -> Result<String, String> {
         let login = match self.kind {
             Kind::Server | Kind::Tls => encoded(&["AUTH", OWN_USER, OWN_USER]),
@@ -177,7 +176,7 @@ impl Redis {
         let request = login + &encoded(words);
         let ask = || {
             let stream = UnixStream::connect(self.socket())?;
-            stream.set_read_timeout(Some(WAIT))?;
+            stream.set_read_timeout(Some(PATIENCE))?;
             (&stream).write_all(request.as_bytes())?;
             let mut answers = BufReader::new(stream);
             let _logged_in = reply(&mut answers)?;
@@ -259,7 +258,7 @@ impl Redis {
     /// Starts the process and waits until it answers; `false` if the port is taken.
     fn launch(&self) -> bool {
         let mut process = self.spawn(&[]);
-        let end = Instant::now() + WAIT;
+        let end = Instant::now() + PATIENCE;
         while !self.answers() {
             if process.0.try_wait().expect("our child").is_some() {
                 let log = self.log();
@@ -390,7 +389,7 @@ impl Process {
         }
         self.signal(signal);
         self.signal(Signal::CONT);
-        let end = Instant::now() + WAIT;
+        let end = Instant::now() + PATIENCE;
         while self.0.try_wait().expect("our child").is_none() {
             assert!(Instant::now() < end, "redis-server does not end");
             std::thread::sleep(Duration::from_millis(2));

@@ -102,17 +102,27 @@ impl Client for Layer {
         self.told(id, outcome)
     }
 
+    /// Asked again and again: on a busy machine a deadline that is fit for calls may pass.
     async fn resolve(&self, id: i64) -> Option<bool> {
         let commit = self.unknown.lock().unwrap().get(&id).cloned();
-        if let Some(commit) = commit {
-            return match self.db.resolve(&commit).await {
-                Ok(Resolved::Committed) => Some(true),
-                Ok(Resolved::RolledBack) => Some(false),
-                _ => None,
-            };
-        }
-        // Whoever has a key asks again: it is done now, if it was not before.
-        matches!(self.write(id).await, Wrote::Done).then_some(true)
+        let resolved = timeout(support::PATIENCE, async {
+            loop {
+                let Some(commit) = &commit else {
+                    // Whoever has a key asks again: it is done now, if it was not before.
+                    if self.write(id).await == Wrote::Done {
+                        return Some(true);
+                    }
+                    continue;
+                };
+                match self.db.resolve(commit).await {
+                    Ok(Resolved::Committed) => return Some(true),
+                    Ok(Resolved::RolledBack) => return Some(false),
+                    Ok(_unresolvable) => return None,
+                    Err(_late) => {}
+                }
+            }
+        });
+        resolved.await.ok().flatten()
     }
 }
 

@@ -21,7 +21,7 @@ const TASKS: usize = 8;
 const LONG: Duration = Duration::from_secs(240);
 
 /// Within this, calls succeed again after a fault.
-const RECOVERY: Duration = Duration::from_secs(30);
+const RECOVERY: Duration = support::PATIENCE;
 
 /// How long it takes; `cargo xtask deep soak` asks for ten minutes.
 fn length() -> Duration {
