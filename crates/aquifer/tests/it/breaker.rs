@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use aquifer::{
-    BreakerLane, BreakerOrder, BreakerState, BreakerStatus, Config, Db, ErrorKind, Event, Events,
-    Retry, Session,
+    BreakerLane, BreakerOrder, BreakerState, BreakerStatus, Db, ErrorKind, Event, Events, Retry,
+    Session,
 };
 use aquifer_testkit::{Ending, Mode};
 use tokio::task::JoinSet;
@@ -194,9 +194,7 @@ async fn sessions_that_were_ended_count_and_the_pool_recovers_by_itself() {
 
 #[tokio::test]
 async fn one_that_is_off_stays_out_of_it() {
-    let config = Config::from_url(support::url())
-        .unwrap()
-        .advanced(|advanced| advanced.breaker(false));
+    let config = support::config(support::url()).advanced(|advanced| advanced.breaker(false));
     let db = Db::connect_with(&config).await.unwrap();
     for _ in 0..5 {
         db.execute("select pg_terminate_backend(pg_backend_pid())", ())

@@ -32,12 +32,11 @@ impl Vault {
 
     fn config(&self, server: &Postgres) -> Config {
         let vault = self.clone();
-        support::patient(Config::from_url(server.login_url(Login::Scram)).unwrap())
-            .password_provider(move || {
-                vault.asked.fetch_add(1, Ordering::Relaxed);
-                let password = vault.password.lock().unwrap().clone();
-                async { Ok(Secret::from(password)) }
-            })
+        support::config(server.login_url(Login::Scram)).password_provider(move || {
+            vault.asked.fetch_add(1, Ordering::Relaxed);
+            let password = vault.password.lock().unwrap().clone();
+            async { Ok(Secret::from(password)) }
+        })
     }
 }
 

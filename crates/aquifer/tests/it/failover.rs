@@ -33,9 +33,11 @@ pub(crate) struct Layer {
 
 impl Layer {
     pub(crate) async fn connect(url: &str, change: impl FnOnce(Config) -> Config) -> Self {
-        let config = Config::from_url(url).unwrap().query_timeout(DEADLINE);
+        let config = change(Config::from_url(url).unwrap());
+        let db = Db::connect_with(&config).await.unwrap();
+        // Only its calls are in such a hurry.
         Self {
-            db: Db::connect_with(&change(config)).await.unwrap(),
+            db: db.with_query_timeout(DEADLINE),
             replicas: false,
             unknown: Arc::default(),
         }

@@ -17,7 +17,7 @@ const LITTLE: i32 = 1;
 const MUCH: i32 = 4_000_000;
 
 async fn with_lanes(lanes: u32, change: impl FnOnce(Config) -> Config) -> Db {
-    let config = Config::from_url(support::url()).unwrap();
+    let config = support::config(support::url());
     let config = change(config.advanced(|advanced| advanced.lanes(lanes)));
     let db = Db::connect_with(&config).await.unwrap();
     let wanted = usize::try_from(lanes).unwrap();
@@ -206,12 +206,10 @@ async fn more_reads_at_once_than_lanes_and_queue_should_hold_are_all_answered() 
 async fn a_lane_that_stands_still_is_retired_and_its_reads_are_answered_elsewhere() {
     let server = Postgres::start();
     // No other attempt is allowed: what a retired lane leaves behind is not a failure.
-    let config = Config::from_url(server.url())
-        .unwrap()
-        .advanced(|advanced| {
-            let advanced = advanced.lanes(1).attempts_max(1);
-            advanced.lane_timeout(Duration::from_millis(50))
-        });
+    let config = support::config(server.url()).advanced(|advanced| {
+        let advanced = advanced.lanes(1).attempts_max(1);
+        advanced.lane_timeout(Duration::from_millis(50))
+    });
     let recorder = support::Losses::default();
     let db = Db::connect_with(&config.observer(Arc::new(recorder.clone())))
         .await
@@ -250,7 +248,7 @@ async fn a_lane_to_a_far_server_is_not_taken_for_one_that_stands_still() {
     let proxy = Proxy::to_postgres(server);
     // Longer than a lane may stand still, there and back.
     proxy.set(Mode::Delay(Duration::from_millis(250)));
-    let config = Config::from_url(proxy.through(server.tcp_url())).unwrap();
+    let config = support::config(proxy.through(server.tcp_url()));
     let recorder = support::Losses::default();
     let config = lane_timeout(Duration::from_millis(200))(config)
         .connect_timeout(support::PATIENCE)

@@ -16,7 +16,7 @@ use crate::support;
 const FAST: Duration = Duration::from_millis(20);
 
 fn config(url: impl Into<Secret>) -> Config {
-    Config::from_url(url).unwrap().advanced(|advanced| {
+    support::config(url).advanced(|advanced| {
         advanced
             .health_interval(FAST)
             .health_interval_alarm(FAST)

@@ -212,7 +212,7 @@ async fn lose_the_server(
 ) -> (Result<(), Error>, Db, i64) {
     let server = Postgres::start();
     let proxy = Proxy::to_postgres(&server);
-    let config = Config::from_url(proxy.through(server.tcp_url())).unwrap();
+    let config = support::config(proxy.through(server.tcp_url()));
     let db = Db::connect_with(&config).await.unwrap();
     db.execute("create table t (a int)", ()).await.unwrap();
     let tx = match key {

@@ -66,8 +66,7 @@ async fn assert_ledger(db: &Db, ledger: &Ledger) {
 
 async fn with_table(url: &str, change: impl FnOnce(Config) -> Config) -> Db {
     // Attempts enough for the time in which the server recovers.
-    let config = Config::from_url(url)
-        .unwrap()
+    let config = support::config(url)
         .acquire_timeout(Duration::from_secs(25))
         .advanced(|advanced| advanced.attempts_max(100));
     let db = Db::connect_with(&change(config)).await.unwrap();
@@ -236,9 +235,7 @@ async fn reads_whose_network_falls_silent_end_in_time_and_cost_no_capacity() {
 #[tokio::test]
 async fn limits_of_the_server_are_told_by_their_codes_and_dead_sessions_are_replaced() {
     let options = "-c idle_session_timeout=1000 -c lock_timeout=50 -c statement_timeout=1000";
-    let config = Config::from_url(support::url())
-        .unwrap()
-        .advanced(|advanced| advanced.lanes(1));
+    let config = support::config(support::url()).advanced(|advanced| advanced.lanes(1));
     let url = {
         let mut url = support::url();
         let join = if url.contains('?') { '&' } else { '?' };
@@ -353,8 +350,7 @@ async fn tables_that_change_under_load_cause_no_stale_plan() {
 
 #[tokio::test]
 async fn a_query_within_the_rows_of_another_does_not_wait_for_itself() {
-    let config = Config::from_url(support::url())
-        .unwrap()
+    let config = support::config(support::url())
         .connections_max(2)
         .acquire_timeout(Duration::from_secs(5))
         .advanced(|advanced| advanced.lanes(1).lane_requests_max(1));

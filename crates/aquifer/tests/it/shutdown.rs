@@ -62,7 +62,7 @@ async fn idle() {
 
 #[tokio::test]
 async fn with_calls_that_end_in_time() {
-    let config = Config::from_url(support::url()).unwrap().connections_max(1);
+    let config = support::config(support::url()).connections_max(1);
     let db = Db::connect_with(&config).await.unwrap();
     let gate = Gate::close(&config).await;
     let running = tokio::spawn({
@@ -169,12 +169,10 @@ async fn with_reads_on_the_lanes() {
 
 #[tokio::test]
 async fn with_a_read_on_a_lane_that_is_full() {
-    let config = Config::from_url(support::url())
-        .unwrap()
-        .advanced(|advanced| {
-            let advanced = advanced.requests_max(1);
-            advanced.lane_timeout(Duration::from_secs(60))
-        });
+    let config = support::config(support::url()).advanced(|advanced| {
+        let advanced = advanced.requests_max(1);
+        advanced.lane_timeout(Duration::from_secs(60))
+    });
     let db = Db::connect_with(&config).await.unwrap().shared();
     // Once without waiting, so that it is known as a read.
     Gate::close(&config).await.open().await;
@@ -199,8 +197,7 @@ async fn with_a_read_on_a_lane_that_would_run_for_long() {
         "select count(*) from pg_class a, pg_class b, pg_class c, pg_class d where $1::bool";
     let server = aquifer_testkit::Postgres::shared();
     let database = server.create_database();
-    let config = Config::from_url(database.url.as_str())
-        .unwrap()
+    let config = support::config(database.url.as_str())
         .advanced(|advanced| advanced.lane_timeout(Duration::from_secs(60)));
     let db = Db::connect_with(&config).await.unwrap().shared();
     support::until("the lanes are open", || db.pool_status().lanes == 2).await;

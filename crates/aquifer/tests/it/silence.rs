@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use aquifer::{BreakerState, Config, Db, ErrorKind, Session, Transaction};
+use aquifer::{BreakerState, Db, ErrorKind, Session, Transaction};
 use aquifer_testkit::{Mode, Postgres, Proxy};
 use tokio::task::JoinSet;
 
@@ -75,7 +75,7 @@ async fn a_hundred_connections_that_fall_silent_cost_no_permit() {
     let (proxy, db) = proxied(|config| {
         config
             .connections_max(connections)
-            .connect_timeout(Duration::from_secs(2))
+            .connect_timeout(Duration::from_secs(5))
             .advanced(|advanced| advanced.lanes(0))
     })
     .await;
@@ -126,15 +126,13 @@ async fn a_server_without_room_serves_those_who_are_in_and_is_not_taken_for_down
         .setting("superuser_reserved_connections", "0");
     let server = Postgres::start_with(builder);
     let url = server.login_url(aquifer_testkit::Login::Trust);
-    let config = Config::from_url(&url)
-        .unwrap()
+    let config = support::config(&url)
         .connections_max(6)
         .acquire_timeout(Duration::from_millis(500));
     let db = Db::connect_with(&config).await.unwrap();
     support::until("the lanes are open", || db.pool_status().lanes == 2).await;
     let _known: i64 = db.query_value("select $1::bigint", (0_i64,)).await.unwrap();
-    let others = Config::from_url(&url)
-        .unwrap()
+    let others = support::config(&url)
         .connections_max(12)
         .acquire_timeout(Duration::from_millis(500))
         .advanced(|advanced| advanced.lanes(0));

@@ -7,7 +7,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use aquifer::{
-    Config, ConnectionLost, Db, ErrorKind, Observer, QueryFinished, Session, TransactionFinished,
+    Config, ConnectionLost, Db, ErrorKind, Observer, QueryFinished, Secret, Session,
+    TransactionFinished,
 };
 use aquifer_testkit::{Postgres, Proxy};
 
@@ -19,8 +20,13 @@ pub(crate) fn url() -> String {
     Postgres::shared().create_database().url
 }
 
+/// What a URL says, with time for callers on a busy machine.
+pub(crate) fn config(url: impl Into<Secret>) -> Config {
+    patient(Config::from_url(url).unwrap())
+}
+
 /// Callers wait as long as they must: a busy machine is no reason to refuse them.
-pub(crate) fn patient(config: Config) -> Config {
+fn patient(config: Config) -> Config {
     config
         .query_timeout(2 * PATIENCE)
         .acquire_timeout(PATIENCE)
@@ -29,15 +35,14 @@ pub(crate) fn patient(config: Config) -> Config {
 
 /// A pool on a fresh database.
 pub(crate) async fn db() -> Db {
-    let config = patient(Config::from_url(url()).unwrap());
+    let config = config(url());
     let db = Db::connect_with(&config).await;
     db.expect("the test server takes connections")
 }
 
 /// A pool of so many connections on a fresh database.
 pub(crate) async fn db_of(connections: u32) -> Db {
-    let config = patient(Config::from_url(url()).unwrap());
-    let config = config.connections_max(connections);
+    let config = config(url()).connections_max(connections);
     Db::connect_with(&config).await.unwrap()
 }
 
@@ -48,8 +53,8 @@ pub(crate) async fn proxied(change: impl FnOnce(Config) -> Config) -> (Proxy, Db
     let proxy = Proxy::to_postgres(server);
     let through = proxy.through(server.tcp_url());
     let (base, _) = through.rsplit_once('/').expect("a URL names a database");
-    let config = Config::from_url(format!("{base}/{}", database.name)).unwrap();
-    let db = Db::connect_with(&change(patient(config))).await.unwrap();
+    let config = config(format!("{base}/{}", database.name));
+    let db = Db::connect_with(&change(config)).await.unwrap();
     (proxy, db)
 }
 

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
 
-use aquifer::{Config, Db, ErrorKind, Session};
+use aquifer::{Db, ErrorKind, Session};
 use aquifer_testkit::{Login, Mode, Postgres, Proxy, Upstream};
 
 use crate::support;
@@ -23,9 +23,11 @@ async fn pids(db: &Db) -> Vec<i32> {
 async fn after_a_pause_every_connection_is_new_and_nobody_noticed() {
     let (old, new) = (Postgres::start(), Postgres::start());
     let proxy = Proxy::to_postgres(&old);
-    let db = Db::connect(&proxy.through(&old.login_url(Login::Trust)))
-        .await
-        .unwrap();
+    let db = Db::connect_with(&support::config(
+        proxy.through(&old.login_url(Login::Trust)),
+    ))
+    .await
+    .unwrap();
     support::until("the lanes are open", || db.pool_status().lanes == 2).await;
     let port = async |db: &Db| -> String {
         let sql = "select current_setting('port')";
@@ -71,7 +73,7 @@ async fn after_a_pause_every_connection_is_new_and_nobody_noticed() {
 
 #[tokio::test]
 async fn a_pause_waits_for_the_reads_on_a_lane_that_is_being_replaced() {
-    let config = Config::from_url(support::url()).unwrap();
+    let config = support::config(support::url());
     let observer = Db::connect_with(&config).await.unwrap();
     let db = Db::connect_with(&config.advanced(|advanced| {
         let advanced = advanced.lifetime_max(Duration::from_secs(1));
@@ -133,9 +135,7 @@ async fn a_pause_that_calls_outlast_is_given_up() {
 
 #[tokio::test]
 async fn a_caller_whom_a_pause_outlasts_is_told_so() {
-    let config = Config::from_url(support::url())
-        .unwrap()
-        .acquire_timeout(Duration::from_millis(50));
+    let config = support::config(support::url()).acquire_timeout(Duration::from_millis(50));
     let db = Db::connect_with(&config).await.unwrap();
     db.pause(Duration::from_secs(60)).await.unwrap();
     let error = db.execute("select 1", ()).await.unwrap_err();
@@ -243,7 +243,7 @@ async fn a_size_that_leaves_no_exclusive_connection_is_refused() {
 async fn a_connection_that_was_being_opened_when_a_pause_began_is_not_used_after_it() {
     let (old, new) = (Postgres::start(), Postgres::start());
     let proxy = Proxy::to_postgres(&old);
-    let config = Config::from_url(proxy.through(&old.login_url(Login::Trust))).unwrap();
+    let config = support::config(proxy.through(&old.login_url(Login::Trust)));
     let config = config.connect_timeout(SOON);
     let config = config.advanced(|advanced| advanced.lanes(0));
     let db = Db::connect_with(&config).await.unwrap();

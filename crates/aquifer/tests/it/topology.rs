@@ -22,8 +22,10 @@ async fn connect_as(url: &str, change: impl FnOnce(Config) -> Config) -> Db {
     let config = Config::from_url(url)
         .unwrap()
         .query_timeout(PATIENCE)
+        .acquire_timeout(PATIENCE)
         .advanced(|advanced| {
             let advanced = advanced.probe_timeout(Duration::from_secs(2));
+            let advanced = advanced.queue_target(PATIENCE);
             advanced.primary_wait(PATIENCE)
         });
     Db::connect_with(&change(config)).await.unwrap()

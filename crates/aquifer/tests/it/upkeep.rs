@@ -17,7 +17,7 @@ fn observed(config: Config) -> (Config, Arc<Connections>) {
 }
 
 fn config() -> Config {
-    Config::from_url(support::url()).unwrap()
+    support::config(support::url())
 }
 
 /// So many exclusive connections are open and idle.
@@ -96,14 +96,14 @@ async fn a_connection_that_has_lived_for_long_enough_is_replaced() {
 async fn idle_connections_whose_network_has_gone_silent_are_found_and_replaced() {
     let proxy = Proxy::to_postgres(Postgres::shared());
     let url = proxy.through(Postgres::shared().tcp_url());
-    let (config, observer) = observed(Config::from_url(url).unwrap());
+    let (config, observer) = observed(support::config(url));
     let config = config
         .connect_timeout(Duration::from_secs(1))
         .advanced(|advanced| {
             advanced
                 .lanes(0)
                 .keepalive_interval(Duration::from_millis(200))
-                .check_timeout(Duration::from_millis(500))
+                .check_timeout(Duration::from_secs(1))
         });
     let db = Db::connect_with(&config).await.unwrap();
     spread(&db, 8).await;
@@ -124,14 +124,14 @@ async fn idle_connections_whose_network_has_gone_silent_are_found_and_replaced()
 async fn lanes_are_replaced_when_they_are_old_and_when_they_have_gone_silent() {
     let proxy = Proxy::to_postgres(Postgres::shared());
     let url = proxy.through(Postgres::shared().tcp_url());
-    let (config, observer) = observed(Config::from_url(url).unwrap());
+    let (config, observer) = observed(support::config(url));
     let config = config
         .connect_timeout(Duration::from_secs(1))
         .advanced(|advanced| {
             advanced
                 .lifetime_max(Duration::from_secs(1))
                 .keepalive_interval(Duration::from_millis(200))
-                .check_timeout(Duration::from_millis(500))
+                .check_timeout(Duration::from_secs(1))
         });
     let db = Db::connect_with(&config).await.unwrap();
     let mut seen = std::collections::BTreeSet::new();
@@ -163,7 +163,7 @@ async fn lanes_are_replaced_when_they_are_old_and_when_they_have_gone_silent() {
 #[tokio::test]
 async fn a_call_is_not_kept_by_connections_that_do_not_answer() {
     let server = Postgres::start();
-    let config = Config::from_url(server.url()).unwrap();
+    let config = support::config(server.url());
     let config = config.advanced(|advanced| advanced.lanes(0));
     let db = Db::connect_with(&config).await.unwrap();
     let mut open = Vec::new();
@@ -284,7 +284,7 @@ async fn connections_to_a_server_far_away_are_kept() {
     let url = proxy.through(Postgres::shared().tcp_url());
     // A round trip is longer than `check_timeout`.
     proxy.set(Mode::Delay(Duration::from_millis(150)));
-    let (config, observer) = observed(Config::from_url(url).unwrap());
+    let (config, observer) = observed(support::config(url));
     let db = Db::connect_with(&config.advanced(|advanced| advanced.lanes(0)))
         .await
         .unwrap();

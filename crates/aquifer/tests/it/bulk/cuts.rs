@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use aquifer::{AssertSafe, Config, Db, Error, ErrorKind, Session};
+use aquifer::{AssertSafe, Db, Error, ErrorKind, Session};
 use aquifer_testkit::{Cut, Direction, Ending, Postgres, Proxy};
 
 use crate::support;
@@ -12,7 +12,7 @@ const LIMIT: Duration = support::PATIENCE;
 
 async fn through(proxy: &Proxy, table: &str) -> Db {
     let url = proxy.through(Postgres::shared().tcp_url());
-    let config = Config::from_url(url).unwrap().connections_max(2);
+    let config = support::config(url).connections_max(2);
     let db = Db::connect_with(&config).await.unwrap();
     let sql = format!("create table {table} (id bigint, name text)");
     db.execute(AssertSafe(sql), ()).await.unwrap();
