@@ -304,7 +304,9 @@ async fn the_handle_says_where_reads_run() {
 
 #[tokio::test]
 async fn a_handle_has_its_own_deadline() {
-    let db = with_lanes(1, |config| config.query_timeout(Duration::from_millis(300))).await;
+    let limit = Duration::from_millis(300);
+    let hasty = |config: Config| config.acquire_timeout(limit).query_timeout(limit);
+    let db = with_lanes(1, hasty).await;
     let error = db.query("select pg_sleep(1)", ()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     let patient = db.with_query_timeout(Duration::from_secs(60));
