@@ -108,23 +108,19 @@ impl Client for Layer {
     async fn resolve(&self, id: i64) -> Option<bool> {
         let commit = self.unknown.lock().unwrap().get(&id).cloned();
         let resolved = timeout(support::PATIENCE, async {
-            loop {
-                let Some(commit) = &commit else {
-                    // Whoever has a key asks again: it is done now, if it was not before.
-                    if self.write(id).await == Wrote::Done {
-                        return Some(true);
-                    }
-                    continue;
-                };
+            while let Some(commit) = &commit {
                 match self.db.resolve(commit).await {
-                    Ok(Resolved::Committed) => return Some(true),
-                    Ok(Resolved::RolledBack) => return Some(false),
-                    Ok(_unresolvable) => return None,
+                    Ok(Resolved::Committed) => return true,
+                    Ok(Resolved::RolledBack) => return false,
+                    Ok(_unresolvable) => break,
                     Err(_late) => {}
                 }
             }
+            // Whoever has a key asks again: it is done now, if it was not before.
+            while self.write(id).await != Wrote::Done {}
+            true
         });
-        resolved.await.ok().flatten()
+        resolved.await.ok()
     }
 }
 
