@@ -8,7 +8,8 @@ use aquifer_testkit::{Cut, Direction, Ending, Postgres, Proxy};
 
 use crate::support;
 
-const LIMIT: Duration = support::PATIENCE;
+/// More than a call waits for a connection, which is [`support::PATIENCE`].
+const LIMIT: Duration = Duration::from_secs(180);
 
 async fn through(proxy: &Proxy, table: &str) -> Db {
     let url = proxy.through(Postgres::shared().tcp_url());
