@@ -42,7 +42,7 @@ async fn at_each_message(
     let proxy = Proxy::to_postgres(Postgres::shared());
     let db = through(&proxy, table).await;
     for direction in [Direction::ToServer, Direction::ToClient] {
-        let mut failed = 0;
+        let (mut failed, cuts) = (0, proxy.traffic().cuts());
         // A dozen beyond the last that shows: a COPY that was not begun is begun again.
         for (nth, ending) in (1..).zip([Ending::Close, Ending::Reset].into_iter().cycle()) {
             let before = rows(table);
@@ -74,7 +74,11 @@ async fn at_each_message(
                 break;
             }
         }
-        assert!(failed > 0, "{direction:?}: no cut was met");
+        // Not each cut costs an error: what was not begun is begun again.
+        assert!(
+            proxy.traffic().cuts() > cuts,
+            "{direction:?}: no cut was met"
+        );
     }
 }
 
