@@ -130,7 +130,7 @@ impl Checkout {
 
     /// The host that it leads to, as in the configuration.
     pub(crate) fn host(&self) -> &Arc<str> {
-        self.pool.breakers.host()
+        self.pool.breakers.name()
     }
 
     /// The call failed by the host's fault.
