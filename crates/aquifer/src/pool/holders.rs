@@ -52,14 +52,19 @@ impl Entry {
 }
 
 impl Holders {
-    pub(super) fn add(&self, client: &Arc<Client>, location: &'static Location<'static>) -> u64 {
+    pub(super) fn add(
+        &self,
+        client: &Arc<Client>,
+        location: &'static Location<'static>,
+        since: Instant,
+    ) -> u64 {
         let mut list = self.lock();
         list.next += 1;
         let number = list.next;
         let entry = Entry {
             client: Arc::clone(client),
             location,
-            since: clock::now(),
+            since,
             listens: false,
             warned: false,
         };
