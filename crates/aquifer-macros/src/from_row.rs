@@ -10,7 +10,8 @@ use syn::{
     Data, DeriveInput, Error, Fields, GenericParam, Generics, Path, Result, Type, parse_quote,
 };
 
-use self::field::{Field, Source};
+use self::field::Source;
+pub(crate) use self::field::{Field, option_of};
 use crate::attributes::Container;
 
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
@@ -21,34 +22,41 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         return Err(Error::new(transparent.span(), message));
     }
     let fields = fields(input, &container)?;
-    let root = &container.root;
-    let name = &input.ident;
+    let generics = with_bounds(&input.generics, &container.root, &fields);
+    let implementation = implement(&container.root, &input.ident, &generics, &fields);
+    Ok(quote!(const _: () = { #implementation };))
+}
+
+/// The implementation of `FromRow`, with the aliases that it uses, for the inside of a block.
+pub(crate) fn implement(
+    root: &Path,
+    name: &syn::Ident,
+    generics: &Generics,
+    fields: &[Field],
+) -> TokenStream {
     let of = name.to_string();
     let resolve = fields.iter().map(|field| field.resolve(root, &of));
     let read = fields.iter().map(|field| field.read(root, &of));
-    let generics = with_bounds(&input.generics, root, &fields);
     let (implementation, types, condition) = generics.split_for_impl();
-    Ok(quote! {
-        const _: () = {
-            type __Json<T> = #root::types::Json<T>;
-            type __Result<T> = ::core::result::Result<T, #root::row::Error>;
+    quote! {
+        type __Json<T> = #root::types::Json<T>;
+        type __Result<T> = ::core::result::Result<T, #root::row::Error>;
 
-            #[automatically_derived]
-            impl #implementation #root::row::FromRow for #name #types #condition {
-                fn resolve(
-                    columns: &#root::row::Columns,
-                    mapping: &mut #root::row::Mapping,
-                ) -> __Result<()> {
-                    #(#resolve)*
-                    ::core::result::Result::Ok(())
-                }
-
-                fn read(row: &mut #root::row::RowReader<'_>) -> __Result<Self> {
-                    ::core::result::Result::Ok(Self { #(#read,)* })
-                }
+        #[automatically_derived]
+        impl #implementation #root::row::FromRow for #name #types #condition {
+            fn resolve(
+                columns: &#root::row::Columns,
+                mapping: &mut #root::row::Mapping,
+            ) -> __Result<()> {
+                #(#resolve)*
+                ::core::result::Result::Ok(())
             }
-        };
-    })
+
+            fn read(row: &mut #root::row::RowReader<'_>) -> __Result<Self> {
+                ::core::result::Result::Ok(Self { #(#read,)* })
+            }
+        }
+    }
 }
 
 /// The fields of the struct, if it can be read from a row at all.

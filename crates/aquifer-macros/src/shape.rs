@@ -33,7 +33,12 @@ pub(crate) struct CompositeField {
 /// Where errors about a field's type point, without passing generated code off as the user's: lints
 /// go by that.
 pub(crate) fn span_of(ty: &Type) -> Span {
-    Span::call_site().located_at(ty.span())
+    located(ty.span())
+}
+
+/// As [`span_of`], of anything.
+pub(crate) fn located(span: Span) -> Span {
+    Span::call_site().located_at(span)
 }
 
 impl Shape {

@@ -44,6 +44,7 @@ mod bytea;
 mod calendar;
 mod catalog;
 mod codec;
+mod column;
 mod composite;
 mod date;
 mod decode;
@@ -83,6 +84,7 @@ pub use postgres_types::{Kind, Type};
 
 pub use self::array::{Array, Dimension};
 pub use self::bit::Bit;
+pub use self::column::{ColumnType, NotNull};
 pub use self::date::Date;
 pub use self::decode::{Decode, DecodeError, DecodeOwned};
 pub use self::encode::{Encode, EncodeError, IsNull};
