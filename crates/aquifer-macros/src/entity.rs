@@ -109,7 +109,13 @@ fn implement(
         .iter()
         .map(|field| field.metadata(root, &special.flags(field)));
     let values = fields.iter().map(Field::push_value);
-    let (key_type, key_value) = key_parts(special.key);
+    let (key_type, key_value, key_push) = key_parts(special.key);
+    let soft_delete = special.soft_delete.map(|_column| {
+        quote! {
+            #[automatically_derived]
+            impl #root::entity::SoftDelete for #name {}
+        }
+    });
     let of = name.unraw().to_string();
     let table = &options.table.name;
     let schema = options.table.schema.as_ref().map_or_else(
@@ -138,15 +144,22 @@ fn implement(
                 #key_value
             }
 
-            fn values<'a>(&'a self, into: &mut #root::entity::Values<'a>) {
+            fn key_values(key: Self::Key, into: &mut #root::entity::Values) {
+                #key_push
+            }
+
+            fn values(&self, into: &mut #root::entity::Values) {
                 #(#values)*
             }
         }
+
+        #soft_delete
     }
 }
 
-/// The type of the key, and the expression that takes it out of an entity.
-fn key_parts(key: &[&Field]) -> (TokenStream, TokenStream) {
+/// The type of the key, the expression that takes it out of an entity, and the statements that hand
+/// over its values.
+fn key_parts(key: &[&Field]) -> (TokenStream, TokenStream, TokenStream) {
     let clone = |field: &Field| {
         let ident = &field.ident;
         quote!(::core::clone::Clone::clone(&self.#ident))
@@ -154,12 +167,17 @@ fn key_parts(key: &[&Field]) -> (TokenStream, TokenStream) {
     match key {
         [field] => {
             let ty = &field.ty;
-            (quote!(#ty), clone(field))
+            (quote!(#ty), clone(field), quote!(into.push(&key);))
         }
         fields => {
             let types = fields.iter().map(|field| &field.ty);
             let values = fields.iter().map(|field| clone(field));
-            (quote!((#(#types,)*)), quote!((#(#values,)*)))
+            let push = (0..fields.len()).map(syn::Index::from);
+            (
+                quote!((#(#types,)*)),
+                quote!((#(#values,)*)),
+                quote!(#(into.push(&key.#push);)*),
+            )
         }
     }
 }
@@ -176,7 +194,7 @@ fn struct_of(input: &DeriveInput) -> Result<&DataStruct> {
     Ok(data)
 }
 
-/// The fields of the key: those marked, or those that the struct names, in its order.
+/// The fields of the key, in their order: those marked, or those that the struct names.
 fn key<'a>(options: &Options, fields: &'a [Field], name: &Ident) -> Result<Vec<&'a Field>> {
     let marked: Vec<&Field> = fields.iter().filter(|field| field.options.key).collect();
     if options.key.is_empty() {
@@ -191,11 +209,11 @@ fn key<'a>(options: &Options, fields: &'a [Field], name: &Ident) -> Result<Vec<&
         let message = "the key is named at the struct already; leave one of both out";
         return Err(Error::new(marked.ident.span(), message));
     }
-    options
-        .key
-        .iter()
-        .map(|ident| find(ident, fields, name))
-        .collect()
+    for ident in &options.key {
+        find(ident, fields, name)?;
+    }
+    let named = |field: &&Field| options.key.contains(&field.ident);
+    Ok(fields.iter().filter(named).collect())
 }
 
 fn named<'a>(

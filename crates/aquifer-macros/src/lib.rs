@@ -120,7 +120,7 @@ pub fn derive_from_row(input: TokenStream) -> TokenStream {
 /// |---|---|---|
 /// | `#[entity(table = "users")]`, `"app.users"` | struct | its table, perhaps with the schema |
 /// | `#[entity(key)]` | field | the primary key, or a part of it |
-/// | `#[entity(key(order_id, product_id))]` | struct | the primary key, in that order |
+/// | `#[entity(key(order_id, product_id))]` | struct | the primary key, of several fields |
 /// | `#[entity(auto)]` | field | always filled by the database: no part of an insert or update |
 /// | `#[entity(default)]` | field | filled by the database where an insert gives no value |
 /// | `#[entity(rename = "…")]` | field | its column; goes before `rename_all` |

@@ -99,6 +99,14 @@ impl Field {
         })
     }
 
+    /// The names of the field and of its column, where it has one that must be there.
+    pub(super) fn named_column(&self) -> Option<(String, &str)> {
+        match &self.source {
+            Source::Column(column) if !self.default => Some((self.name(), column)),
+            _ => None,
+        }
+    }
+
     /// The statement that finds its columns.
     pub(super) fn resolve(&self, root: &Path, of: &str) -> TokenStream {
         let ty = &self.ty;
