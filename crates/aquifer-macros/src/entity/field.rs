@@ -7,7 +7,7 @@ use syn::{Error, Ident, Path, Result, Type, Visibility};
 use super::options::{FieldOptions, Options};
 use crate::from_row::{self, option_of};
 use crate::letter_case::LetterCase;
-use crate::shape::{located, span_of};
+use crate::shape::{located, moved, span_of};
 
 /// One field and its column.
 pub(super) struct Field {
@@ -94,7 +94,9 @@ impl Field {
         let (field, column) = (self.ident.unraw().to_string(), &self.column);
         let ty = self.column_type(root);
         let flags = flags.iter().map(|flag| format_ident!("{flag}"));
-        quote_spanned! {span_of(&self.ty)=>
+        let span = span_of(&self.ty);
+        let root = moved(root, span);
+        quote_spanned! {span=>
             #root::entity::ColumnMeta::of::<#ty>(#field, #column)#(.#flags())*
         }
     }
@@ -155,7 +157,9 @@ pub(super) fn all(data: &syn::DataStruct, entity: &Options, name: &Ident) -> Res
 pub(super) fn assertion(root: &Path, field: &Field, check: &str) -> TokenStream {
     let check = format_ident!("{check}");
     let ty = &field.ty;
-    quote_spanned! {located(ty.span())=>
+    let span = located(ty.span());
+    let root = moved(root, span);
+    quote_spanned! {span=>
         const _: () = #root::entity::check::#check::<#ty>();
     }
 }

@@ -5,7 +5,7 @@ use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
 use syn::{Error, Ident, Path, Result, Token, Visibility, parenthesized};
 
-use crate::shape::located;
+use crate::shape::{located, moved};
 
 /// How rows of one table belong to rows of another: a constant of the entity.
 pub(super) struct Relation {
@@ -86,9 +86,9 @@ impl Relation {
         } = self;
         let doc = format!("The rows of `{}` that belong to a row.", path_text(other));
         // Errors about the column's type point to where it is named.
-        let value = quote_spanned! {located(column.span())=>
-            #root::entity::Relation::new(Self::#own, #column)
-        };
+        let span = located(column.span());
+        let (at, own) = (moved(root, span), moved(own, span));
+        let value = quote_spanned! {span=> #at::entity::Relation::new(Self::#own, #column) };
         Ok(quote! {
             #[doc = #doc]
             #visibility const #name: #root::entity::Relation<Self, #other> = #value;
