@@ -44,7 +44,6 @@ mod change;
 mod condition;
 mod error;
 mod expression;
-mod fingerprint;
 mod name;
 mod operator;
 mod render;
@@ -62,7 +61,6 @@ pub use self::change::{
 pub use self::condition::Filter;
 pub use self::error::Error;
 pub use self::expression::{Branch, Case, Connective, Constant, Expr, Fragment, Test, TypeName};
-pub use self::fingerprint::fingerprint;
 pub use self::name::{Aliased, Column, Name, Table, split_alias};
 pub use self::operator::{Operator, escape_like};
 pub use self::render::{PARAMETERS_MAX, Rendered};

@@ -75,6 +75,7 @@ mod serde;
 mod text;
 mod time;
 mod timestamp;
+mod value;
 mod vector;
 
 #[cfg(test)]
@@ -104,4 +105,5 @@ pub use self::range::Range;
 pub use self::raw::Raw;
 pub use self::time::{Time, TimeTz};
 pub use self::timestamp::{OutOfRange, Timestamp, TimestampTz};
+pub use self::value::{IntoValue, Value};
 pub use self::vector::Vector;

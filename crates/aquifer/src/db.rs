@@ -4,6 +4,7 @@ mod health;
 mod hosts;
 mod metered;
 mod open;
+mod queries;
 
 use std::fmt;
 use std::panic::Location;

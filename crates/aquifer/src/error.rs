@@ -394,6 +394,14 @@ impl StdError for Error {
     }
 }
 
+impl From<aquifer_core::sql::Error> for Error {
+    /// For what a query can't be built from; nothing was sent.
+    fn from(error: aquifer_core::sql::Error) -> Self {
+        let text = error.to_string();
+        Self::new(ErrorKind::Usage, text)
+    }
+}
+
 impl From<wire::Error> for Error {
     /// For failures while a result is read; nothing more is known about the statement.
     fn from(error: wire::Error) -> Self {

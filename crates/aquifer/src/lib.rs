@@ -23,6 +23,7 @@
 //! | rows as structs | `#[derive(`[`FromRow`]`)]` and [`Session::query_as`] |
 //! | one row, perhaps one row, one value, one column | [`Session::query_one`], [`query_opt`](Session::query_opt), [`query_value`](Session::query_value), [`query_column`](Session::query_column) |
 //! | one row per call, many callers at once | [`Db::lookup`]: their look-ups travel together |
+//! | queries put together by methods, with optional parts | [`Db::from`], [`QueryBuilder`], and the module [`query`] |
 //! | to change rows | [`Session::execute`]; several statements in one go: [`Session::batch`] |
 //! | many rows in | [`Session::insert_many`]; the most, the fastest: [`Session::copy_into`] |
 //! | many rows out, without holding them all | [`Session::stream`], [`Session::stream_as`] |
@@ -72,6 +73,7 @@ mod metrics;
 mod monitor;
 mod observe;
 mod pool;
+pub mod query;
 pub mod redis;
 mod session;
 mod settings;
@@ -117,6 +119,7 @@ pub use crate::observe::{
     QueryFinished, RedisFinished, Service, Status, TransactionFinished,
 };
 pub use crate::pool::{BreakerLane, BreakerStatus, Holder, HostStatus, PoolStatus, ReplicaLag};
+pub use crate::query::{Direction, QueryBuilder};
 pub use crate::redis::{Redis, RedisMaster, RedisStatus};
 pub use crate::session::{InsertMany, Session, SessionFuture};
 #[doc(hidden)]

@@ -1,0 +1,117 @@
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+use aquifer_wire::{FromRow, Reply, Row};
+
+use super::plan::Plan;
+use crate::bulk::{Need, RowStream, Seat};
+use crate::session::{Session, SessionFuture, open_stream, sealed};
+use crate::statement::{Call, Sql};
+
+/// The session that a query was begun on.
+#[derive(Clone, Copy)]
+pub struct Attached<'a> {
+    runner: &'a (dyn Runner + 'a),
+}
+
+/// No session: the query is a part of another one, or a scope.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Loose;
+
+/// A [`Session`] behind a pointer, so that builders don't have its type.
+trait Runner: Sync {
+    fn run<'s>(&'s self, call: Call<'s>) -> SessionFuture<'s, Reply>;
+
+    fn seat(&self, need: Need, location: &'static Location<'static>) -> SessionFuture<'_, Seat>;
+
+    fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: Duration);
+}
+
+impl<S: Session> Runner for S {
+    fn run<'s>(&'s self, call: Call<'s>) -> SessionFuture<'s, Reply> {
+        Box::pin(sealed::Run::run(self, call))
+    }
+
+    fn seat(&self, need: Need, location: &'static Location<'static>) -> SessionFuture<'_, Seat> {
+        Box::pin(sealed::Run::seat(self, need, location))
+    }
+
+    fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: Duration) {
+        sealed::Run::rows_decoded(self, call, rows, elapsed);
+    }
+}
+
+impl<'a> Attached<'a> {
+    pub(super) fn to(session: &'a impl Session) -> Self {
+        Self { runner: session }
+    }
+
+    /// Runs a plan, and reads its result by `read`.
+    pub(super) fn run<T: Send + 'a>(
+        self,
+        plan: Result<Plan, crate::Error>,
+        location: &'static Location<'static>,
+        read: impl FnOnce(Reply) -> Result<T, crate::Error> + Send + 'a,
+    ) -> SessionFuture<'a, T> {
+        Box::pin(async move {
+            let plan = plan?;
+            let call = Call::built(plan.sql(), plan.params(), location);
+            read(self.runner.run(call).await?)
+        })
+    }
+
+    /// As [`run`](Self::run), for rows, of which reading many is timed.
+    pub(super) fn rows<T: FromRow + Send>(
+        self,
+        plan: Result<Plan, crate::Error>,
+        location: &'static Location<'static>,
+    ) -> SessionFuture<'a, Vec<T>> {
+        Box::pin(async move {
+            let plan = plan?;
+            let call = Call::built(plan.sql(), plan.params(), location);
+            let reply = self.runner.run(call).await?;
+            let told = |rows, elapsed| self.runner.rows_decoded(call, rows, elapsed);
+            crate::session::decoded_by(told, &reply, Reply::decode)
+        })
+    }
+
+    /// Runs a statement that is no plan.
+    pub(super) fn call<'s>(self, call: Call<'s>) -> SessionFuture<'s, Reply>
+    where
+        'a: 's,
+    {
+        self.runner.run(call)
+    }
+
+    /// Runs SQL text.
+    pub(super) fn text(
+        self,
+        sql: Sql,
+        location: &'static Location<'static>,
+    ) -> SessionFuture<'a, Vec<Row>> {
+        Box::pin(async move {
+            let reply = self.runner.run(Call::new(&sql, &(), location)?).await?;
+            Ok(reply.rows().collect())
+        })
+    }
+
+    pub(super) fn stream<T: FromRow + Send>(
+        self,
+        plan: Result<Plan, crate::Error>,
+        location: &'static Location<'static>,
+    ) -> SessionFuture<'a, RowStream<T>> {
+        Box::pin(async move {
+            let plan = plan?;
+            let call = Call::built(plan.sql(), plan.params(), location);
+            open_stream(|need| self.runner.seat(need, location), call).await
+        })
+    }
+}
+
+impl fmt::Debug for Attached<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Attached")
+    }
+}
