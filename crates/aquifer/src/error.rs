@@ -59,6 +59,9 @@ pub enum ErrorKind {
     Closed,
     /// A setting can't be used; the text names it.
     Config,
+    /// The row was changed or deleted by somebody else since it was read; nothing was changed. Read it
+    /// again, and repeat the change.
+    Conflict,
     /// A connection could not be opened, or ended before the answer.
     Connection,
     /// The server answered with an error: see [`Error::database`] and [`Error::sqlstate`].

@@ -32,6 +32,7 @@ pub use self::attached::{Attached, Loose};
 pub use self::builder::{QueryBuilder, SubQuery, from};
 pub use self::change::{Change, IntoStatement};
 pub use self::cursor::CursorKey;
+pub(crate) use self::draft::{Draft, rows};
 pub use self::explain::{Explained, Step};
 pub use self::expression::{
     Expression, Window, all, any, array_agg, avg, call, case, coalesce, col, col_exact, count,

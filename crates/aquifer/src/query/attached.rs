@@ -44,12 +44,12 @@ impl<S: Session> Runner for S {
 }
 
 impl<'a> Attached<'a> {
-    pub(super) fn to(session: &'a impl Session) -> Self {
+    pub(crate) fn to(session: &'a impl Session) -> Self {
         Self { runner: session }
     }
 
     /// Runs a plan, and reads its result by `read`.
-    pub(super) fn run<T: Send + 'a>(
+    pub(crate) fn run<T: Send + 'a>(
         self,
         plan: Result<Plan, crate::Error>,
         location: &'static Location<'static>,
@@ -63,7 +63,7 @@ impl<'a> Attached<'a> {
     }
 
     /// As [`run`](Self::run), for rows, of which reading many is timed.
-    pub(super) fn rows<T: FromRow + Send>(
+    pub(crate) fn rows<T: FromRow + Send>(
         self,
         plan: Result<Plan, crate::Error>,
         location: &'static Location<'static>,

@@ -80,6 +80,12 @@ impl<'a> QueryBuilder<Attached<'a>> {
         }
     }
 
+    /// A query that was begun elsewhere, on any session.
+    pub(crate) fn begun(session: &'a impl Session, draft: Draft) -> Self {
+        let session = Attached::to(session);
+        Self { session, draft }
+    }
+
     /// A query of that table, on any session.
     #[inline]
     pub(crate) fn of(session: &'a impl Session, source: impl IntoSource) -> Self {

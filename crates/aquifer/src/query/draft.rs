@@ -17,6 +17,14 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    /// A query of that source.
+    pub(crate) fn of(source: Source<Value>) -> Self {
+        Self {
+            select: Select::of(source),
+            ..Self::default()
+        }
+    }
+
     /// The result, or its error kept for the end.
     #[inline]
     pub(crate) fn keep<T>(&mut self, result: Result<T, sql::Error>) -> Option<T> {

@@ -20,6 +20,7 @@ mod bulk;
 mod cancel_safety;
 mod conflicts;
 mod credentials;
+mod entity;
 mod events;
 mod failover;
 mod faults;
