@@ -9,8 +9,11 @@ use quote::quote;
 use syn::ext::IdentExt;
 use syn::{Data, DataStruct, DeriveInput, Error, Ident, Result};
 
-use self::field::{Field, constant_name};
+use self::field::Field;
+pub(crate) use self::field::constant_name;
+pub(crate) use self::options::ATTRIBUTE;
 use self::options::Options;
+pub(crate) use self::relation::entity_of;
 use crate::{from_row, suggest};
 
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
@@ -40,7 +43,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         .chain(version.map(|field| field::assertion(root, field, "version")));
     let readers = fields
         .iter()
-        .map(Field::from_row)
+        .map(Field::reader)
         .collect::<Result<Vec<_>>>()?;
     let from_row = from_row::implement(root, name, &input.generics, &readers);
     let special = Special {

@@ -10,6 +10,7 @@ mod encode;
 mod entity;
 mod from_row;
 mod letter_case;
+mod projection;
 mod shape;
 mod suggest;
 
@@ -150,6 +151,21 @@ pub fn derive_from_row(input: TokenStream) -> TokenStream {
 pub fn derive_entity(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     entity::expand(&input)
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+/// Makes a struct what a query selects: each field from a column.
+///
+/// | attribute | on | meaning |
+/// |---|---|---|
+/// | `#[entity(of = User)]` | struct | the entity whose columns have the names of the fields |
+/// | `#[entity(column = Post::TITLE)]` | field | another column |
+/// | `#[entity(crate = "…")]` | struct | where `entity` is found, if not in `::aquifer` |
+#[proc_macro_derive(Projection, attributes(entity))]
+pub fn derive_projection(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    projection::expand(&input)
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
 }

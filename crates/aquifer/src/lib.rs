@@ -20,6 +20,7 @@
 //! |---|---|
 //! | to connect | [`Db::connect`], completed by `PG*` variables and `~/.pgpass` as in psql; clone the [`Db`] wherever it is needed |
 //! | to set limits and time-outs | [`Config`] |
+//! | queries that the compiler checks, on structs | [`entity`], `#[derive(`[`Entity`]`)]` |
 //! | rows as structs | `#[derive(`[`FromRow`]`)]` and [`Session::query_as`] |
 //! | one row, perhaps one row, one value, one column | [`Session::query_one`], [`query_opt`](Session::query_opt), [`query_value`](Session::query_value), [`query_column`](Session::query_column) |
 //! | one row per call, many callers at once | [`Db::lookup`]: their look-ups travel together |

@@ -19,7 +19,7 @@ pub(super) struct Field {
 }
 
 /// The constant of the field that Rust calls `ident`.
-pub(super) fn constant_name(ident: &Ident) -> Ident {
+pub(crate) fn constant_name(ident: &Ident) -> Ident {
     let name = ident.unraw().to_string().to_uppercase();
     format_ident!("{name}", span = ident.span())
 }
@@ -46,7 +46,7 @@ impl Field {
     }
 
     /// How it is read from a row.
-    pub(super) fn from_row(&self) -> Result<from_row::Field> {
+    pub(super) fn reader(&self) -> Result<from_row::Field> {
         from_row::Field::column(&self.ident, &self.ty, &self.column, self.options.json)
     }
 

@@ -8,7 +8,8 @@ use crate::attributes::{NAME_MAX, parse_options};
 use crate::letter_case::LetterCase;
 use crate::suggest;
 
-const ATTRIBUTE: &str = "entity";
+/// The attribute of entities and projections.
+pub(crate) const ATTRIBUTE: &str = "entity";
 
 /// What users of other libraries write, and what it is called here.
 const ELSEWHERE: [(&str, &str); 8] = [

@@ -49,18 +49,10 @@ impl Relation {
     }
 
     fn new(name: Ident, own: Option<Ident>, column: Path) -> Result<Self> {
-        let mut other = column.clone();
-        other.segments.pop();
-        // What is left ends in `::`.
-        other.segments.pop_punct();
-        if other.segments.is_empty() {
-            let message = "name the column of the other entity: Post::USER_ID";
-            return Err(Error::new(column.span(), message));
-        }
         Ok(Self {
             name,
             own,
-            other,
+            other: entity_of(&column)?,
             column,
         })
     }
@@ -94,6 +86,19 @@ impl Relation {
             #visibility const #name: #root::entity::Relation<Self, #other> = #value;
         })
     }
+}
+
+/// The entity of the constant `Post::USER_ID`.
+pub(crate) fn entity_of(column: &Path) -> Result<Path> {
+    let mut entity = column.clone();
+    entity.segments.pop();
+    // What is left ends in `::`.
+    entity.segments.pop_punct();
+    if entity.segments.is_empty() {
+        let message = "name the column with its entity: Post::USER_ID";
+        return Err(Error::new(column.span(), message));
+    }
+    Ok(entity)
 }
 
 fn path_text(path: &Path) -> String {

@@ -181,7 +181,7 @@ fn relations_that_name_no_column_are_refused() {
                 id: i64,
             }
         ),
-        "name the column of the other entity: Post::USER_ID",
+        "name the column with its entity: Post::USER_ID",
     );
     assert_refused(
         &parse_quote!(

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use super::draft::{Deleted, mark_condition};
 use super::insert::raised;
 use super::name::{quoted, table};
+use super::scope::Phantom;
 use super::{Col, Entity, Given, In, Meta, Pred, Values, sql, unqualify};
 use aquifer_wire::types::Value;
 
@@ -42,7 +43,7 @@ impl IsChosen for Chosen {}
 #[must_use = "an update does nothing before it is sent"]
 pub struct Update<E, W = Everything> {
     pub(super) draft: ChangeDraft,
-    entity: PhantomData<fn() -> (E, W)>,
+    entity: Phantom<E, W>,
 }
 
 /// A DELETE of rows of `E`; begun by [`Entity::delete`].
@@ -54,7 +55,7 @@ pub struct Update<E, W = Everything> {
 pub struct Delete<E, W = Everything> {
     pub(super) draft: ChangeDraft,
     pub(super) forever: bool,
-    entity: PhantomData<fn() -> (E, W)>,
+    entity: Phantom<E, W>,
 }
 
 impl<E: Entity> Update<E> {

@@ -5,6 +5,7 @@ use std::ops::{Add, Mul, Sub};
 use aquifer_wire::types::ColumnType;
 
 use super::name::{of_source, quoted};
+use super::scope::Phantom;
 use super::{Both, Expr, Number, Operand, Order, Pred, Source, Steady, Subquery, Text, sql};
 use aquifer_wire::types::{IntoValue, Value};
 
@@ -21,7 +22,7 @@ use aquifer_wire::types::{IntoValue, Value};
 /// ```
 pub struct Col<E, T> {
     name: &'static str,
-    column: PhantomData<fn() -> (E, T)>,
+    column: Phantom<E, T>,
 }
 
 impl<E, T> Clone for Col<E, T> {
@@ -74,19 +75,16 @@ impl<E: Source, T> Col<E, T> {
     }
 
     /// The column as an expression.
-    #[must_use]
     pub fn expr(self) -> Expr<E, T> {
         Expr::new(self.node())
     }
 
     /// Smallest first; NULL last.
-    #[must_use]
     pub fn asc(self) -> Order<E> {
         self.expr().asc()
     }
 
     /// Largest first; NULL first, unless [`nulls_last`](Order::nulls_last) follows.
-    #[must_use]
     pub fn desc(self) -> Order<E> {
         self.expr().desc()
     }
@@ -97,13 +95,11 @@ macro_rules! comparisons {
     ($name:ident<$scope:ident, $ty:ident> where $bound:path) => {
         impl<$scope: $bound, $ty: ColumnType> $name<$scope, $ty> {
             /// `is null`; also the way to find rows of a left join to which no row fitted.
-            #[must_use]
             pub fn is_null(self) -> Pred<$scope> {
                 Pred::test(self.node(), sql::Test::IsNull)
             }
 
             /// `is not null`
-            #[must_use]
             pub fn is_not_null(self) -> Pred<$scope> {
                 Pred::test(self.node(), sql::Test::IsNotNull)
             }
@@ -141,7 +137,6 @@ macro_rules! comparisons {
             );
 
             /// Equal to the value, or NULL for `None`.
-            #[must_use]
             pub fn eq_or_null<V: Operand<$ty::Value>>(self, value: Option<V>) -> Pred<$scope> {
                 match value {
                     Some(value) => self.eq(value),
@@ -150,7 +145,6 @@ macro_rules! comparisons {
             }
 
             /// Between two values, both included.
-            #[must_use]
             pub fn between(
                 self,
                 low: impl Operand<$ty::Value>,
@@ -167,7 +161,6 @@ macro_rules! comparisons {
             }
 
             /// One of these values, which travel as one array; of no values none.
-            #[must_use]
             pub fn is_in<V: Operand<$ty::Value>>(
                 self,
                 values: impl IntoIterator<Item = V>,
@@ -177,7 +170,6 @@ macro_rules! comparisons {
 
             /// None of these values; where the column is NULL, the condition does not hold unless
             /// there are no values.
-            #[must_use]
             pub fn not_in<V: Operand<$ty::Value>>(
                 self,
                 values: impl IntoIterator<Item = V>,
@@ -186,7 +178,6 @@ macro_rules! comparisons {
             }
 
             /// One of the values that a query selects.
-            #[must_use]
             pub fn in_query(self, query: Subquery<$ty::Value>) -> Pred<$scope> {
                 let node = self.node();
                 Pred::of(query.select.map(|select| sql::Expr::InSelect(Box::new(node), select)))
@@ -195,49 +186,41 @@ macro_rules! comparisons {
 
         impl<$scope: $bound, $ty: ColumnType<Value: Text>> $name<$scope, $ty> {
             /// Contains that text; `%` and `_` mean themselves.
-            #[must_use]
             pub fn contains(self, text: &str) -> Pred<$scope> {
                 Pred::like(self.node(), false, format!("%{}%", sql::escape_like(text)))
             }
 
             /// As [`contains`](Self::contains), without regard to case.
-            #[must_use]
             pub fn icontains(self, text: &str) -> Pred<$scope> {
                 Pred::like(self.node(), true, format!("%{}%", sql::escape_like(text)))
             }
 
             /// Begins with that text; `%` and `_` mean themselves.
-            #[must_use]
             pub fn starts_with(self, text: &str) -> Pred<$scope> {
                 Pred::like(self.node(), false, format!("{}%", sql::escape_like(text)))
             }
 
             /// Ends with that text; `%` and `_` mean themselves.
-            #[must_use]
             pub fn ends_with(self, text: &str) -> Pred<$scope> {
                 Pred::like(self.node(), false, format!("%{}", sql::escape_like(text)))
             }
 
             /// Fits a pattern of LIKE, in which `%` stands for any text and `_` for one character.
-            #[must_use]
             pub fn like(self, pattern: &str) -> Pred<$scope> {
                 Pred::like(self.node(), false, pattern.to_owned())
             }
 
             /// As [`like`](Self::like), without regard to case.
-            #[must_use]
             pub fn ilike(self, pattern: &str) -> Pred<$scope> {
                 Pred::like(self.node(), true, pattern.to_owned())
             }
 
             /// In lower case.
-            #[must_use]
             pub fn lower(self) -> Expr<$scope, $ty> {
                 Expr::call("lower", self.node())
             }
 
             /// In upper case.
-            #[must_use]
             pub fn upper(self) -> Expr<$scope, $ty> {
                 Expr::call("upper", self.node())
             }
@@ -245,31 +228,26 @@ macro_rules! comparisons {
 
         impl<$scope: $bound, $ty: ColumnType> $name<$scope, $ty> {
             /// How many rows have a value there.
-            #[must_use]
             pub fn count(self) -> Expr<Steady<$scope>, i64> {
                 Expr::call("count", self.node())
             }
 
             /// How many different values there are.
-            #[must_use]
             pub fn count_distinct(self) -> Expr<Steady<$scope>, i64> {
                 Expr::call_distinct("count", self.node())
             }
 
             /// The smallest value; NULL where there is none.
-            #[must_use]
             pub fn min(self) -> Expr<$scope, $ty::Nullable> {
                 Expr::call("min", self.node())
             }
 
             /// The largest value; NULL where there is none.
-            #[must_use]
             pub fn max(self) -> Expr<$scope, $ty::Nullable> {
                 Expr::call("max", self.node())
             }
 
             /// The value, or another one where it is NULL.
-            #[must_use]
             pub fn or(self, other: impl Operand<$ty::Value>) -> Expr<Steady<$scope>, $ty::Value>
             where
                 $ty::Value: IntoValue,
@@ -281,13 +259,11 @@ macro_rules! comparisons {
 
         impl<$scope: $bound, $ty: ColumnType<Value: Number>> $name<$scope, $ty> {
             /// The sum; NULL where there is no value. Of integers it is wider than they are.
-            #[must_use]
             pub fn sum(self) -> Expr<$scope, Option<<$ty::Value as Number>::Sum>> {
                 Expr::call("sum", self.node())
             }
 
             /// The average; NULL where there is no value.
-            #[must_use]
             pub fn avg(self) -> Expr<$scope, Option<<$ty::Value as Number>::Average>> {
                 Expr::call("avg", self.node())
             }
@@ -298,7 +274,6 @@ macro_rules! comparisons {
     (values $scope:ident $ty:ident $($(#[$doc:meta])+ $method:ident $operator:ident,)+) => {
         $(
             $(#[$doc])+
-            #[must_use]
             pub fn $method(self, value: impl Operand<$ty::Value>) -> Pred<$scope> {
                 let value = value.into_operand().into_value();
                 Pred::compare(self.node(), sql::Operator::$operator, value)
@@ -309,7 +284,6 @@ macro_rules! comparisons {
         $(
             $(#[$doc])+
             /// another column, or an expression.
-            #[must_use]
             pub fn $method<O, U>(self, other: impl Into<Expr<O, U>>) -> Pred<Both<$scope, O>>
             where
                 U: ColumnType<Value = $ty::Value>,

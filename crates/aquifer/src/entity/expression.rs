@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use aquifer_wire::types::{NotNull, Numeric};
 
+use super::scope::Phantom;
 use super::{Order, Steady, sql};
 use aquifer_wire::types::{IntoValue, Value};
 
 /// A value computed from columns of the tables in `S`, of type `T`: `lower(name)`, `count(*)`.
+#[must_use = "an expression does nothing by itself: select it, or compare it"]
 pub struct Expr<S, T> {
     pub(super) node: sql::Expr<Value>,
-    ty: PhantomData<fn() -> (S, T)>,
+    ty: Phantom<S, T>,
 }
 
 impl<S, T> Expr<S, T> {
@@ -38,13 +40,11 @@ impl<S, T> Expr<S, T> {
     }
 
     /// Smallest first; NULL last.
-    #[must_use]
     pub fn asc(self) -> Order<S> {
         Order::new(self.node, sql::Direction::Asc)
     }
 
     /// Largest first; NULL first, unless [`nulls_last`](Order::nulls_last) follows.
-    #[must_use]
     pub fn desc(self) -> Order<S> {
         Order::new(self.node, sql::Direction::Desc)
     }
@@ -62,7 +62,6 @@ impl<S, T> fmt::Debug for Expr<S, T> {
 }
 
 /// How many rows there are: `count(*)`.
-#[must_use]
 pub fn count_rows<S>() -> Expr<Steady<S>, i64> {
     Expr::call("count", sql::Expr::All(None))
 }

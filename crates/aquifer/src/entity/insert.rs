@@ -2,6 +2,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use super::name::{quoted, table};
+use super::scope::Phantom;
 use super::scope::{Always, Perhaps};
 use super::{Col, Entity, Given, Meta, NoRow, Values, sql};
 use aquifer_wire::types::{IntoValue, Value};
@@ -30,12 +31,19 @@ use aquifer_wire::types::{IntoValue, Value};
 #[must_use = "an insert does nothing before it is sent"]
 pub struct Insert<E, W = Always> {
     pub(super) draft: InsertDraft,
-    entity: PhantomData<fn() -> (E, W)>,
+    entity: Phantom<E, W>,
 }
 
 impl<E: Entity> Insert<E> {
     pub(super) fn new() -> Self {
         InsertDraft::of(E::META).into()
+    }
+}
+
+impl<E: Entity> Insert<E, Many> {
+    pub(super) fn many(rows: impl IntoIterator<Item = Insert<E>>) -> Self {
+        let rows = rows.into_iter().map(|row| row.draft);
+        InsertDraft::many(E::META, rows).into()
     }
 }
 
@@ -64,7 +72,7 @@ impl<E, W> Insert<E, W> {
     ///     .on_conflict(User::EMAIL)
     ///     .do_update(); // sets the name
     /// ```
-    pub fn on_conflict(self, columns: impl ColumnsOf<E>) -> OnConflict<E> {
+    pub fn on_conflict(self, columns: impl ColumnsOf<E>) -> OnConflict<E, W> {
         let mut target = Vec::new();
         columns.names(&mut target);
         OnConflict {
@@ -88,36 +96,54 @@ impl<E: Entity> From<&E> for Insert<E> {
     }
 }
 
-/// What happens where a row is there already; made by [`Insert::on_conflict`].
-#[must_use = "say what happens: `do_update` or `do_nothing`"]
-pub struct OnConflict<E> {
-    draft: InsertDraft,
-    target: Vec<&'static str>,
-    entity: PhantomData<fn() -> E>,
+/// Several rows to be inserted; said of an [`Insert`].
+#[derive(Debug)]
+pub struct Many(());
+
+/// How many rows there are afterwards.
+pub trait Rows {
+    /// The same where rows that are there already are left as they are.
+    type Skipped;
 }
 
-impl<E> OnConflict<E> {
+impl Rows for Always {
+    type Skipped = Perhaps;
+}
+
+impl Rows for Many {
+    type Skipped = Self;
+}
+
+/// What happens where a row is there already; made by [`Insert::on_conflict`].
+#[must_use = "say what happens: `do_update` or `do_nothing`"]
+pub struct OnConflict<E, W = Always> {
+    draft: InsertDraft,
+    target: Vec<&'static str>,
+    entity: Phantom<E, W>,
+}
+
+impl<E, W: Rows> OnConflict<E, W> {
     /// The row takes over all values that were given, but those of the conflict's columns; its
     /// version, if it has one, is raised.
-    pub fn do_update(self) -> Insert<E> {
+    pub fn do_update(self) -> Insert<E, W> {
         let target = self.target.clone();
         self.set(|column| !target.contains(&column))
     }
 
     /// The row takes over the values of these columns; its version, if it has one, is raised.
-    pub fn do_update_only(self, columns: impl ColumnsOf<E>) -> Insert<E> {
+    pub fn do_update_only(self, columns: impl ColumnsOf<E>) -> Insert<E, W> {
         let mut only = Vec::new();
         columns.names(&mut only);
         self.set(|column| only.contains(&column))
     }
 
     /// The row is left as it is, and none is returned.
-    pub fn do_nothing(mut self) -> Insert<E, Perhaps> {
+    pub fn do_nothing(mut self) -> Insert<E, W::Skipped> {
         self.draft.conflict = Some(self.target.conflict(sql::ConflictAction::Nothing));
         self.draft.into()
     }
 
-    fn set(mut self, is_set: impl Fn(&'static str) -> bool) -> Insert<E> {
+    fn set(mut self, is_set: impl Fn(&'static str) -> bool) -> Insert<E, W> {
         let version = self.draft.meta.version().map(|column| column.name());
         let given = self.draft.columns.iter().copied();
         let mut set: Vec<_> = given
@@ -232,7 +258,10 @@ pub(super) struct InsertDraft {
     pub(super) meta: &'static Meta,
     pub(super) columns: Vec<&'static str>,
     pub(super) values: Vec<sql::Expr<Value>>,
+    /// Of many rows, the values of each column.
+    lists: Option<Vec<Vec<Value>>>,
     conflict: Option<Box<sql::Conflict<Value>>>,
+    fault: Option<sql::Error>,
 }
 
 impl InsertDraft {
@@ -242,8 +271,42 @@ impl InsertDraft {
             meta,
             columns: Vec::with_capacity(number),
             values: Vec::with_capacity(number),
+            lists: None,
             conflict: None,
+            fault: None,
         }
+    }
+
+    /// The rows, whose values travel as one list for each column.
+    fn many(meta: &'static Meta, rows: impl Iterator<Item = Self>) -> Self {
+        let mut all = Self::of(meta);
+        let mut lists: Vec<Vec<Value>> = Vec::new();
+        for (number, row) in rows.enumerate() {
+            if number == 0 {
+                all.columns.clone_from(&row.columns);
+                lists.resize_with(row.columns.len(), Vec::new);
+            }
+            let values = row.values.into_iter().map(|value| match value {
+                sql::Expr::Value(value) => Some(value),
+                _ => None,
+            });
+            let values: Option<Vec<Value>> = values.collect();
+            let (true, Some(values)) = (row.columns == all.columns, values) else {
+                all.fault = Some(other_columns(meta, number));
+                break;
+            };
+            for (list, value) in lists.iter_mut().zip(values) {
+                list.push(value);
+            }
+        }
+        all.lists = Some(lists);
+        all
+    }
+
+    /// Whether it is of many rows of which there are none.
+    pub(super) fn is_of_no_rows(&self) -> bool {
+        let lists = self.lists.as_ref();
+        self.fault.is_none() && lists.is_some_and(|lists| lists.iter().all(Vec::is_empty))
     }
 
     fn set(&mut self, column: &'static str, value: sql::Expr<Value>) {
@@ -263,7 +326,13 @@ impl InsertDraft {
         let mut insert = sql::Insert::into(table(self.meta));
         if !self.columns.is_empty() {
             insert.columns = self.columns.into_iter().map(quoted).collect();
-            insert.source = sql::InsertSource::Rows(vec![self.values]);
+            insert.source = match self.lists {
+                Some(lists) => {
+                    let lists = lists.into_iter().map(IntoValue::into_value);
+                    sql::InsertSource::Lists(lists.collect())
+                }
+                None => sql::InsertSource::Rows(vec![self.values]),
+            };
         }
         insert.conflict = self.conflict;
         Ok(insert)
@@ -271,6 +340,9 @@ impl InsertDraft {
 
     /// `insert!` finds that out when it is compiled.
     fn check(&self) -> Result<(), sql::Error> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
         let columns = self.meta.columns().iter();
         let mut missing =
             columns.filter(|column| column.is_required() && !self.columns.contains(&column.name()));
@@ -288,6 +360,17 @@ impl InsertDraft {
     }
 }
 
+#[cold]
+fn other_columns(meta: &Meta, number: usize) -> sql::Error {
+    sql::Error::new(
+        format!(
+            "row {number} of {}, counted from 0, has values for other columns than the first one",
+            meta.entity()
+        ),
+        "give each row the same fields, in the same order, or insert them by several statements",
+    )
+}
+
 impl<E, W> fmt::Debug for Insert<E, W> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Values stay out.
@@ -299,7 +382,7 @@ impl<E, W> fmt::Debug for Insert<E, W> {
     }
 }
 
-impl<E> fmt::Debug for OnConflict<E> {
+impl<E, W> fmt::Debug for OnConflict<E, W> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("OnConflict")

@@ -5,8 +5,11 @@ use aquifer_wire::types::ColumnType;
 
 use super::draft::{Deleted, Draft};
 use super::name::meta;
+use super::scope::Phantom;
 use super::select::Items;
-use super::{Col, In, Joined, LeftJoined, Meta, Order, Pred, Relation, Select, Source, sql};
+use super::{
+    Col, In, Joined, LeftJoined, Meta, Order, Pred, Projection, Relation, Select, Source, sql,
+};
 use crate::query;
 use aquifer_wire::types::Value;
 
@@ -18,7 +21,7 @@ use aquifer_wire::types::Value;
 #[must_use = "a query does nothing before it is sent: fetch it"]
 pub struct Query<S, R = S> {
     pub(super) draft: Draft,
-    row: PhantomData<fn() -> (S, R)>,
+    row: Phantom<S, R>,
 }
 
 impl<E> Query<E> {
@@ -136,6 +139,14 @@ impl<S, R> Query<S, R> {
     pub fn select<L: Select<S, I>, I>(mut self, list: L) -> Query<S, L::Row> {
         let mut items = Items::default();
         list.items(&mut items);
+        self.draft.select().items = items.0;
+        self.draft.into()
+    }
+
+    /// Reads the columns that a struct names, into it; see [`Projection`].
+    pub fn select_as<P: Projection<S, I>, I>(mut self) -> Query<S, P> {
+        let mut items = Items::default();
+        P::items(&mut items);
         self.draft.select().items = items.0;
         self.draft.into()
     }

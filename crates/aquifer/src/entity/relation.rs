@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use aquifer_wire::types::ColumnType;
 
 use super::name::{meta, of_source, quoted, table};
+use super::scope::Phantom;
 use super::{Col, In, Joined, Pred, Source, sql};
 use aquifer_wire::types::Value;
 
@@ -14,7 +15,7 @@ use aquifer_wire::types::Value;
 pub struct Relation<A, B> {
     from: &'static str,
     to: &'static str,
-    tables: PhantomData<fn() -> (A, B)>,
+    tables: Phantom<A, B>,
 }
 
 impl<A, B> Clone for Relation<A, B> {

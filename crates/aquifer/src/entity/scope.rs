@@ -6,6 +6,9 @@ use aquifer_wire::types::ColumnType;
 
 use super::{Col, Entity, Relation};
 
+/// Types that a type is told apart by, and of which it holds nothing.
+pub(super) type Phantom<A, B> = PhantomData<fn() -> (A, B)>;
+
 /// What columns are read from: an entity's table, or another name of it (see [`alias!`](crate::alias)).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no table",
@@ -37,15 +40,15 @@ pub trait Source: Sized + 'static {
 
 /// The tables `S` and, where a row fits, `J`.
 #[derive(Debug)]
-pub struct Joined<S, J>(PhantomData<fn() -> (S, J)>);
+pub struct Joined<S, J>(Phantom<S, J>);
 
 /// The tables `S` and `J`, whose columns are NULL where no row fits.
 #[derive(Debug)]
-pub struct LeftJoined<S, J>(PhantomData<fn() -> (S, J)>);
+pub struct LeftJoined<S, J>(Phantom<S, J>);
 
 /// Conditions on the tables of both `A` and `B`.
 #[derive(Debug)]
-pub struct Both<A, B>(PhantomData<fn() -> (A, B)>);
+pub struct Both<A, B>(Phantom<A, B>);
 
 /// What is computed from columns of `P` and is not NULL even where no row fits, as `count` is.
 #[derive(Debug)]

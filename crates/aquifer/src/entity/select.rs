@@ -1,6 +1,7 @@
 use std::fmt;
 
-use aquifer_wire::types::ColumnType;
+use aquifer_wire::FromRow;
+use aquifer_wire::types::{ColumnType, NotNull};
 
 use super::{Col, Expr, In, Side, Source, sql};
 use aquifer_wire::types::Value;
@@ -82,6 +83,60 @@ impl<S, I, E: Selected<S, I>> Selected<S, I> for Named<E> {
         if let Some(item) = into.0.last_mut() {
             item.alias = sql::Name::constant(self.name);
         }
+    }
+}
+
+/// A struct that a query selects: each field from a column; derived.
+///
+/// A field without `column` is read from the column of its own name of the entity `of`. Types must be
+/// those of the columns; `Option` where a left join may find no row. The struct is the select list, so
+/// both can't differ.
+///
+/// ```
+/// # use aquifer::entity::*;
+/// # #[derive(Entity)] #[entity(table = "users", has_many(POSTS = Post::USER_ID))]
+/// # struct User { #[entity(key)] id: i64, name: String }
+/// # #[derive(Entity)] #[entity(table = "posts")]
+/// # struct Post { #[entity(key)] id: i64, user_id: i64, title: String }
+/// #[derive(Projection)]
+/// #[entity(of = User)]
+/// struct Headline {
+///     name: String,
+///     #[entity(column = Post::TITLE)]
+///     headline: Option<String>,
+/// }
+///
+/// let headlines = User::query().left_join(User::POSTS).select_as::<Headline, _>();
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be selected",
+    label = "expected a struct that derives `Projection`"
+)]
+pub trait Projection<S, I>: FromRow {
+    #[doc(hidden)]
+    fn items(into: &mut Items);
+}
+
+impl Items {
+    /// For the derive: a column that is not NULL, for a field of its type.
+    #[doc(hidden)]
+    pub fn exact<T: NotNull, E: Source>(&mut self, column: Col<E, T>, name: &'static str) {
+        self.named(column.node(), column.name(), name);
+    }
+
+    /// For the derive: any column, for a field that is an `Option`.
+    #[doc(hidden)]
+    pub fn optional<N, E, T>(&mut self, column: Col<E, T>, name: &'static str)
+    where
+        E: Source,
+        T: ColumnType<Nullable = N>,
+    {
+        self.named(column.node(), column.name(), name);
+    }
+
+    fn named(&mut self, expr: sql::Expr<Value>, column: &str, name: &'static str) {
+        let alias = sql::Name::constant(name).filter(|_| column != name);
+        self.0.push(sql::Item { expr, alias });
     }
 }
 

@@ -1,6 +1,7 @@
 //! How queries and changes are sent: the final verbs.
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::hash::Hash;
 use std::panic::Location;
 
@@ -9,6 +10,7 @@ use aquifer_wire::types::{DecodeOwned, Value};
 use aquifer_wire::{FromRow, Reply};
 
 use super::draft::item;
+use super::insert::Many;
 use super::name::quoted;
 use super::scope::Perhaps;
 use super::{Delete, Entity, Insert, IsChosen, Meta, Query, Selected, Update, unqualify};
@@ -281,7 +283,28 @@ impl<E: Entity, W> Insert<E, W> {
     /// As described at [`Session`].
     #[track_caller]
     pub fn execute<'a>(self, session: &'a impl Session) -> SessionFuture<'a, u64> {
+        if self.draft.is_of_no_rows() {
+            return Box::pin(ready(Ok(0)));
+        }
         affected(self.plan(Vec::new()), session, Location::caller())
+    }
+}
+
+impl<E: Entity> Insert<E, Many> {
+    /// Inserts the rows, all or none, and returns them with what the database has filled in.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute); [`ErrorKind::Usage`] where rows have values for different
+    /// columns.
+    ///
+    /// # Cancel safety
+    /// As described at [`Session`].
+    #[track_caller]
+    pub fn fetch<'a>(self, session: &'a impl Session) -> SessionFuture<'a, Vec<E>> {
+        if self.draft.is_of_no_rows() {
+            return Box::pin(ready(Ok(Vec::new())));
+        }
+        Attached::to(session).rows(self.build(), Location::caller())
     }
 }
 

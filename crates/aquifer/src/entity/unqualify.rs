@@ -34,9 +34,7 @@ pub(super) fn filter<V>(filter: &mut Filter<V>, table: &Name) {
 pub(super) fn expression<V>(expr: &mut Expr<V>, table: &Name) {
     match expr {
         Expr::Column(column) | Expr::Compare(column, _, _) => {
-            if column.table.as_ref() == Some(table) {
-                column.table = None;
-            }
+            drop(column.table.take_if(|own| own == table));
         }
         Expr::Binary(left, _, right) | Expr::Quantified { left, right, .. } => {
             expression(left, table);

@@ -78,6 +78,55 @@ async fn an_entity_is_inserted_whole() {
 }
 
 #[tokio::test]
+async fn many_rows_are_inserted_by_one_text_all_or_none() {
+    let db = empty().await;
+    let row = |(name, email, mood): (&str, &str, Mood)| {
+        insert!(User {
+            full_name: name,
+            email,
+            mood,
+            nick: None
+        })
+    };
+    let rows = [("Ann", "a", Mood::Glad), ("Ben", "b", Mood::Sad)];
+    let users = User::insert_many(rows.map(row)).fetch(&db).await.unwrap();
+    assert_eq!(
+        (users.len(), users[1].mood, &users[1].nick),
+        (2, Mood::Sad, &None)
+    );
+    let one = User::insert_many(rows.into_iter().take(1).map(row))
+        .build()
+        .unwrap();
+    assert_eq!(
+        one.sql(),
+        User::insert_many(rows.map(row)).build().unwrap().sql()
+    );
+
+    let error = User::insert_many([row(("Cid", "c", Mood::Sad)), row(rows[0])])
+        .execute(&db)
+        .await;
+    assert_eq!(error.unwrap_err().constraint(), Some("users_email_key"));
+    assert_eq!(User::query().count(&db).await.unwrap(), 2);
+    let skipped = User::insert_many([row(("Cid", "c", Mood::Sad)), row(rows[0])])
+        .on_conflict(User::EMAIL)
+        .do_nothing();
+    assert_eq!(skipped.fetch(&db).await.unwrap().len(), 1);
+
+    assert_eq!(User::insert_many([]).execute(&db).await.unwrap(), 0);
+    assert_eq!(User::insert_many([]).fetch(&db).await.unwrap(), []);
+    let other = insert!(User {
+        full_name: "Dan",
+        email: "d"
+    });
+    let error = User::insert_many([row(rows[0]), other])
+        .execute(&db)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    assert!(error.to_string().contains("row 1 of User"), "{error}");
+}
+
+#[tokio::test]
 async fn a_conflict_updates_or_skips() {
     let db = empty().await;
     let ann = |name: &str| {

@@ -1,5 +1,5 @@
 use aquifer::entity::*;
-use aquifer::{ErrorKind, Session};
+use aquifer::{Db, ErrorKind, Session};
 
 use super::schema::{Line, Manager, Mood, Post, User, empty, filled};
 use crate::support;
@@ -22,83 +22,80 @@ async fn rows_come_as_entities_with_renamed_json_enum_and_nullable_columns() {
     support::assert_whole(&db).await;
 }
 
+/// The names of the users for whom that holds.
+async fn names(db: &Db, condition: Pred<User>) -> String {
+    let users = User::query().filter(condition).order_by(User::ID.asc());
+    let names = users.pluck(User::FULL_NAME, db).await.unwrap();
+    names.join(" ")
+}
+
 #[tokio::test]
-async fn conditions_choose_rows() {
+async fn conditions_compare_columns_with_values() {
     let db = filled().await;
-    let names = async |query: Query<User>| {
-        let query = query.order_by(User::ID.asc());
-        query.pluck(User::FULL_NAME, &db).await.unwrap().join(" ")
-    };
-    let filter = |condition: Pred<User>| User::query().filter(condition);
-    assert_eq!(names(filter(User::ACTIVE.eq(true))).await, "Ann Ben");
-    assert_eq!(names(filter(User::FULL_NAME.ne("Ann"))).await, "Ben Cid");
-    assert_eq!(names(filter(User::NICK.is_null())).await, "Ben Cid");
-    assert_eq!(names(filter(User::NICK.eq("a_n"))).await, "Ann");
-    assert_eq!(
-        names(filter(User::NICK.eq_or_null(None::<&str>))).await,
-        "Ben Cid"
-    );
-    assert_eq!(
-        names(filter(User::NICK.eq_or_null(Some("a_n")))).await,
-        "Ann"
-    );
-    assert_eq!(names(filter(User::NICK.contains("_"))).await, "Ann");
-    assert_eq!(names(filter(User::EMAIL.contains("_"))).await, "");
-    assert_eq!(names(filter(User::EMAIL.like("_en@%"))).await, "Ben");
-    assert_eq!(names(filter(User::EMAIL.icontains("BEN@"))).await, "Ben");
-    assert_eq!(names(filter(User::EMAIL.starts_with("cid"))).await, "Cid");
-    assert_eq!(
-        names(filter(User::EMAIL.ends_with(".com"))).await,
-        "Ann Ben Cid"
-    );
-    assert_eq!(names(filter(User::MOOD.eq(Mood::Sad))).await, "Ben");
-    assert_eq!(
-        names(filter(User::MOOD.is_in([Mood::Sad, Mood::Glad]))).await,
-        "Ann Ben Cid"
-    );
-    assert_eq!(
-        names(filter(User::FULL_NAME.is_in(["Ann", "Cid"]))).await,
-        "Ann Cid"
-    );
-    assert_eq!(
-        names(filter(User::FULL_NAME.not_in(["Ann", "Cid"]))).await,
-        "Ben"
-    );
-    assert_eq!(names(filter(User::ID.is_in(Vec::<i64>::new()))).await, "");
-    assert_eq!(
-        names(filter(User::ID.not_in(Vec::<i64>::new()))).await,
-        "Ann Ben Cid"
-    );
-    assert_eq!(
-        names(filter(User::FULL_NAME.between("B", "C"))).await,
-        "Ben"
-    );
-    assert_eq!(
-        names(filter(User::FULL_NAME.lower().eq("ann"))).await,
-        "Ann"
-    );
-    assert_eq!(
-        names(filter(User::NICK.or("none").eq("none").within())).await,
-        "Ben Cid"
-    );
-    assert_eq!(names(filter(!User::FULL_NAME.eq("Ann"))).await, "Ben Cid");
+    let cases = [
+        (User::ACTIVE.eq(true), "Ann Ben"),
+        (User::FULL_NAME.ne("Ann"), "Ben Cid"),
+        (User::NICK.is_null(), "Ben Cid"),
+        (User::NICK.is_not_null(), "Ann"),
+        (User::NICK.eq("a_n"), "Ann"),
+        (User::NICK.eq_or_null(None::<&str>), "Ben Cid"),
+        (User::NICK.eq_or_null(Some("a_n")), "Ann"),
+        (User::MOOD.eq(Mood::Sad), "Ben"),
+        (User::MOOD.is_in([Mood::Sad, Mood::Glad]), "Ann Ben Cid"),
+        (User::FULL_NAME.is_in(["Ann", "Cid"]), "Ann Cid"),
+        (User::FULL_NAME.not_in(["Ann", "Cid"]), "Ben"),
+        (User::ID.is_in(Vec::<i64>::new()), ""),
+        (User::ID.not_in(Vec::<i64>::new()), "Ann Ben Cid"),
+        (User::FULL_NAME.between("B", "C"), "Ben"),
+        (User::FULL_NAME.gt("Ann"), "Ben Cid"),
+        (User::FULL_NAME.le("Ben"), "Ann Ben"),
+        (User::NICK.or("none").eq("none").within(), "Ben Cid"),
+    ];
+    for (number, (condition, wanted)) in cases.into_iter().enumerate() {
+        assert_eq!(names(&db, condition).await, wanted, "condition {number}");
+    }
+}
+
+#[tokio::test]
+async fn conditions_look_into_text_where_wildcards_mean_themselves() {
+    let db = filled().await;
+    let cases = [
+        (User::NICK.contains("_"), "Ann"),
+        (User::EMAIL.contains("_"), ""),
+        (User::EMAIL.like("_en@%"), "Ben"),
+        (User::EMAIL.ilike("_EN@%"), "Ben"),
+        (User::EMAIL.icontains("BEN@"), "Ben"),
+        (User::EMAIL.starts_with("cid"), "Cid"),
+        (User::EMAIL.ends_with(".com"), "Ann Ben Cid"),
+        (User::FULL_NAME.lower().eq("ann"), "Ann"),
+        (User::FULL_NAME.upper().eq("BEN"), "Ben"),
+    ];
+    for (number, (condition, wanted)) in cases.into_iter().enumerate() {
+        assert_eq!(names(&db, condition).await, wanted, "condition {number}");
+    }
+}
+
+#[tokio::test]
+async fn conditions_are_joined_negated_and_left_out() {
+    let db = filled().await;
+    assert_eq!(names(&db, !User::FULL_NAME.eq("Ann")).await, "Ben Cid");
     let either = any([User::FULL_NAME.eq("Ann"), User::FULL_NAME.eq("Ben")]);
-    assert_eq!(names(User::query().filter(either)).await, "Ann Ben");
-    let mixed = User::ACTIVE
-        .eq(false)
-        .or(User::NICK.is_null().and(User::MOOD.eq(Mood::Sad)));
-    assert_eq!(names(User::query().filter(mixed)).await, "Ben Cid");
-    let none = any(Vec::<Pred<User>>::new());
-    assert_eq!(names(User::query().filter(none)).await, "");
-    assert_eq!(
-        names(User::query().filter(all(Vec::<Pred<User>>::new()))).await,
-        "Ann Ben Cid"
-    );
+    assert_eq!(names(&db, either).await, "Ann Ben");
+    let sad = User::NICK.is_null().and(User::MOOD.eq(Mood::Sad));
+    let mixed = User::ACTIVE.eq(false).or(sad);
+    assert_eq!(names(&db, mixed.within()).await, "Ben Cid");
+    assert_eq!(names(&db, any([])).await, "");
+    assert_eq!(names(&db, all([])).await, "Ann Ben Cid");
     let when = |name: Option<&str>| {
-        User::query().when(name, |users, name| users.filter(User::FULL_NAME.eq(name)))
+        let users = User::query();
+        users.when(name, |users, name| users.filter(User::FULL_NAME.eq(name)))
     };
-    assert_eq!(names(when(None)).await, "Ann Ben Cid");
-    assert_eq!(names(when(Some("Cid"))).await, "Cid");
+    assert_eq!(when(None).count(&db).await.unwrap(), 3);
+    assert_eq!(when(Some("Cid")).count(&db).await.unwrap(), 1);
+    fn active(users: Query<User>) -> Query<User> {
+        users.filter(User::ACTIVE.eq(true))
+    }
+    assert_eq!(User::query().scope(active).count(&db).await.unwrap(), 2);
 }
 
 #[tokio::test]
@@ -118,7 +115,7 @@ async fn joins_add_columns_and_left_joins_add_null() {
         wanted.map(|(name, title)| (name.to_owned(), title.to_owned()))
     );
 
-    let counts: Vec<(String, i64, Option<i32>)> = User::query()
+    let counts = User::query()
         .left_join(User::POSTS)
         .group_by((User::ID, User::FULL_NAME))
         .order_by(User::ID.asc())
@@ -149,6 +146,36 @@ async fn joins_add_columns_and_left_joins_add_null() {
         .await
         .unwrap();
     assert_eq!(popular.len(), 2);
+}
+
+/// What a list of users shows.
+#[derive(Debug, PartialEq, Projection)]
+#[entity(of = User)]
+struct Headline {
+    full_name: String,
+    nick: Option<String>,
+    #[entity(column = Post::TITLE)]
+    headline: Option<String>,
+}
+
+#[tokio::test]
+async fn a_struct_is_a_list_of_columns() {
+    let db = filled().await;
+    let query = User::query()
+        .left_join(User::POSTS)
+        .order_by(User::ID.desc());
+    let query = query.filter(Post::TITLE.is_null().or(Post::TITLE.eq("Rust")));
+    let headlines = query.select_as::<Headline, _>().fetch(&db).await.unwrap();
+    let headline = |name: &str, nick: Option<&str>, headline: Option<&str>| Headline {
+        full_name: name.to_owned(),
+        nick: nick.map(str::to_owned),
+        headline: headline.map(str::to_owned),
+    };
+    let wanted = [
+        headline("Cid", None, None),
+        headline("Ann", Some("a_n"), Some("Rust")),
+    ];
+    assert_eq!(headlines, wanted);
 }
 
 #[tokio::test]
@@ -185,25 +212,15 @@ async fn a_table_is_joined_to_itself_by_another_name() {
 #[tokio::test]
 async fn sub_queries_ask_for_rows_of_other_tables() {
     let db = filled().await;
-    let names = async |query: Query<User>| {
-        let query = query.order_by(User::ID.asc());
-        query.pluck(User::FULL_NAME, &db).await.unwrap().join(" ")
-    };
     let rust = User::POSTS.any(Post::TITLE.icontains("rust"));
-    assert_eq!(names(User::query().filter(rust)).await, "Ann");
-    assert_eq!(
-        names(User::query().filter(!User::POSTS.exists())).await,
-        "Cid"
-    );
+    assert_eq!(names(&db, rust).await, "Ann");
+    assert_eq!(names(&db, !User::POSTS.exists()).await, "Cid");
     let authors = Post::query()
         .filter(Post::VIEWS.ge(20))
         .column(Post::USER_ID);
-    assert_eq!(
-        names(User::query().filter(User::ID.in_query(authors))).await,
-        "Ann Ben"
-    );
+    assert_eq!(names(&db, User::ID.in_query(authors)).await, "Ann Ben");
     let own = User::POSTS.any(Post::TITLE.eq_col(User::FULL_NAME).or(Post::VIEWS.eq(30)));
-    assert_eq!(names(User::query().filter(own)).await, "Ben");
+    assert_eq!(names(&db, own).await, "Ben");
 }
 
 #[tokio::test]
