@@ -5,6 +5,7 @@ use std::time::Duration;
 use aquifer_wire::{FromRow, Reply, Row};
 
 use super::plan::Plan;
+use crate::Error;
 use crate::bulk::{Need, RowStream, Seat};
 use crate::session::{Session, SessionFuture, open_stream, sealed};
 use crate::statement::{Call, Sql};
@@ -26,6 +27,8 @@ trait Runner: Sync {
 
     fn seat(&self, need: Need, location: &'static Location<'static>) -> SessionFuture<'_, Seat>;
 
+    fn check_write(&self) -> Result<(), Error>;
+
     fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: Duration);
 }
 
@@ -38,6 +41,10 @@ impl<S: Session> Runner for S {
         Box::pin(sealed::Run::seat(self, need, location))
     }
 
+    fn check_write(&self) -> Result<(), Error> {
+        sealed::Run::check_write(self)
+    }
+
     fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: Duration) {
         sealed::Run::rows_decoded(self, call, rows, elapsed);
     }
@@ -48,15 +55,24 @@ impl<'a> Attached<'a> {
         Self { runner: session }
     }
 
+    /// A plan that may run here: the text of a write may begin as that of a read, but the plan knows.
+    fn admit(self, plan: Result<Plan, Error>) -> Result<Plan, Error> {
+        let plan = plan?;
+        if plan.tables_written().next().is_some() {
+            self.runner.check_write()?;
+        }
+        Ok(plan)
+    }
+
     /// Runs a plan, and reads its result by `read`.
     pub(super) fn run<T: Send + 'a>(
         self,
-        plan: Result<Plan, crate::Error>,
+        plan: Result<Plan, Error>,
         location: &'static Location<'static>,
-        read: impl FnOnce(Reply) -> Result<T, crate::Error> + Send + 'a,
+        read: impl FnOnce(Reply) -> Result<T, Error> + Send + 'a,
     ) -> SessionFuture<'a, T> {
         Box::pin(async move {
-            let plan = plan?;
+            let plan = self.admit(plan)?;
             let call = Call::built(plan.sql(), plan.params(), location);
             read(self.runner.run(call).await?)
         })
@@ -65,11 +81,11 @@ impl<'a> Attached<'a> {
     /// As [`run`](Self::run), for rows, of which reading many is timed.
     pub(super) fn rows<T: FromRow + Send>(
         self,
-        plan: Result<Plan, crate::Error>,
+        plan: Result<Plan, Error>,
         location: &'static Location<'static>,
     ) -> SessionFuture<'a, Vec<T>> {
         Box::pin(async move {
-            let plan = plan?;
+            let plan = self.admit(plan)?;
             let call = Call::built(plan.sql(), plan.params(), location);
             let reply = self.runner.run(call).await?;
             let told = |rows, elapsed| self.runner.rows_decoded(call, rows, elapsed);
@@ -99,11 +115,11 @@ impl<'a> Attached<'a> {
 
     pub(super) fn stream<T: FromRow + Send>(
         self,
-        plan: Result<Plan, crate::Error>,
+        plan: Result<Plan, Error>,
         location: &'static Location<'static>,
     ) -> SessionFuture<'a, RowStream<T>> {
         Box::pin(async move {
-            let plan = plan?;
+            let plan = self.admit(plan)?;
             let call = Call::built(plan.sql(), plan.params(), location);
             open_stream(|need| self.runner.seat(need, location), call).await
         })

@@ -22,15 +22,15 @@ enum Step {
     Raw(i64),
     Json(Vec<String>, String),
     Tags(Vec<String>),
-    Exists(Vec<Step>),
-    Group(Vec<Step>, usize),
+    Exists(Vec<Self>),
+    Group(Vec<Self>, usize),
     Order(usize, bool, Option<bool>),
     Limit(u64),
     Offset(u64),
     Distinct,
     Join(usize),
-    With(Vec<Step>),
-    Union(Vec<Step>, usize),
+    With(Vec<Self>),
+    Union(Vec<Self>, usize),
     Window,
     Lock(bool),
 }
@@ -116,6 +116,18 @@ fn condition<S>(query: QueryBuilder<S>, table: &str, step: &Step) -> QueryBuilde
     }
 }
 
+fn joined<S>(query: QueryBuilder<S>, number: usize, kind: usize) -> QueryBuilder<S> {
+    let posts = format!("posts as p{number}");
+    let on = format!("p{number}.user_id");
+    match kind {
+        0 => query.join(posts, on, "=", "users.id"),
+        1 => query.left_join(posts, on, "=", "users.id"),
+        2 => query.right_join(posts, on, "=", "users.id"),
+        3 => query.full_join(posts, on, "=", "users.id"),
+        _ => query.cross_join(posts),
+    }
+}
+
 /// A query of users by these steps, those left out that don't go with others.
 fn built<S>(mut query: QueryBuilder<S>, steps: &[Step]) -> QueryBuilder<S> {
     let has = |wanted: fn(&Step) -> bool| steps.iter().any(wanted);
@@ -141,17 +153,7 @@ fn built<S>(mut query: QueryBuilder<S>, steps: &[Step]) -> QueryBuilder<S> {
             Step::Limit(count) => query.limit(count),
             Step::Offset(count) => query.offset(count),
             Step::Distinct => query.distinct(),
-            Step::Join(kind) => {
-                let posts = format!("posts as p{number}");
-                let on = format!("p{number}.user_id");
-                match kind {
-                    0 => query.join(posts, on, "=", "users.id"),
-                    1 => query.left_join(posts, on, "=", "users.id"),
-                    2 => query.right_join(posts, on, "=", "users.id"),
-                    3 => query.full_join(posts, on, "=", "users.id"),
-                    _ => query.cross_join(posts),
-                }
-            }
+            Step::Join(kind) => joined(query, number, kind),
             Step::With(steps) => query.with(format!("cte {number}\""), filtered("users", &steps)),
             Step::Union(steps, kind) => {
                 let other = filtered("users", &steps).select(("id", "age", "score"));
