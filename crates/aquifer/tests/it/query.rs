@@ -2,6 +2,7 @@
 
 mod ancestor;
 mod changes;
+mod expressions;
 mod features;
 mod hazards;
 mod pages;
