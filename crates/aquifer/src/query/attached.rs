@@ -1,7 +1,9 @@
+use std::error::Error as _;
 use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
+use aquifer_wire::types::ParamsError;
 use aquifer_wire::{FromRow, Reply, Row};
 
 use super::plan::Plan;
@@ -74,7 +76,8 @@ impl<'a> Attached<'a> {
         Box::pin(async move {
             let plan = self.admit(plan)?;
             let call = Call::built(plan.sql(), plan.params(), location);
-            read(self.runner.run(call).await?)
+            let reply = self.runner.run(call).await;
+            read(reply.map_err(|error| located(error, plan.sql()))?)
         })
     }
 
@@ -87,7 +90,8 @@ impl<'a> Attached<'a> {
         Box::pin(async move {
             let plan = self.admit(plan)?;
             let call = Call::built(plan.sql(), plan.params(), location);
-            let reply = self.runner.run(call).await?;
+            let reply = self.runner.run(call).await;
+            let reply = reply.map_err(|error| located(error, plan.sql()))?;
             let told = |rows, elapsed| self.runner.rows_decoded(call, rows, elapsed);
             crate::session::decoded_by(told, &reply, Reply::decode)
         })
@@ -121,9 +125,38 @@ impl<'a> Attached<'a> {
         Box::pin(async move {
             let plan = self.admit(plan)?;
             let call = Call::built(plan.sql(), plan.params(), location);
-            open_stream(|need| self.runner.seat(need, location), call).await
+            let opened = open_stream(|need| self.runner.seat(need, location), call).await;
+            opened.map_err(|error| located(error, plan.sql()))
         })
     }
+}
+
+/// Bytes of a statement that are shown in front of a parameter.
+const SHOWN: usize = 48;
+
+/// Of a parameter that can't be sent, shows what stands in front of it: nobody who put a query together
+/// knows what `$3` is.
+fn located(error: Error, sql: &str) -> Error {
+    let source = error.source();
+    let Some(refused) = source.and_then(|source| source.downcast_ref::<ParamsError>()) else {
+        return error;
+    };
+    let name = format!("${}", refused.number());
+    let at = sql.match_indices(&name).map(|(at, _)| at + name.len());
+    let whole = |end: &usize| {
+        let next = sql.get(*end..).and_then(|rest| rest.chars().next());
+        next.is_none_or(|next| !next.is_ascii_digit())
+    };
+    let Some(before) = at.into_iter().find(whole).and_then(|end| sql.get(..end)) else {
+        return error;
+    };
+    let start = before.len().saturating_sub(SHOWN);
+    let start = (start..=before.len()).find(|start| before.is_char_boundary(*start));
+    let shown = start
+        .and_then(|start| before.get(start..))
+        .unwrap_or(before);
+    let text = format!("{error} (at …{shown})");
+    error.with_message(text)
 }
 
 impl fmt::Debug for Attached<'_> {

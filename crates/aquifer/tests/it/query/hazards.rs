@@ -193,6 +193,8 @@ async fn the_first_thing_that_was_wrong_is_told() {
         &db.from("users").insert(twice).await.unwrap_err(),
         &["\"name\"", "twice"],
     );
+    let nothing = db.from("users").insert_many([]).await.unwrap_err();
+    says(&nothing, &["no row"]);
     let uneven = [values! { name: "a" }, values! { name: "b", age: 1 }];
     says(
         &db.from("users").insert_many(uneven).await.unwrap_err(),

@@ -64,6 +64,27 @@ async fn what_a_column_cannot_hold_is_an_error_and_not_another_number() {
         error.to_string().contains("u64") && error.to_string().contains("int8"),
         "{error}"
     );
+    // The text shows which parameter that was, and no value.
+    let filtered = db
+        .from("users")
+        .where_("name", "=", "hidden")
+        .where_("age", ">", i64::MAX);
+    let error = filtered.get().await.unwrap_err().to_string();
+    assert!(
+        error.contains("\"age\" > $2") && !error.contains("hidden"),
+        "{error}"
+    );
+    let written = db
+        .from("users")
+        .where_("id", "=", 1)
+        .update(values! { age: i64::MAX })
+        .await;
+    assert!(
+        written
+            .unwrap_err()
+            .to_string()
+            .contains("set \"age\" = $1")
+    );
 }
 
 #[tokio::test]
