@@ -691,6 +691,13 @@ impl sealed::Run for Db {
         }
     }
 
+    fn check_write(&self) -> Result<(), Error> {
+        match transaction::current(&self.engine)? {
+            Some(_) => Ok(()),
+            None => self.engine.refuse_on_replica("this statement"),
+        }
+    }
+
     fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: Duration) {
         let observers = &self.engine.observers;
         observers.rows_decoded((call.sql, call.location), rows, elapsed);

@@ -55,6 +55,14 @@ pub(crate) mod sealed {
             location: &'static std::panic::Location<'static>,
         ) -> impl Future<Output = Result<Seat, Error>> + Send;
 
+        /// Refuses what is known to write where only reads are meant.
+        ///
+        /// # Errors
+        /// On a handle for reads.
+        fn check_write(&self) -> Result<(), Error> {
+            Ok(())
+        }
+
         /// Tells how long reading the rows of a result took.
         fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: std::time::Duration);
     }

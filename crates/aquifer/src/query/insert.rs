@@ -97,6 +97,12 @@ impl<'a> QueryBuilder<Attached<'a>> {
     pub fn insert_many(self, rows: impl IntoIterator<Item = Record>) -> Insertion<'a, ManyRows> {
         self.insertion(|| {
             let rows = Rows::of(rows)?;
+            if rows.columns.is_empty() {
+                return Err(sql::Error::new(
+                    "there is no row to be inserted, or it has no columns",
+                    "give at least one, and call this only where there is one",
+                ));
+            }
             Ok((rows.columns, InsertSource::Lists(rows.lists)))
         })
     }

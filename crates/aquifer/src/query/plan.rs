@@ -91,9 +91,9 @@ impl Plan {
     /// What is allowed and seldom meant.
     ///
     /// ```
-    /// use aquifer::query::{self, Lint, col};
+    /// use aquifer::query::{self, Lint, val};
     ///
-    /// let plan = query::from("users").join("posts", "posts.id", ">", 5).build()?;
+    /// let plan = query::from("users").join("posts", "posts.id", ">", val(5)).build()?;
     /// let lints = plan.lints();
     /// assert!(lints.contains(&Lint::MissingLimit));
     /// assert!(lints.contains(&Lint::CartesianJoin { source: "posts".into() }));

@@ -44,6 +44,7 @@ mod overload;
 mod partial;
 mod pooler;
 mod queries;
+mod query;
 mod redis;
 mod routing;
 mod runtimes;
