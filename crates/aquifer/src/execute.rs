@@ -41,7 +41,7 @@ use crate::pool::{Checkout, Chosen, Destination, Pools, TICK};
 use crate::settings::Settings;
 use crate::statement::{Call, Prepared};
 use crate::tasks::Tasks;
-use crate::{Error, Retry, clock};
+use crate::{Error, ErrorKind, Retry, clock};
 
 /// What runs statements: the pools, and what holds for each call of one handle.
 #[derive(Clone, Debug)]
@@ -149,6 +149,8 @@ where
 {
     let mut attempts = Attempts::first(engine.attempts_max);
     let mut lap = Lap::first(engine, deadline, queue);
+    // Of work under a key: an attempt that may have taken effect.
+    let mut lost = None;
     let outcome = loop {
         let attempt = pin!(attempt(lap));
         let error = match deadline.run(attempt).await {
@@ -165,9 +167,13 @@ where
         if delay >= deadline.left() || !engine.can_afford_another() {
             break Err(error);
         }
+        if error.kind() == ErrorKind::Unknown {
+            lost = Some(error);
+        }
         attempts.next();
         tokio::time::sleep(delay).await;
     };
+    let outcome = outcome.map_err(|error| ending::after_lost(lost, error));
     let error = outcome.as_ref().err();
     engine.observers.query_finished(&QueryFinished {
         queue: queue.total(),

@@ -101,3 +101,23 @@ pub(crate) async fn block<T: Send + 'static>(
 ) -> Option<T> {
     tokio::task::spawn_blocking(call).await.ok()
 }
+
+/// Runs a future on a thread and a runtime of its own, and waits for it, blocking: for clean-up that
+/// must be done when this returns, wherever it is called. `None` when it panicked or there was none.
+#[cfg(feature = "testing")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that spawns"
+)]
+pub(crate) fn apart<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .ok()?;
+        Some(runtime.block_on(future))
+    });
+    thread.join().ok().flatten()
+}

@@ -13,7 +13,7 @@ const ROOT: &str = "lib.rs";
 
 /// The modules, lowest first; a module uses only modules before it. The leaves come first, in an
 /// order of their own: nearly everything can fail, so `error` is the lowest.
-const ORDER: [&str; 28] = [
+const ORDER: [&str; 30] = [
     "error",
     "clock",
     "deadline",
@@ -41,7 +41,9 @@ const ORDER: [&str; 28] = [
     "repository",
     "monitor",
     "db",
+    "migrate",
     "manager",
+    "testing",
 ];
 
 /// Forbidden although the order would allow it: the cache reaches the database only through a port

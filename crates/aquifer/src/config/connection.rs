@@ -57,6 +57,22 @@ impl Config {
     }
 }
 
+#[cfg(feature = "testing")]
+impl Config {
+    /// The same server and login, another database, whose name needs no quotes.
+    pub(crate) fn on_database(&self, name: &str) -> Self {
+        let url = self.texts.get(knob::URL.name);
+        let text = url.map_or("", |url| url.value.reveal());
+        // What comes last holds, in either form.
+        let text = match text {
+            url if url.contains("://") && url.contains('?') => format!("{url}&dbname={name}"),
+            url if url.contains("://") => format!("{url}?dbname={name}"),
+            pairs => format!("{pairs} dbname={name}"),
+        };
+        self.clone().url(text)
+    }
+}
+
 impl Connection<'_> {
     /// The URL alone, with its password masked.
     pub(super) fn url(&self) -> String {

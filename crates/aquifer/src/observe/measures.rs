@@ -267,6 +267,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::Decode => "decode",
         ErrorKind::Encode => "encode",
         ErrorKind::Limit => "limit",
+        ErrorKind::Migration => "migration",
         ErrorKind::NotFound => "not_found",
         ErrorKind::Protocol => "protocol",
         ErrorKind::ReadOnly => "read_only",

@@ -151,10 +151,8 @@ async fn waiters_are_refused_even_if_nobody_gives_anything_back() {
         .await
         .unwrap();
     let tx = db.begin().await.unwrap();
-    let error = tokio::time::timeout(Duration::from_secs(10), db.execute("select 1", ()))
-        .await
-        .expect("long before acquire_timeout")
-        .unwrap_err();
+    let error = db.execute("select 1", ()).await.unwrap_err();
+    assert!(error.to_string().contains("queue_interval"), "{error}");
     assert!(error.to_string().contains("1 in use"), "{error}");
     drop(tx);
     support::assert_whole(&db).await;
@@ -184,20 +182,20 @@ async fn a_full_queue_refuses_at_once() {
 #[tokio::test]
 async fn a_call_whose_deadline_is_before_its_turn_is_refused_at_once() {
     let config = config(1)
-        .acquire_timeout(Duration::from_secs(1))
+        .acquire_timeout(Duration::from_secs(5))
         .advanced(|advanced| advanced.queue_target(Duration::from_secs(60)));
     let db = Db::connect_with(&config).await.unwrap();
     let mut callers = JoinSet::new();
     for _ in 0..200 {
         let db = db.clone();
-        callers.spawn(async move { db.query("select pg_sleep(0.02)", ()).await });
+        callers.spawn(async move { db.query("select pg_sleep(0.1)", ()).await });
     }
     // Eight have to leave before it is known how fast the queue moves.
     let mut served = 0;
     while served < 10 {
         served += usize::from(callers.join_next().await.unwrap().unwrap().is_ok());
     }
-    let error = db.query("select pg_sleep(0.02)", ()).await.unwrap_err();
+    let error = db.query("select pg_sleep(0.1)", ()).await.unwrap_err();
     assert!(
         error
             .to_string()
@@ -257,11 +255,19 @@ async fn a_server_without_room_is_not_a_server_that_is_down() {
         others.push(Db::connect_with(&other).await.unwrap());
     }
     let tx = db.begin().await.unwrap();
-    let error = db.begin().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Acquire, "{error}");
-    assert!(error.to_string().contains("53300"), "{error}");
+    // Half a second, or more on a machine where the server takes longer to say it.
+    let begun = Instant::now();
+    loop {
+        let error = db.begin().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Acquire, "{error}");
+        if error.to_string().contains("53300") {
+            break;
+        }
+        assert!(begun.elapsed() < support::PATIENCE, "{error}");
+    }
     let attempts = observer.lost.lock().unwrap().len();
-    assert!(attempts < 40, "{attempts} attempts in half a second");
+    let most = 40 * (1 + begun.elapsed().as_millis() / 500);
+    assert!((attempts as u128) < most, "{attempts} attempts, {most}");
     tx.rollback().await.unwrap();
     for number in 0..20_i64 {
         let own: i64 = db
@@ -272,7 +278,7 @@ async fn a_server_without_room_is_not_a_server_that_is_down() {
     }
     drop(others);
     let one = db.begin().await.unwrap();
-    let two = tokio::time::timeout(Duration::from_secs(10), async {
+    let two = tokio::time::timeout(support::PATIENCE, async {
         loop {
             if let Ok(tx) = db.begin().await {
                 return tx;
@@ -310,7 +316,7 @@ async fn a_database_that_is_away_is_told_from_a_pool_that_is_exhausted() {
     assert!(error.to_string().contains("last connect error"), "{error}");
     assert!(start.elapsed() >= Duration::from_millis(400), "it was held");
     server.start_again();
-    let tx = tokio::time::timeout(Duration::from_secs(10), async {
+    let tx = tokio::time::timeout(support::PATIENCE, async {
         loop {
             if let Ok(tx) = db.begin().await {
                 return tx;

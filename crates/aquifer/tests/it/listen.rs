@@ -99,10 +99,7 @@ async fn a_shutdown_closes_a_listener_at_once_whether_or_not_somebody_looks_at_i
                 false => None,
             }
         };
-        let down = tokio::time::timeout(
-            Duration::from_secs(10),
-            db.shutdown(Duration::from_secs(60)),
-        );
+        let down = tokio::time::timeout(support::PATIENCE, db.shutdown(Duration::from_secs(600)));
         let (heard, down) = tokio::join!(heard, down);
         let done = down.expect("nothing is under way");
         assert_eq!(done.aborted, 0, "{done:?}");

@@ -34,6 +34,7 @@ mod listen;
 mod lookups;
 mod manager;
 mod metrics;
+mod migrate;
 mod monitor;
 mod network;
 mod once;
@@ -56,6 +57,8 @@ mod silence;
 mod soak;
 mod support;
 mod switchover;
+#[cfg(feature = "testing")]
+mod testing;
 mod tls;
 mod topology;
 mod transactions;

@@ -16,11 +16,11 @@ use crate::support;
 const FAST: Duration = Duration::from_millis(20);
 
 fn config(url: impl Into<Secret>) -> Config {
-    Config::from_url(url).unwrap().advanced(|advanced| {
+    support::config(url).advanced(|advanced| {
         advanced
             .health_interval(FAST)
             .health_interval_alarm(FAST)
-            .health_timeout(Duration::from_millis(500))
+            .health_timeout(Duration::from_secs(2))
     })
 }
 
@@ -266,7 +266,7 @@ async fn listeners_that_are_slow_or_panic_delay_nobody_and_end_with_their_handle
     monitor.check_health().await;
     let one: i32 = db.query_value("select 1", ()).await.unwrap();
     assert_eq!((one, count.load(Ordering::Relaxed)), (1, 3));
-    let shutdown = tokio::time::timeout(Duration::from_secs(5), db.close());
+    let shutdown = tokio::time::timeout(support::PATIENCE, db.close());
     shutdown
         .await
         .expect("no shutdown waits for a listener")

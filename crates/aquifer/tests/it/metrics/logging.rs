@@ -226,8 +226,7 @@ async fn use_the_canary(db: &Db) {
 #[tokio::test]
 async fn no_value_and_no_password_is_ever_logged() {
     let (capture, _guard) = Capture::begin();
-    let config = Config::from_url(support::url())
-        .unwrap()
+    let config = support::config(support::url())
         .redis_url("redis://user:canary-4711@localhost:1/0")
         .advanced(|advanced| advanced.slow_query_threshold(Duration::from_millis(1)));
     let db = Db::connect_with(&config).await.unwrap();
@@ -308,12 +307,12 @@ async fn a_query_is_a_span_with_the_attributes_of_opentelemetry() {
 #[tokio::test]
 async fn a_slow_query_is_logged_with_its_place_and_its_times() {
     let (capture, _guard) = Capture::begin();
-    let config = Config::from_url(support::url()).unwrap();
-    let threshold = Duration::from_millis(40);
+    let config = support::config(support::url());
+    let threshold = Duration::from_secs(1);
     let config = config.advanced(|advanced| advanced.slow_query_threshold(threshold));
     let db = Db::connect_with(&config).await.unwrap();
     db.execute("select 1", ()).await.unwrap();
-    db.execute("select pg_sleep($1)", (0.05_f64,))
+    db.execute("select pg_sleep($1)", (1.05_f64,))
         .await
         .unwrap();
     let lines = capture.with(&["slow query"]);
