@@ -1,5 +1,5 @@
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::{Inner, Value};
 use crate::types::{
-    Array, Bit, Circle, Date, Encode, Inet, Interval, Json, Line, LineSegment, MacAddr, MacAddr8,
-    Money, Multirange, Numeric, Path, PgBox, PgLsn, Point, Polygon, Range, Raw, Time, TimeTz,
-    Timestamp, TimestampTz, Vector,
+    Array, Bit, Circle, Date, Encode, Foreign, Inet, Interval, Json, Line, LineSegment, MacAddr,
+    MacAddr8, Money, Multirange, Numeric, Path, PgBox, PgLsn, Point, Polygon, Range, Raw, Time,
+    TimeTz, Timestamp, TimestampTz, Vector,
 };
 
 /// What can be a value of a statement that is built at run time.
@@ -85,6 +85,8 @@ other! { rust_decimal::Decimal => Some("numeric") }
 other! {
     chrono::NaiveDate => Some("date"), chrono::NaiveTime => Some("time"),
     chrono::NaiveDateTime => Some("timestamp"), chrono::DateTime<chrono::Utc> => Some("timestamptz"),
+    chrono::DateTime<chrono::FixedOffset> => Some("timestamptz"),
+    chrono::DateTime<chrono::Local> => Some("timestamptz"),
 }
 #[cfg(feature = "jiff")]
 other! {
@@ -152,6 +154,22 @@ impl<T> IntoValue for Multirange<T>
 where
     Self: Encode + Send + Sync + 'static,
 {
+    fn into_value(self) -> Value {
+        Value::typed(self, None)
+    }
+}
+
+/// A type of another crate is taken for what the server expects.
+impl<T> IntoValue for Foreign<T>
+where
+    Self: Encode + Send + Sync + 'static,
+{
+    fn into_value(self) -> Value {
+        Value::typed(self, None)
+    }
+}
+
+impl<S: Send + Sync + 'static> IntoValue for HashMap<String, Option<String>, S> {
     fn into_value(self) -> Value {
         Value::typed(self, None)
     }

@@ -136,3 +136,30 @@ fn changes_have_one_text_in_both_tiers() {
          \"id\" = $3 and \"deleted_at\" is null"
     );
 }
+
+/// Columns of types that are seldom met: that it compiles is the test.
+#[derive(Debug, Entity)]
+#[entity(table = "rare")]
+struct Rare {
+    #[entity(key)]
+    id: i64,
+    attributes: std::collections::HashMap<String, Option<String>>,
+    valid: Option<aquifer::types::Range<i64>>,
+    tags: Vec<Option<String>>,
+    picture: Vec<u8>,
+    r#type: Box<str>,
+}
+
+#[test]
+fn columns_may_have_any_type_that_values_have() {
+    let query = Rare::query()
+        .filter(Rare::TYPE.contains("x"))
+        .filter(Rare::PICTURE.ne(&[1_u8, 2][..]))
+        .filter(Rare::TAGS.eq(vec![None, Some("a".to_owned())]))
+        .select((Rare::ID, Rare::ATTRIBUTES, Rare::VALID));
+    assert_eq!(
+        query.to_sql().unwrap(),
+        "select \"id\", \"attributes\", \"valid\" from \"rare\" where \"type\" like $1 and \
+         \"picture\" <> $2 and \"tags\" = $3"
+    );
+}
