@@ -1,9 +1,7 @@
-use std::error::Error as _;
 use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-use aquifer_wire::types::ParamsError;
 use aquifer_wire::{FromRow, Reply, Row};
 
 use super::plan::Plan;
@@ -137,11 +135,10 @@ const SHOWN: usize = 48;
 /// Of a parameter that can't be sent, shows what stands in front of it: nobody who put a query together
 /// knows what `$3` is.
 fn located(error: Error, sql: &str) -> Error {
-    let source = error.source();
-    let Some(refused) = source.and_then(|source| source.downcast_ref::<ParamsError>()) else {
+    let Some(number) = error.wire().and_then(aquifer_wire::Error::parameter) else {
         return error;
     };
-    let name = format!("${}", refused.number());
+    let name = format!("${number}");
     let at = sql.match_indices(&name).map(|(at, _)| at + name.len());
     let whole = |end: &usize| {
         let next = sql.get(*end..).and_then(|rest| rest.chars().next());
