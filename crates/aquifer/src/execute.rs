@@ -37,7 +37,7 @@ pub(crate) use self::told::{Counted, Told, run_in_span};
 use crate::deadline::Deadline;
 use crate::error::fault;
 use crate::observe::{Observers, QueryFinished};
-use crate::pool::{Checkout, Chosen, Destination, Pools, TICK};
+use crate::pool::{Checkout, Chosen, Destination, Pools, TICK, refuse};
 use crate::settings::Settings;
 use crate::statement::{Call, Prepared};
 use crate::tasks::Tasks;
@@ -175,6 +175,10 @@ where
     };
     let outcome = outcome.map_err(|error| ending::after_lost(lost, error));
     let error = outcome.as_ref().err();
+    if error.is_some_and(|error| error.wire().is_none()) {
+        // Boxed: it is rare.
+        Box::pin(refuse(deadline)).await;
+    }
     engine.observers.query_finished(&QueryFinished {
         queue: queue.total(),
         rows: outcome.rows(),

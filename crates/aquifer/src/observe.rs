@@ -199,6 +199,16 @@ impl Observers {
         self.events.send(event);
     }
 
+    /// How a service does now, changed or not.
+    pub(crate) fn found(&self, service: Service, status: Status) {
+        self.watch.measures.set_health(service, status);
+    }
+
+    /// There are no circuit breakers before a host any more.
+    pub(crate) fn forget_breakers(&self, service: Service, host: &str) {
+        self.watch.measures.forget_breakers(service, host);
+    }
+
     /// There will be no more events.
     pub(crate) fn close(&self) {
         self.events.close();

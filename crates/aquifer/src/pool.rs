@@ -33,8 +33,8 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use self::breakers::Breakers;
-pub(crate) use self::breakers::ReadPermit;
 pub use self::breakers::{BreakerLane, BreakerStatus};
+pub(crate) use self::breakers::{ReadPermit, refuse};
 pub(crate) use self::checkout::Checkout;
 use self::desk::{Claim, Desk};
 pub use self::holders::Holder;
@@ -89,6 +89,8 @@ struct Inner {
     came_back: Notify,
     /// How many came back since it was closed.
     closed_late: AtomicUsize,
+    /// It was told that no connection is to be had.
+    exhausted: AtomicBool,
 }
 
 /// A task that sleeps until it is told to look, or until something is due.
@@ -167,6 +169,7 @@ impl Pool {
             cut: AtomicBool::new(false),
             came_back: Notify::new(),
             closed_late: AtomicUsize::new(0),
+            exhausted: AtomicBool::new(false),
         }))
     }
 
@@ -268,7 +271,10 @@ impl Pool {
             let left = deadline.left_at(time);
             let claim = self.0.desk.claim_or_wait(left, time.into_std(), pass_on);
             let outcome = match claim {
-                Ok(Claim::Now(claimed)) => Ok(claimed),
+                Ok(Claim::Now(claimed)) => {
+                    self.0.is_to_be_had();
+                    Ok(claimed)
+                }
                 Ok(Claim::Wait(waiting)) => {
                     // Else there is nothing to be done about it but wait, and waking a task for
                     // that would cost each of many callers more than waiting does.

@@ -1,8 +1,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::deadline::Deadline;
+
+/// How long tasks that were aborted get to end.
+const ABORT: Duration = Duration::from_millis(100);
 
 /// Every task of one `Db`; the only place that spawns.
 ///
@@ -71,7 +75,11 @@ impl Tasks {
             return 0;
         }
         let aborted = running.len();
-        running.shutdown().await;
+        running.abort_all();
+        // One that blocks its thread can't be ended, and is not waited for.
+        let all = async { while running.join_next().await.is_some() {} };
+        drop(Deadline::after(ABORT).run(all).await);
+        running.detach_all();
         aborted
     }
 

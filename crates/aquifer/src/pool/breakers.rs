@@ -15,6 +15,7 @@ use aquifer_core::breaker::{self, Breaker, Change, Fault, Order, Outcome, Permit
 use tokio::time::Instant;
 
 use super::{Inner, Pool, Pools, now};
+use crate::deadline::Deadline;
 use crate::observe::{BreakerState, Event, Service};
 use crate::{Error, ErrorKind, clock};
 
@@ -49,6 +50,15 @@ impl BreakerLane {
             Self::Reads => "reads",
             Self::Writes => "writes",
         }
+    }
+}
+
+/// Lets others run before a caller is refused whose time is not over, by a wait that holds however often
+/// the future is polled: a caller who asks again and again must not keep those from their turn who would
+/// give a connection back.
+pub(crate) async fn refuse(deadline: Deadline) {
+    if deadline.left() > REFUSAL {
+        tokio::time::sleep(REFUSAL).await;
     }
 }
 
@@ -109,6 +119,10 @@ impl Breakers {
             writes: Arc::new(breaker()),
             patience: acquire_timeout.max(PATIENCE_MIN),
         }
+    }
+
+    pub(super) fn host(&self) -> Arc<str> {
+        Arc::clone(&self.host)
     }
 
     fn of(&self, lane: BreakerLane) -> &Breaker {
@@ -240,7 +254,16 @@ impl Pools {
 }
 
 impl Inner {
+    /// After the pool was closed: nothing guards that host from now on.
+    pub(super) fn forget_breakers(&self) {
+        let host = &self.breakers.host;
+        self.observers.forget_breakers(Service::Postgres, host);
+    }
+
     pub(super) fn breaker_changed(&self, lane: BreakerLane, change: Change) {
+        if self.is_closed() {
+            return;
+        }
         self.observers.publish(Event::BreakerChange {
             service: Service::Postgres,
             host: Arc::clone(&self.breakers.host),
@@ -275,8 +298,8 @@ impl Inner {
 
     /// The error of a call that may not be made.
     ///
-    /// It lets others run first, by a wait that holds however often the future is polled: a caller who
-    /// asks again and again must not keep those from their turn who find out that the host is back.
+    /// It lets others run first: a caller who asks again and again must not keep those from their turn
+    /// who find out that the host is back.
     pub(super) async fn unavailable(&self, lane: BreakerLane, refused: Refused) -> Error {
         tokio::time::sleep(REFUSAL).await;
         let host = &self.breakers.host;

@@ -79,6 +79,7 @@ impl Pool {
         for listener in self.0.holders.listening() {
             listener.close();
         }
+        self.0.forget_breakers();
     }
 
     fn cancel_all(&self) {

@@ -17,10 +17,18 @@ impl Pool {
     ///
     /// Cancellation: the pool is resumed.
     pub(crate) async fn pause(&self, hold_max: Duration) -> Result<(), Error> {
-        let deadline = Deadline::after(hold_max);
         if self.0.is_closed() {
             return Err(super::closed());
         }
+        self.come_to_rest(hold_max).await
+    }
+
+    /// As [`pause`](Self::pause), also of a pool that is closed: then it waits for the end of what is
+    /// under way there.
+    ///
+    /// Cancellation: the pool is resumed.
+    pub(super) async fn come_to_rest(&self, hold_max: Duration) -> Result<(), Error> {
+        let deadline = Deadline::after(hold_max);
         let pausing = Pausing(Some(&self.0));
         *self.0.paused_until() = Some(clock::now() + deadline.left());
         let idle = self.0.desk.lock().pause();

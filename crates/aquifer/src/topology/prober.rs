@@ -233,11 +233,29 @@ fn answer((standby, read_only, system, timeline, lsn, age): Told) -> Answer {
         system,
         timeline: timeline.and_then(|timeline| u32::try_from(timeline).ok()),
         lsn: lsn.and_then(|lsn| u64::try_from(lsn).ok()),
-        age: age.map(|age| Duration::from_micros(u64::try_from(age).unwrap_or_default())),
+        // Its clock is behind the primary's then, and tells nothing.
+        age: age
+            .and_then(|age| u64::try_from(age).ok())
+            .map(Duration::from_micros),
     }
 }
 
 fn silent(limit: Duration) -> Error {
     let text = format!("the host gave no answer within {limit:?} (probe_timeout)");
     Error::new(ErrorKind::Timeout, text).with_retry(Retry::Safe)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::answer;
+
+    #[test]
+    fn a_standby_whose_clock_is_behind_is_not_taken_for_up_to_date() {
+        let age = |micros| answer((true, true, None, Some(1), Some(8), micros)).age;
+        assert_eq!(age(Some(-1)), None);
+        assert_eq!(age(Some(2_000_000)), Some(Duration::from_secs(2)));
+        assert_eq!(age(None), None);
+    }
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aquifer::{
-    Config, ConnectionLost, ConnectionOpened, Db, ErrorKind, Observer, Retry, Secret, Session,
+    Config, ConnectionLost, ConnectionOpened, Db, ErrorKind, Event, Observer, Retry, Secret,
+    Session,
 };
 use aquifer_testkit::Postgres;
 use tokio::sync::Semaphore;
@@ -324,5 +325,61 @@ async fn a_database_that_is_away_is_told_from_a_pool_that_is_exhausted() {
         }
     });
     drop(tx.await.expect("it is found again"));
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn an_exhausted_pool_is_told_once_until_somebody_gets_a_connection_in_time() {
+    let config = config(1).acquire_timeout(Duration::from_millis(50));
+    let db = Db::connect_with(&config.advanced(|advanced| advanced.lanes(0)))
+        .await
+        .unwrap();
+    let mut events = db.events();
+    let count = || {
+        let page = db.metrics().prometheus();
+        let name = "aquifer_events_total{event=\"pool_exhausted\"} ";
+        let line = page.lines().find_map(|line| line.strip_prefix(name));
+        line.map_or(0, |count| count.parse::<u32>().unwrap())
+    };
+    for round in 1..=2 {
+        let held = db.begin().await.unwrap();
+        for _ in 0..3 {
+            let refused = db.execute("select 1", ()).await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Acquire);
+        }
+        assert_eq!(count(), round, "once for all three");
+        let Some(Event::PoolExhausted { in_use, host, .. }) = events.next().await else {
+            panic!("another event, or none");
+        };
+        assert_eq!(in_use, 1);
+        assert_eq!(*host, *db.hosts()[0].host);
+        held.rollback().await.unwrap();
+    }
+    support::assert_whole(&db).await;
+}
+
+/// On one thread, a caller who asks again at once must not keep those from their turn on whom it waits.
+#[tokio::test]
+async fn a_loop_of_refused_calls_leaves_time_to_those_who_wait() {
+    let config = config(1).advanced(|advanced| advanced.lanes(0).waiters_max(1));
+    let db = Db::connect_with(&config).await.unwrap();
+    let held = db.begin().await.unwrap();
+    held.execute("select 1", ()).await.unwrap();
+    let waiting = tokio::spawn({
+        let db = db.clone();
+        async move { db.execute("select 1", ()).await }
+    });
+    support::until("one waits", || db.pool_status().waiting == 1).await;
+    let releasing = tokio::spawn(async move { held.rollback().await });
+    let begun = Instant::now();
+    while let Err(error) = db.execute("select 1", ()).await {
+        assert!(error.to_string().contains("waiters_max"), "{error}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "nobody else runs"
+        );
+    }
+    waiting.await.unwrap().unwrap();
+    releasing.await.unwrap().unwrap();
     support::assert_whole(&db).await;
 }

@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
 use super::super::drain::Drained;
-use super::super::{Holder, Inner, Limits, Pool, PoolStatus};
+use super::super::{Holder, Inner, Limits, Pool, PoolStatus, closed};
 use super::Chosen;
 use crate::deadline::Deadline;
 use crate::observe::{HostRole, Observers};
@@ -221,10 +221,15 @@ impl Many {
 
     /// Cancellation: the pools are resumed, each by itself.
     pub(crate) async fn pause(&self, hold_max: Duration) -> Result<(), Error> {
-        self.books().paused_until = Some(clock::now() + hold_max);
+        if self.is_closed() {
+            return Err(closed());
+        }
+        let left = Deadline::after(hold_max).left();
+        self.books().paused_until = Some(clock::now() + left);
         let resumes = Resume(Some(self));
+        // Some may be given up, also while this waits; what is under way on them must end, too.
         let pools = self.all();
-        let outcomes = wait::all(pools.iter().map(|pool| pool.pause(hold_max))).await;
+        let outcomes = wait::all(pools.iter().map(|pool| pool.come_to_rest(hold_max))).await;
         for outcome in outcomes {
             outcome?;
         }

@@ -266,3 +266,27 @@ async fn a_server_that_accepts_and_hangs_up_is_told_once_and_met_with_few_attemp
     assert_eq!(told, 1);
     hanging_up.abort();
 }
+
+/// On one thread, callers who ask again at once do not keep the connection from being opened.
+#[tokio::test]
+async fn a_loop_of_refused_calls_leaves_time_to_connect() {
+    let server = Arc::new(Server::start());
+    let redis = connect(&server.url()).await;
+    set(&redis, "a", "1").await.unwrap();
+    server.kill();
+    // The first of them wait for a connection, the others are told at once that there is none.
+    for _ in 0..100 {
+        get(&redis, "a").await.unwrap_err();
+    }
+    let starting = std::thread::spawn({
+        let server = Arc::clone(&server);
+        move || server.start_again()
+    });
+    let begun = Instant::now();
+    while let Err(error) = get(&redis, "a").await {
+        assert_eq!(error.retry(), Retry::Safe, "{error}");
+        assert!(begun.elapsed() < PATIENCE, "nobody connects");
+    }
+    starting.join().unwrap();
+    end(redis).await;
+}

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::Duration;
 
-use aquifer::{Db, ErrorKind, Event, HostRole, Mode, Session};
+use aquifer::{BreakerState, BreakerStatus, Db, ErrorKind, Event, HostRole, Mode, Session};
 use aquifer_testkit::{Cluster, Postgres};
 use tokio::task::JoinSet;
 
@@ -149,7 +150,7 @@ async fn held_calls_can_be_dropped(db: &Db) {
     support::until("only the load is held", || waiting() <= 8).await;
     let started = db.begin();
     assert!(abort_at(1, started).await.is_none());
-    let short = db.with_query_timeout(std::time::Duration::from_millis(50));
+    let short = db.with_query_timeout(Duration::from_millis(50));
     let error = short.execute(WRITE, (-9,)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
     assert!(error.to_string().contains("is a standby"), "{error}");
@@ -238,7 +239,7 @@ async fn a_primary_that_falls_silent_is_replaced_and_fenced_when_it_wakes() {
     assert_ledger(&told, &written(new));
     assert!(written(old).iter().all(|id| *id < since));
     support::assert_whole(&db).await;
-    let closed = db.shutdown(std::time::Duration::from_secs(5)).await;
+    let closed = db.shutdown(Duration::from_secs(5)).await;
     assert_eq!(closed.aborted, 0);
     assert_eq!(db.tasks_running(), 0);
 }
@@ -263,4 +264,60 @@ async fn a_write_that_meets_a_standby_finds_the_primary() {
         .unwrap();
     assert_eq!(written(new).len(), 19);
     support::assert_whole(&db).await;
+}
+
+/// What is under way on a host that fell silent is waited for by a pause, and is no reason to call the
+/// handle closed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_while_the_primary_is_silent_waits_for_what_is_under_way_there() {
+    let (cluster, db) = cluster().await;
+    let old = cluster.primary();
+    let tx = db.begin().await.unwrap();
+    tx.execute("select 1", ()).await.unwrap();
+    blocking(|| old.freeze());
+    until_role(&db, old, HostRole::Unreachable).await;
+    let error = db.pause(Duration::from_millis(100)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert!(!db.pool_status().paused);
+    blocking(|| old.thaw());
+    let pausing = tokio::spawn({
+        let db = db.clone();
+        async move { db.pause(Duration::from_secs(60)).await }
+    });
+    support::until("it is paused", || db.pool_status().paused).await;
+    tx.rollback().await.unwrap();
+    pausing.await.unwrap().expect("all have come back");
+    db.resume();
+    until_role(&db, old, HostRole::Primary).await;
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_figures_of_breakers_are_those_of_the_hosts_as_they_are() {
+    let (cluster, db) = cluster().await;
+    let (old, new) = (cluster.primary(), cluster.standbys()[0]);
+    let mut events = db.events();
+    let load = Load::start(&db);
+    load.more(50).await;
+    blocking(|| old.kill_all());
+    let opened = event(&mut events, "a breaker opens", |event| match event {
+        Event::BreakerChange { host, to, .. } if *to == BreakerState::Open => Some(host.clone()),
+        _ => None,
+    });
+    assert_eq!(opened.await, host(&db, old).host);
+    blocking(|| cluster.promote(new));
+    load.more(50).await;
+    load.stop().await;
+    blocking(|| cluster.rejoin(old));
+    until_role(&db, old, HostRole::Standby).await;
+    support::until("all breakers are closed", || {
+        let breakers = db.breakers();
+        let closed = |breaker: &BreakerStatus| breaker.state == BreakerState::Closed;
+        breakers.len() == 4 && breakers.iter().all(closed)
+    })
+    .await;
+    let page = db.metrics().prometheus();
+    let open = |line: &&str| line.starts_with("aquifer_breaker_state{") && !line.ends_with(" 0");
+    let open: Vec<_> = page.lines().filter(open).collect();
+    assert!(open.is_empty(), "{open:?}");
 }
