@@ -1,3 +1,4 @@
+mod entities;
 mod ten_lines;
 
 use crate::End;
@@ -12,6 +13,8 @@ const WIRE: &str = "wire";
 const FAILOVER: &str = "failover";
 /// The benchmark that compiles instead of running, and needs no server.
 const TEN_LINES: &str = "ten-lines";
+/// What entities cost the compiler; needs no server either.
+const ENTITIES: &str = "entities";
 
 /// Runs the benchmarks, a workspace of their own with the peers as dependencies.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<End, Failure> {
@@ -20,6 +23,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<End, Fa
         .map(|(first, rest)| (first.as_str(), rest))
     {
         ten_lines::run(workspace, rest)?;
+        return Ok(End::Done);
+    }
+    if arguments.first().is_some_and(|first| first == ENTITIES) {
+        entities::run(workspace)?;
         return Ok(End::Done);
     }
     if !workspace.has("bench/Cargo.toml") {

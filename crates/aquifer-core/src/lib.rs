@@ -17,6 +17,7 @@
 //! | [`pace`] | May others wait behind this statement? |
 //! | [`overlap`] | How many groups of requests travel on a connection at once? |
 //! | [`hysteresis`] | Is one finding enough to say that a state has changed? |
+//! | [`sql`] | What text does a tree of SQL become, and what is refused? |
 //! | [`slots`] | Who owns which connection, and who waits for one? |
 //! | [`topology`] | Which host is the primary, which may answer reads, and what is still possible? |
 
@@ -30,4 +31,5 @@ pub mod pace;
 pub mod retry;
 pub mod scan;
 pub mod slots;
+pub mod sql;
 pub mod topology;

@@ -133,6 +133,51 @@ pub fn controls_transaction(sql: &str) -> bool {
     first_words(sql).class() == Class::TransactionControl
 }
 
+/// What is wrong with a text that is to become part of a statement, if something is: it would end
+/// more than itself, or name a parameter by its number, which nobody knows yet.
+///
+/// ```
+/// use aquifer_core::scan::fragment_fault;
+///
+/// assert_eq!(fragment_fault("lower(name) = 'a;b'"), None);
+/// assert!(fragment_fault("1 = 1) or (1 = 1").is_some());
+/// assert!(fragment_fault("id = $1").is_some());
+/// ```
+#[must_use]
+pub fn fragment_fault(text: &str) -> Option<&'static str> {
+    let mut depth = 0_usize;
+    let mut lexer = Lexer::new(text);
+    while let Some((_, written, token)) = lexer.written() {
+        match token {
+            Token::Open => depth += 1,
+            Token::Close => match depth.checked_sub(1) {
+                Some(outer) => depth = outer,
+                None => return Some("closes a parenthesis that it has not opened"),
+            },
+            Token::Semicolon => return Some("has a semicolon"),
+            Token::Value | Token::Quoted(_) if is_open(written) => {
+                return Some("has a quote that is not closed");
+            }
+            Token::Value if is_parameter(written) => return Some("numbers a parameter"),
+            _ => {}
+        }
+    }
+    (depth > 0).then_some("opens a parenthesis that it does not close")
+}
+
+fn is_parameter(written: &str) -> bool {
+    written
+        .strip_prefix('$')
+        .is_some_and(|rest| rest.starts_with(|next: char| next.is_ascii_digit()))
+}
+
+/// Whether a literal or name in simple quotes goes on behind the text's end.
+fn is_open(written: &str) -> bool {
+    ['\'', '"']
+        .into_iter()
+        .any(|quote| written.contains(quote) && (written.len() < 2 || !written.ends_with(quote)))
+}
+
 /// Whether a text begins with COPY; costs as little as [`controls_transaction`].
 #[must_use]
 pub fn copies(sql: &str) -> bool {

@@ -5,7 +5,10 @@ use syn::{Attribute, Error, LitStr, Path, Result, parse_quote};
 use crate::letter_case::LetterCase;
 
 /// PostgreSQL's own limit for names and labels, in bytes.
-const NAME_MAX: usize = 63;
+pub(crate) const NAME_MAX: usize = 63;
+
+/// The attribute of the derives for values and rows.
+pub(crate) const ATTRIBUTE: &str = "aquifer";
 
 /// What `#[aquifer(…)]` says about an enum or a struct.
 pub(crate) struct Container {
@@ -22,7 +25,7 @@ impl Container {
             rename_all: None,
             transparent: None,
         };
-        parse_options(attributes, |meta| {
+        parse_options(ATTRIBUTE, attributes, |meta| {
             if meta.path.is_ident("crate") {
                 let path: LitStr = meta.value()?.parse()?;
                 // Not `path.parse()`: its tokens would count as written by the user, and lints
@@ -55,7 +58,7 @@ pub(crate) struct Member {
 impl Member {
     pub(crate) fn parse(attributes: &[Attribute]) -> Result<Self> {
         let mut member = Self::default();
-        parse_options(attributes, |meta| {
+        parse_options(ATTRIBUTE, attributes, |meta| {
             if member.take(&meta)? {
                 return Ok(());
             }
@@ -103,12 +106,14 @@ impl Member {
     }
 }
 
+/// Hands over what stands in each `#[name(…)]`.
 pub(crate) fn parse_options(
+    name: &str,
     attributes: &[Attribute],
     mut option: impl FnMut(ParseNestedMeta<'_>) -> Result<()>,
 ) -> Result<()> {
     for attribute in attributes {
-        if attribute.path().is_ident("aquifer") {
+        if attribute.path().is_ident(name) {
             attribute
                 .parse_nested_meta(&mut option)
                 .map_err(|error| located(error, attribute))?;

@@ -29,7 +29,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let row = Lifetime::new(ROW, input.ident.span());
     let generics = with_row(&input.generics, root, &row);
     let (implementation, _, condition) = generics.split_for_impl();
-    let (_, types, _) = input.generics.split_for_impl();
+    let (plain, types, plain_condition) = input.generics.split_for_impl();
     let name = &input.ident;
     Ok(quote! {
         const _: () = {
@@ -39,6 +39,9 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             impl #implementation #root::types::Decode<#row> for #name #types #condition {
                 #body
             }
+
+            #[automatically_derived]
+            impl #plain #root::types::NotNull for #name #types #plain_condition {}
         };
     })
 }

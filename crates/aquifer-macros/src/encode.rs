@@ -34,7 +34,20 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     }
     let (implementation, types, condition) = generics.split_for_impl();
     let name = &input.ident;
+    // Of generic types it is not known whether they can be kept in a value.
+    let into_value = input.generics.params.is_empty().then(|| {
+        quote! {
+            #[automatically_derived]
+            impl #root::types::IntoValue for #name {
+                fn into_value(self) -> #root::types::Value {
+                    #root::types::Value::new(self)
+                }
+            }
+        }
+    });
     Ok(quote! {
+        #into_value
+
         #[automatically_derived]
         impl #implementation #root::types::Encode for #name #types #condition {
             fn encode(

@@ -7,9 +7,12 @@ use syn::{DeriveInput, parse_macro_input};
 mod attributes;
 mod decode;
 mod encode;
+mod entity;
 mod from_row;
 mod letter_case;
+mod projection;
 mod shape;
+mod suggest;
 
 #[cfg(test)]
 mod tests;
@@ -104,6 +107,65 @@ pub fn derive_decode(input: TokenStream) -> TokenStream {
 pub fn derive_from_row(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     from_row::expand(&input)
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+/// Makes a struct the rows of a table, and gives it a constant for each column: the typed tier.
+///
+/// `User::EMAIL` is a `Col<User, String>` from which conditions, orders and select lists are built;
+/// see the module `entity`. The struct can be read from rows, as with [`macro@FromRow`], which is not
+/// derived besides. A column is as visible as its field.
+///
+/// | attribute | on | meaning |
+/// |---|---|---|
+/// | `#[entity(table = "users")]`, `"app.users"` | struct | its table, perhaps with the schema |
+/// | `#[entity(key)]` | field | the primary key, or a part of it |
+/// | `#[entity(key(order_id, product_id))]` | struct | the primary key, of several fields |
+/// | `#[entity(auto)]` | field | always filled by the database: no part of an insert or update |
+/// | `#[entity(default)]` | field | filled by the database where an insert gives no value |
+/// | `#[entity(rename = "…")]` | field | its column; goes before `rename_all` |
+/// | `#[entity(rename_all = "camelCase")]` | struct | renames all columns, with the cases of [`macro@Encode`] |
+/// | `#[entity(json)]` | field | is stored as `json` or `jsonb` through serde |
+/// | `#[entity(soft_delete = deleted_at)]` | struct | rows are marked there instead of being deleted, and then passed over |
+/// | `#[entity(version = lock_version)]` | struct | raised by each `save`, which fails where another was faster |
+/// | `#[entity(has_many(POSTS = Post::USER_ID))]` | struct | a relation: rows of another table that name this key |
+/// | `#[entity(belongs_to = User::ID)]` | field | a relation: the row that this field names; called `USER` for a field `user_id` |
+/// | `#[entity(belongs_to(AUTHOR = User::ID))]` | field | the same, with a name of its own |
+/// | `#[entity(crate = "…")]` | struct | where `entity` is found, if not in `::aquifer` |
+///
+/// ```ignore
+/// #[derive(Entity)]
+/// #[entity(table = "users", soft_delete = deleted_at, has_many(POSTS = Post::USER_ID))]
+/// struct User {
+///     #[entity(key, auto)]
+///     id: i64,
+///     email: String,
+///     #[entity(default)]
+///     active: bool,
+///     nick: Option<String>,
+///     deleted_at: Option<SystemTime>,
+/// }
+/// ```
+#[proc_macro_derive(Entity, attributes(entity))]
+pub fn derive_entity(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    entity::expand(&input)
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+/// Makes a struct what a query selects: each field from a column.
+///
+/// | attribute | on | meaning |
+/// |---|---|---|
+/// | `#[entity(of = User)]` | struct | the entity whose columns have the names of the fields |
+/// | `#[entity(column = Post::TITLE)]` | field | another column |
+/// | `#[entity(crate = "…")]` | struct | where `entity` is found, if not in `::aquifer` |
+#[proc_macro_derive(Projection, attributes(entity))]
+pub fn derive_projection(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    projection::expand(&input)
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
 }

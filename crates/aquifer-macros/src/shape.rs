@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
-use proc_macro2::Span;
+use proc_macro2::{Span, TokenStream};
+use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::{
     Data, DataEnum, DataStruct, DeriveInput, Error, Fields, Ident, Index, Member, Result, Type,
@@ -33,7 +34,24 @@ pub(crate) struct CompositeField {
 /// Where errors about a field's type point, without passing generated code off as the user's: lints
 /// go by that.
 pub(crate) fn span_of(ty: &Type) -> Span {
-    Span::call_site().located_at(ty.span())
+    located(ty.span())
+}
+
+/// As [`span_of`], of anything.
+pub(crate) fn located(span: Span) -> Span {
+    Span::call_site().located_at(span)
+}
+
+/// The tokens with another place: what `quote_spanned` inserts keeps its own, and an expression whose
+/// parts have several places is shown as all that stands between them.
+pub(crate) fn moved(tokens: impl ToTokens, span: Span) -> TokenStream {
+    let tokens = tokens.into_token_stream().into_iter();
+    tokens
+        .map(|mut token| {
+            token.set_span(span);
+            token
+        })
+        .collect()
 }
 
 impl Shape {

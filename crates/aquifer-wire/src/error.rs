@@ -73,6 +73,14 @@ impl Error {
         error
     }
 
+    /// The number, from 1, of the parameter that can't be sent, if it is that.
+    #[must_use]
+    pub fn parameter(&self) -> Option<usize> {
+        let source = self.0.source.as_deref()?;
+        let refused = source.downcast_ref::<crate::types::ParamsError>()?;
+        Some(refused.number())
+    }
+
     pub(crate) fn with_source(
         mut self,
         source: impl Into<Box<dyn StdError + Send + Sync>>,

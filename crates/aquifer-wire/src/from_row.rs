@@ -69,6 +69,21 @@ impl Mapping {
         Ok(())
     }
 
+    /// The next fields are read from the columns of these names: pairs of a field and its column.
+    ///
+    /// # Errors
+    /// As [`column`](Self::column).
+    pub fn columns(
+        &mut self,
+        columns: &Columns,
+        of: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<(), Error> {
+        fields
+            .iter()
+            .try_for_each(|(field, name)| self.column(columns, of, field, name))
+    }
+
     /// The next field is read from the column of that name, or takes its default when there is none.
     pub fn column_or_default(&mut self, columns: &Columns, name: &str) {
         self.push(columns.position(name));

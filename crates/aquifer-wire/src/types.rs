@@ -44,6 +44,7 @@ mod bytea;
 mod calendar;
 mod catalog;
 mod codec;
+mod column;
 mod composite;
 mod date;
 mod decode;
@@ -74,6 +75,7 @@ mod serde;
 mod text;
 mod time;
 mod timestamp;
+mod value;
 mod vector;
 
 #[cfg(test)]
@@ -83,6 +85,7 @@ pub use postgres_types::{Kind, Type};
 
 pub use self::array::{Array, Dimension};
 pub use self::bit::Bit;
+pub use self::column::{ColumnType, NotNull};
 pub use self::date::Date;
 pub use self::decode::{Decode, DecodeError, DecodeOwned};
 pub use self::encode::{Encode, EncodeError, IsNull};
@@ -102,4 +105,5 @@ pub use self::range::Range;
 pub use self::raw::Raw;
 pub use self::time::{Time, TimeTz};
 pub use self::timestamp::{OutOfRange, Timestamp, TimestampTz};
+pub use self::value::{IntoValue, Value};
 pub use self::vector::Vector;

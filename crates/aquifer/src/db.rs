@@ -4,6 +4,7 @@ mod health;
 mod hosts;
 mod metered;
 mod open;
+mod queries;
 
 use std::fmt;
 use std::panic::Location;
@@ -689,6 +690,13 @@ impl Session for Db {}
 impl sealed::Run for Db {
     fn run<'a>(&'a self, call: Call<'a>) -> impl Future<Output = Result<Reply, Error>> + Send {
         execute::run_unless(&self.engine, call, transaction::run_elsewhere)
+    }
+
+    fn check_write(&self) -> Result<(), Error> {
+        match transaction::current(&self.engine)? {
+            Some(_) => Ok(()),
+            None => self.engine.refuse_on_replica("this statement"),
+        }
     }
 
     fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: Duration) {

@@ -62,6 +62,9 @@ pub enum ErrorKind {
     Closed,
     /// A setting can't be used; the text names it.
     Config,
+    /// The row was changed or deleted by somebody else since it was read; nothing was changed. Read it
+    /// again, and repeat the change.
+    Conflict,
     /// A connection could not be opened, or ended before the answer.
     Connection,
     /// The server answered with an error: see [`Error::database`] and [`Error::sqlstate`].
@@ -417,6 +420,14 @@ impl StdError for Error {
             (Some(wire), _) => wire.source(),
             (None, _) => None,
         })
+    }
+}
+
+impl From<aquifer_core::sql::Error> for Error {
+    /// For what a query can't be built from; nothing was sent.
+    fn from(error: aquifer_core::sql::Error) -> Self {
+        let text = error.to_string();
+        Self::new(ErrorKind::Usage, text)
     }
 }
 

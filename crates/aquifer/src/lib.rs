@@ -20,9 +20,11 @@
 //! |---|---|
 //! | to connect | [`Db::connect`], completed by `PG*` variables and `~/.pgpass` as in psql; clone the [`Db`] wherever it is needed |
 //! | to set limits and time-outs | [`Config`] |
+//! | queries that the compiler checks, on structs | [`entity`], `#[derive(`[`Entity`]`)]` |
 //! | rows as structs | `#[derive(`[`FromRow`]`)]` and [`Session::query_as`] |
 //! | one row, perhaps one row, one value, one column | [`Session::query_one`], [`query_opt`](Session::query_opt), [`query_value`](Session::query_value), [`query_column`](Session::query_column) |
 //! | one row per call, many callers at once | [`Db::lookup`]: their look-ups travel together |
+//! | queries put together by methods, with optional parts | [`Db::from`], [`QueryBuilder`], and the module [`query`] |
 //! | to change rows | [`Session::execute`]; several statements in one go: [`Session::batch`] |
 //! | many rows in | [`Session::insert_many`]; the most, the fastest: [`Session::copy_into`] |
 //! | many rows out, without holding them all | [`Session::stream`], [`Session::stream_as`] |
@@ -66,6 +68,7 @@ mod credentials;
 mod db;
 mod deadline;
 mod dedicated;
+pub mod entity;
 mod error;
 mod execute;
 mod listener;
@@ -75,6 +78,7 @@ pub mod migrate;
 mod monitor;
 mod observe;
 mod pool;
+pub mod query;
 pub mod redis;
 mod session;
 mod settings;
@@ -106,6 +110,7 @@ pub use crate::coalesce::{Lookup, LookupKey};
 pub use crate::config::{Advanced, Config, Origin, Pooler};
 pub use crate::db::{Db, Shutdown};
 pub use crate::dedicated::Dedicated;
+pub use crate::entity::Entity;
 pub use crate::error::{Error, ErrorKind, MigrationFault, MigrationProblem, Retry, UnknownCommit};
 pub use crate::execute::{Answered, Answers};
 pub use crate::listener::{Heard, Listener};
@@ -123,6 +128,7 @@ pub use crate::observe::{
     QueryFinished, RedisFinished, Service, Status, TransactionFinished,
 };
 pub use crate::pool::{BreakerLane, BreakerStatus, Holder, HostStatus, PoolStatus, ReplicaLag};
+pub use crate::query::{Direction, QueryBuilder};
 pub use crate::redis::{Redis, RedisMaster, RedisStatus};
 pub use crate::session::{InsertMany, Session, SessionFuture};
 #[doc(hidden)]

@@ -5,6 +5,7 @@ mod insert_many;
 
 use std::panic::Location;
 use std::pin::Pin;
+use std::time::Duration;
 
 use aquifer_core::scan::Class;
 use aquifer_wire::types::{Decode, Params};
@@ -53,6 +54,14 @@ pub(crate) mod sealed {
             need: Need,
             location: &'static std::panic::Location<'static>,
         ) -> impl Future<Output = Result<Seat, Error>> + Send;
+
+        /// Refuses what is known to write where only reads are meant.
+        ///
+        /// # Errors
+        /// On a handle for reads.
+        fn check_write(&self) -> Result<(), Error> {
+            Ok(())
+        }
 
         /// Tells how long reading the rows of a result took.
         fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: std::time::Duration);
@@ -331,7 +340,10 @@ pub trait Session: sealed::Run {
     ) -> SessionFuture<'a, RowStream<T>> {
         let location = Location::caller();
         let sql = sql.into_sql();
-        Box::pin(async move { open_stream(self, Call::new(&sql, &params, location)?).await })
+        Box::pin(async move {
+            let seat = |need| self.seat(need, location);
+            open_stream(seat, Call::new(&sql, &params, location)?).await
+        })
     }
 
     /// Begins `COPY … FROM STDIN`, for bytes in the format that the statement names; for rows of
@@ -462,16 +474,18 @@ async fn begin_copy<'a, T>(
 }
 
 /// Opens a stream in a transaction that may only read, where the statement looks like a read.
-async fn open_stream<T: FromRow + Send>(
-    session: &(impl Session + ?Sized),
+pub(crate) async fn open_stream<T, F>(
+    take_seat: impl Fn(Need) -> F + Send,
     call: Call<'_>,
-) -> Result<RowStream<T>, Error> {
+) -> Result<RowStream<T>, Error>
+where
+    T: FromRow + Send,
+    F: Future<Output = Result<Seat, Error>> + Send,
+{
     let mut read_only = check(call.sql)?.class == Class::Read;
     let mut again = false;
     loop {
-        let seat = session
-            .seat(Need::Transaction { read_only }, call.location)
-            .await?;
+        let seat = take_seat(Need::Transaction { read_only }).await?;
         let own = seat.is_own();
         match RowStream::open(seat, call.sql, call.params, call.location).await {
             // A write that the text does not show; nothing has happened yet.
@@ -504,16 +518,25 @@ fn decoded<T>(
     reply: &Reply,
     decode: impl FnOnce(&Reply) -> Result<T, aquifer_wire::Error>,
 ) -> Result<T, Error> {
+    let told = |rows, elapsed| session.rows_decoded(call, rows, elapsed);
+    decoded_by(told, reply, decode)
+}
+
+pub(crate) fn decoded_by<T>(
+    told: impl FnOnce(usize, Duration),
+    reply: &Reply,
+    decode: impl FnOnce(&Reply) -> Result<T, aquifer_wire::Error>,
+) -> Result<T, Error> {
     if reply.len() < TIMED_ROWS {
         return Ok(decode(reply)?);
     }
     let begun = clock::now();
     let outcome = decode(reply);
-    session.rows_decoded(call, reply.len(), clock::now() - begun);
+    told(reply.len(), clock::now() - begun);
     Ok(outcome?)
 }
 
-fn only_row<T: FromRow>(reply: &Reply) -> Result<Option<T>, Error> {
+pub(crate) fn only_row<T: FromRow>(reply: &Reply) -> Result<Option<T>, Error> {
     at_most_one(reply)?;
     if reply.is_empty() {
         // Columns that don't fit are an error without rows too.
@@ -523,7 +546,7 @@ fn only_row<T: FromRow>(reply: &Reply) -> Result<Option<T>, Error> {
     Ok(reply.decode_first()?)
 }
 
-fn at_most_one(reply: &Reply) -> Result<(), Error> {
+pub(crate) fn at_most_one(reply: &Reply) -> Result<(), Error> {
     if reply.len() > 1 {
         let text = format!(
             "one row was asked for and {} came; add a condition or LIMIT, or use `query`",
@@ -534,7 +557,7 @@ fn at_most_one(reply: &Reply) -> Result<(), Error> {
     Ok(())
 }
 
-fn not_found() -> Error {
+pub(crate) fn not_found() -> Error {
     Error::new(
         ErrorKind::NotFound,
         "one row was asked for and none came; use `query_opt` where that is normal",

@@ -52,6 +52,21 @@ impl<'a> Call<'a> {
     }
 }
 
+impl<'a> Call<'a> {
+    /// A statement that was built, whose parameters were counted then.
+    pub(crate) fn built(
+        sql: &'a str,
+        params: &'a (dyn Params + Sync),
+        location: &'static Location<'static>,
+    ) -> Self {
+        Self {
+            sql,
+            params,
+            location,
+        }
+    }
+}
+
 impl std::fmt::Debug for Call<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Values stay out.

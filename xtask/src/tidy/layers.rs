@@ -13,7 +13,7 @@ const ROOT: &str = "lib.rs";
 
 /// The modules, lowest first; a module uses only modules before it. The leaves come first, in an
 /// order of their own: nearly everything can fail, so `error` is the lowest.
-const ORDER: [&str; 29] = [
+const ORDER: [&str; 30] = [
     "error",
     "clock",
     "deadline",
@@ -36,6 +36,7 @@ const ORDER: [&str; 29] = [
     "listener",
     "coalesce",
     "query",
+    "entity",
     "cache",
     "repository",
     "monitor",

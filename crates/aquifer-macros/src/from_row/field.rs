@@ -18,7 +18,7 @@ pub(super) const BORROWED: &str = "a struct that is read from a row owns its val
      `String`, `Vec<u8>` or another type that does not borrow";
 
 /// One field and where its value comes from.
-pub(super) struct Field {
+pub(crate) struct Field {
     pub(super) ty: Type,
     pub(super) source: Source,
     member: Member,
@@ -28,7 +28,7 @@ pub(super) struct Field {
 
 /// Where the value of a field comes from.
 #[derive(PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// The column of that name.
     Column(String),
     /// The column at that position.
@@ -77,6 +77,14 @@ pub(super) fn by_position(members: &Members) -> Result<Vec<Field>> {
 }
 
 impl Field {
+    /// The field that Rust calls `ident`, read from the column `name`.
+    pub(crate) fn column(ident: &syn::Ident, ty: &Type, name: &str, json: bool) -> Result<Self> {
+        let mut options = Options::default();
+        options.json = json;
+        let source = Source::Column(name.to_owned());
+        Self::new(ty, Member::Named(ident.clone()), source, &options)
+    }
+
     fn new(ty: &Type, member: Member, source: Source, options: &Options) -> Result<Self> {
         let borrows = has_reference(ty.to_token_stream());
         if borrows && source != Source::Skip {
@@ -89,6 +97,14 @@ impl Field {
             default: options.default,
             json: options.json,
         })
+    }
+
+    /// The names of the field and of its column, where it has one that must be there.
+    pub(super) fn named_column(&self) -> Option<(String, &str)> {
+        match &self.source {
+            Source::Column(column) if !self.default => Some((self.name(), column)),
+            _ => None,
+        }
     }
 
     /// The statement that finds its columns.
@@ -173,7 +189,7 @@ impl Field {
 }
 
 /// The `T` of an `Option<T>`, as far as the name tells.
-fn option_of(ty: &Type) -> Option<&Type> {
+pub(crate) fn option_of(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = ty else {
         return None;
     };

@@ -1,6 +1,6 @@
 use syn::{Attribute, Error, Ident, Path, Result};
 
-use crate::attributes::{Container, Member, parse_options};
+use crate::attributes::{ATTRIBUTE, Container, Member, parse_options};
 use crate::letter_case::LetterCase;
 
 /// What `#[aquifer(…)]` says about a field that is read from a row.
@@ -30,7 +30,7 @@ impl Options {
     fn parse(attributes: &[Attribute], names: &[&str], unknown: &str) -> Result<Self> {
         let mut options = Self::default();
         let mut given: Vec<Path> = Vec::new();
-        parse_options(attributes, |meta| {
+        parse_options(ATTRIBUTE, attributes, |meta| {
             if !names.iter().any(|name| meta.path.is_ident(name)) {
                 return Err(meta.error(unknown));
             }

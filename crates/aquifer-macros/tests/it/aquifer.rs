@@ -38,6 +38,17 @@ pub mod row {
             }
         }
 
+        pub fn columns(
+            &mut self,
+            columns: &Columns,
+            of: &str,
+            fields: &[(&str, &str)],
+        ) -> Result<(), Error> {
+            fields
+                .iter()
+                .try_for_each(|(field, name)| self.column(columns, of, field, name))
+        }
+
         pub fn column_or_default(&mut self, columns: &Columns, name: &str) {
             self.0
                 .push(columns.0.iter().position(|column| *column == name));

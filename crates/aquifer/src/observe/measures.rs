@@ -283,6 +283,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::Authentication => "authentication",
         ErrorKind::Closed => "closed",
         ErrorKind::Config => "config",
+        ErrorKind::Conflict => "conflict",
         ErrorKind::Connection => "connection",
         ErrorKind::Database => "database",
         ErrorKind::Decode => "decode",

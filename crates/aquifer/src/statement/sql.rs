@@ -97,16 +97,31 @@ impl SqlText for AssertSafe<&str> {
 }
 
 /// SQL text with values bound at its `{}`; made by [`raw!`](crate::raw).
-pub struct RawSql(Sql);
+pub struct RawSql {
+    template: &'static str,
+    params: ParamList,
+}
 
 impl RawSql {
     /// For [`raw!`](crate::raw), which has checked that there are as many `{}` as values.
     #[doc(hidden)]
     #[must_use]
     pub fn new(template: &'static str, params: ParamList) -> Self {
-        let mut text = String::with_capacity(template.len() + 8);
+        Self { template, params }
+    }
+
+    /// The text as it was written, and its values: for a part of a statement, in which parameters
+    /// are numbered only when all of it is known.
+    pub(crate) fn into_parts(self) -> (&'static str, ParamList) {
+        (self.template, self.params)
+    }
+}
+
+impl SqlText for RawSql {
+    fn into_sql(self) -> Sql {
+        let mut text = String::with_capacity(self.template.len() + 8);
         let mut number = 0;
-        let mut rest = template;
+        let mut rest = self.template;
         while let Some(at) = rest.find(['{', '}']) {
             let (before, after) = rest.split_at(at);
             text.push_str(before);
@@ -121,22 +136,19 @@ impl RawSql {
             rest = after.get(2..).unwrap_or_default();
         }
         text.push_str(rest);
-        Self(Sql {
+        Sql {
             text: Cow::Owned(text),
-            params: Some(params),
-        })
-    }
-}
-
-impl SqlText for RawSql {
-    fn into_sql(self) -> Sql {
-        self.0
+            params: Some(self.params),
+        }
     }
 }
 
 impl fmt::Debug for RawSql {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
+        formatter
+            .debug_struct("RawSql")
+            .field("template", &self.template)
+            .finish_non_exhaustive()
     }
 }
 

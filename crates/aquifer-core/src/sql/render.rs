@@ -1,0 +1,322 @@
+//! The one place where SQL text is written.
+
+mod change;
+mod expression;
+mod select;
+
+use super::{Bind, Cte, Error, Name, Order, Statement, Table, Tables};
+use super::{Direction, Nulls};
+
+/// Parameters that one statement can have: the protocol counts them with 16 bits.
+pub const PARAMETERS_MAX: usize = 65_535;
+
+/// How deep a tree may be: far more than anybody writes, and little enough for any stack.
+const DEPTH_MAX: u16 = 100;
+
+/// A statement as text, and what is known about it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Rendered<V> {
+    /// The text; parameter `$n` is the n-th value.
+    pub text: String,
+    /// The values, as many as there are parameters.
+    pub values: Vec<V>,
+    /// The tables and views that it reads by name; what raw text reads is not known.
+    pub read: Tables,
+    /// The tables that it inserts into, updates or deletes from.
+    pub written: Tables,
+    /// Whether it locks rows.
+    pub locks: bool,
+    /// Whether a part of it was written by hand, about which nothing is known.
+    pub has_raw: bool,
+    /// Whether a query says how many rows it returns at most.
+    pub limited: bool,
+    /// A source that no condition connects with the others: each of its rows meets each of theirs.
+    pub unconnected: Option<Name>,
+}
+
+impl<V: Bind> Statement<V> {
+    /// Writes the text, and numbers the parameters on the way.
+    ///
+    /// # Errors
+    /// For UPDATE and DELETE without a condition, unless all rows are meant; for parts that don't fit
+    /// together; for more parameters than the protocol takes; for a tree of more than 100 levels.
+    pub fn render(self) -> Result<Rendered<V>, Error> {
+        let mut renderer = Renderer::new();
+        if let Self::Select(select) = &self {
+            renderer.limited = select.limit.is_some();
+        }
+        renderer.statement(self)?;
+        if renderer.values.len() > PARAMETERS_MAX {
+            return Err(Error::new(
+                format!(
+                    "the statement has {} parameters, and the protocol takes {PARAMETERS_MAX}",
+                    renderer.values.len()
+                ),
+                "pass lists as one value each (`where_in`, `insert_many`), or use COPY",
+            ));
+        }
+        Ok(Rendered {
+            text: renderer.text,
+            values: renderer.values,
+            read: renderer.read,
+            written: renderer.written,
+            locks: renderer.locks,
+            has_raw: renderer.has_raw,
+            limited: renderer.limited,
+            unconnected: renderer.unconnected,
+        })
+    }
+}
+
+struct Renderer<V> {
+    text: String,
+    values: Vec<V>,
+    read: Tables,
+    written: Tables,
+    locks: bool,
+    has_raw: bool,
+    limited: bool,
+    unconnected: Option<Name>,
+    /// The CTEs that can be named where the writer is; they are no tables.
+    ctes: Vec<Name>,
+    depth: u16,
+}
+
+impl<V: Bind> Renderer<V> {
+    fn new() -> Self {
+        Self {
+            // Room for most statements, so that they take one allocation each.
+            text: String::with_capacity(192),
+            values: Vec::with_capacity(4),
+            read: Tables::default(),
+            written: Tables::default(),
+            locks: false,
+            has_raw: false,
+            limited: false,
+            unconnected: None,
+            ctes: Vec::new(),
+            depth: 0,
+        }
+    }
+
+    fn statement(&mut self, statement: Statement<V>) -> Result<(), Error> {
+        match statement {
+            Statement::Select(select) => self.select(*select),
+            Statement::Insert(insert) => self.insert(*insert),
+            Statement::Update(update) => self.update(*update),
+            Statement::Delete(delete) => self.delete(*delete),
+        }
+    }
+
+    /// Runs `write` one level deeper.
+    fn deeper(&mut self, write: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
+        if self.depth == DEPTH_MAX {
+            return Err(Error::new(
+                format!("the statement is nested more than {DEPTH_MAX} levels deep"),
+                "join conditions by one group (`where_any`, `where_all`) instead of one in another",
+            ));
+        }
+        self.depth += 1;
+        let outcome = write(self);
+        self.depth -= 1;
+        outcome
+    }
+
+    fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    fn name(&mut self, name: &Name) {
+        name.write(&mut self.text);
+    }
+
+    fn names(&mut self, names: &[Name]) {
+        for (number, name) in names.iter().enumerate() {
+            if number > 0 {
+                self.push(", ");
+            }
+            self.name(name);
+        }
+    }
+
+    fn alias(&mut self, alias: Option<&Name>) {
+        if let Some(alias) = alias {
+            self.push(" as ");
+            self.name(alias);
+        }
+    }
+
+    /// Writes each with a comma between.
+    fn list<T>(
+        &mut self,
+        list: Vec<T>,
+        mut write: impl FnMut(&mut Self, T) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for (number, element) in list.into_iter().enumerate() {
+            if number > 0 {
+                self.push(", ");
+            }
+            write(self, element)?;
+        }
+        Ok(())
+    }
+
+    /// The next parameter.
+    #[inline]
+    fn value(&mut self, value: V) {
+        self.values.push(value);
+        self.parameter(self.values.len());
+    }
+
+    fn parameter(&mut self, number: usize) {
+        self.push("$");
+        self.number(number);
+    }
+
+    fn number(&mut self, number: usize) {
+        // Digit by digit, since `write!` takes longer than all the rest of a small statement.
+        if number >= 10 {
+            self.number(number / 10);
+        }
+        let digit = u8::try_from(number % 10).unwrap_or(0);
+        self.text.push(char::from(b'0' + digit));
+    }
+
+    /// The next parameter with its own type, where nothing else says it.
+    fn typed_value(&mut self, value: V) {
+        let name = value.type_name();
+        self.value(value);
+        if let Some(name) = name {
+            self.push("::");
+            self.push(name);
+        }
+    }
+
+    fn order(&mut self, order: Vec<Order<V>>) -> Result<(), Error> {
+        if order.is_empty() {
+            return Ok(());
+        }
+        self.push(" order by ");
+        self.list(order, Self::step)
+    }
+
+    fn step(&mut self, step: Order<V>) -> Result<(), Error> {
+        self.bare(step.by)?;
+        if step.direction == Direction::Desc {
+            self.push(" desc");
+        }
+        match step.nulls {
+            None => {}
+            Some(Nulls::First) => self.push(" nulls first"),
+            Some(Nulls::Last) => self.push(" nulls last"),
+        }
+        Ok(())
+    }
+
+    /// Notes that a table is read, unless the name is that of a CTE.
+    fn reads(&mut self, table: Table) {
+        if table.schema.is_none() && self.ctes.contains(&table.name) {
+            return;
+        }
+        self.read.add(table);
+    }
+
+    /// WITH; `types` is what stands first in it. Returns how many names were known before.
+    fn with(&mut self, with: Vec<Cte<V>>, types: Option<Types<'_, V>>) -> Result<usize, Error> {
+        let known = self.ctes.len();
+        if with.is_empty() && types.is_none() {
+            return Ok(known);
+        }
+        self.push("with ");
+        if with.iter().any(|cte| cte.recursive) {
+            self.push("recursive ");
+        }
+        if let Some(types) = types {
+            self.types(types)?;
+            if !with.is_empty() {
+                self.push(", ");
+            }
+        }
+        self.list(with, Self::cte)?;
+        self.push(" ");
+        Ok(known)
+    }
+
+    fn cte(&mut self, cte: Cte<V>) -> Result<(), Error> {
+        self.name(&cte.name);
+        if !cte.columns.is_empty() {
+            self.push(" (");
+            self.names(&cte.columns);
+            self.push(")");
+        }
+        self.push(match cte.materialized {
+            None => " as (",
+            Some(true) => " as materialized (",
+            Some(false) => " as not materialized (",
+        });
+        if cte.recursive {
+            self.ctes.push(cte.name.clone());
+        }
+        self.deeper(|this| this.statement(cte.statement))?;
+        self.push(")");
+        if !cte.recursive {
+            self.ctes.push(cte.name);
+        }
+        Ok(())
+    }
+
+    /// A query that is never run: from it the server learns what types the lists have, since each
+    /// stands beside an array of its column. UNNEST by itself would not tell it.
+    fn types(&mut self, types: Types<'_, V>) -> Result<(), Error> {
+        let Types {
+            table,
+            columns,
+            lists,
+        } = types;
+        if columns.len() != lists.len() || columns.is_empty() {
+            return Err(Error::new(
+                format!(
+                    "there are {} lists for {} columns of {table}",
+                    lists.len(),
+                    columns.len()
+                ),
+                "give one list for each column, and at least one",
+            ));
+        }
+        self.push("\"types of columns\" as (select ");
+        for (number, (column, list)) in columns.iter().zip(lists).enumerate() {
+            if number > 0 {
+                self.push(", ");
+            }
+            self.push("coalesce(");
+            self.value(list);
+            self.push(", array[");
+            self.name(column);
+            self.push("])");
+        }
+        self.push(" from ");
+        table.write(&mut self.text);
+        self.push(")");
+        Ok(())
+    }
+
+    /// `unnest($1, $2)`, of lists that [`types`](Self::types) has written.
+    fn unnest(&mut self, first: usize, count: usize) {
+        self.push("unnest(");
+        for number in first..first + count {
+            if number > first {
+                self.push(", ");
+            }
+            self.parameter(number);
+        }
+        self.push(")");
+    }
+}
+
+/// Lists whose types are those of columns.
+struct Types<'a, V> {
+    table: &'a Table,
+    columns: &'a [Name],
+    lists: Vec<V>,
+}

@@ -1,0 +1,231 @@
+use super::{Renderer, Types};
+use crate::sql::{
+    Assignment, Bind, Conflict, ConflictAction, ConflictTarget, Constant, Delete, Error, Expr,
+    Filter, Insert, InsertSource, Item, Table, Update,
+};
+
+impl<V: Bind> Renderer<V> {
+    pub(super) fn insert(&mut self, insert: Insert<V>) -> Result<(), Error> {
+        let first = self.values.len() + 1;
+        let (source, types) = match insert.source {
+            InsertSource::Lists(lists) => (
+                None,
+                Some(Types {
+                    table: &insert.into,
+                    columns: &insert.columns,
+                    lists,
+                }),
+            ),
+            source => (Some(source), None),
+        };
+        let known = self.with(insert.with, types)?;
+        self.push("insert into ");
+        insert.into.write(&mut self.text);
+        if !insert.columns.is_empty() {
+            self.push(" (");
+            self.names(&insert.columns);
+            self.push(")");
+        }
+        match source {
+            None => {
+                self.push(" select * from ");
+                self.unnest(first, insert.columns.len());
+            }
+            Some(source) => self.insert_source(source, insert.columns.len())?,
+        }
+        self.written.add(insert.into);
+        if let Some(conflict) = insert.conflict {
+            self.conflict(*conflict)?;
+        }
+        self.returning(insert.returning)?;
+        self.ctes.truncate(known);
+        Ok(())
+    }
+
+    fn insert_source(&mut self, source: InsertSource<V>, columns: usize) -> Result<(), Error> {
+        match source {
+            InsertSource::Defaults => self.push(" default values"),
+            InsertSource::Rows(rows) => {
+                if rows.is_empty()
+                    || rows
+                        .iter()
+                        .any(|row| row.len() != columns || row.is_empty())
+                {
+                    return Err(Error::new(
+                        format!(
+                            "rows to be inserted don't have one value for each of {columns} columns"
+                        ),
+                        "give all rows the same columns, and at least one row",
+                    ));
+                }
+                self.push(" values ");
+                self.list(rows, |this, row| {
+                    this.push("(");
+                    this.list(row, Self::assigned)?;
+                    this.push(")");
+                    Ok(())
+                })?;
+            }
+            // Written by `unnest`.
+            InsertSource::Lists(_) => {}
+            InsertSource::Select(select) => {
+                // In parentheses: its WITH must not be taken for that of the INSERT.
+                self.push(" ");
+                self.sub_query(*select)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn conflict(&mut self, conflict: Conflict<V>) -> Result<(), Error> {
+        self.push(" on conflict");
+        let named = match conflict.target {
+            ConflictTarget::Any => false,
+            ConflictTarget::Columns(columns, filter) => {
+                if columns.is_empty() {
+                    return Err(Error::new(
+                        "ON CONFLICT names no column",
+                        "name the columns of a unique index, or the constraint",
+                    ));
+                }
+                self.push(" (");
+                self.names(&columns);
+                self.push(")");
+                self.filter(" where ", filter)?;
+                true
+            }
+            ConflictTarget::Constraint(name) => {
+                self.push(" on constraint ");
+                self.name(&name);
+                true
+            }
+        };
+        match conflict.action {
+            ConflictAction::Nothing => self.push(" do nothing"),
+            ConflictAction::Update { .. } if !named => {
+                return Err(Error::new(
+                    "ON CONFLICT DO UPDATE does not say which rows are the same",
+                    "name the columns of a unique index, or the constraint",
+                ));
+            }
+            ConflictAction::Update { set, filter } => {
+                self.push(" do update set ");
+                self.assignments(set)?;
+                self.filter(" where ", filter)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn update(&mut self, update: Update<V>) -> Result<(), Error> {
+        let Update {
+            with,
+            table,
+            alias,
+            set,
+            lists,
+            from,
+            joins,
+            filter,
+            all_rows,
+            returning,
+        } = update;
+        // Rows that are given are joined by a condition, so that it is never all of the table.
+        check_filter("UPDATE", &table, &filter, all_rows)?;
+        let first = self.values.len() + 1;
+        let (rows, types) = match lists {
+            None => (None, None),
+            Some(lists) => (Some((lists.alias, lists.columns)), Some(lists.lists)),
+        };
+        let types = match (&rows, types) {
+            (Some((_, columns)), Some(lists)) => Some(Types {
+                table: &table,
+                columns,
+                lists,
+            }),
+            _ => None,
+        };
+        let known = self.with(with, types)?;
+        self.push("update ");
+        table.write(&mut self.text);
+        self.alias(alias.as_ref());
+        self.push(" set ");
+        self.assignments(set)?;
+        match rows {
+            None => self.from(" from ", from, joins)?,
+            Some((alias, columns)) => {
+                self.push(" from ");
+                self.unnest(first, columns.len());
+                self.columns_alias(&alias, &columns);
+                self.from(", ", from, joins)?;
+            }
+        }
+        self.written.add(table);
+        self.filter(" where ", filter)?;
+        self.returning(returning)?;
+        self.ctes.truncate(known);
+        Ok(())
+    }
+
+    pub(super) fn delete(&mut self, delete: Delete<V>) -> Result<(), Error> {
+        check_filter("DELETE", &delete.table, &delete.filter, delete.all_rows)?;
+        let known = self.with(delete.with, None)?;
+        self.push("delete from ");
+        delete.table.write(&mut self.text);
+        self.alias(delete.alias.as_ref());
+        self.from(" using ", delete.using, delete.joins)?;
+        self.written.add(delete.table);
+        self.filter(" where ", delete.filter)?;
+        self.returning(delete.returning)?;
+        self.ctes.truncate(known);
+        Ok(())
+    }
+
+    fn assignments(&mut self, set: Vec<Assignment<V>>) -> Result<(), Error> {
+        if set.is_empty() {
+            return Err(Error::new(
+                "UPDATE sets no column",
+                "give it at least one value",
+            ));
+        }
+        self.list(set, |this, assignment| {
+            this.name(&assignment.column);
+            this.push(" = ");
+            this.assigned(assignment.value)
+        })
+    }
+
+    /// A value that a column is set to, from which the server knows its type.
+    fn assigned(&mut self, expr: Expr<V>) -> Result<(), Error> {
+        match expr {
+            Expr::Constant(Constant::Default) => {
+                self.push("default");
+                Ok(())
+            }
+            expr => self.expr(expr),
+        }
+    }
+
+    fn returning(&mut self, returning: Vec<Item<V>>) -> Result<(), Error> {
+        if returning.is_empty() {
+            return Ok(());
+        }
+        self.push(" returning ");
+        self.items(returning)
+    }
+}
+
+fn check_filter<V>(
+    what: &str,
+    table: &Table,
+    filter: &Filter<V>,
+    all_rows: bool,
+) -> Result<(), Error> {
+    if !all_rows && filter.is_always_true() {
+        return Err(Error::new(
+            format!("{what} of {table} has no condition and would take all rows"),
+            "add a condition, or say `all_rows()` where that is meant",
+        ));
+    }
+    Ok(())
+}

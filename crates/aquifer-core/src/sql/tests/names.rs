@@ -1,0 +1,117 @@
+use super::*;
+
+#[test]
+fn a_name_is_quoted_whatever_it_contains() {
+    for (given, written) in [
+        ("users", "\"users\""),
+        ("a\"b", "\"a\"\"b\""),
+        ("\"", "\"\"\"\""),
+        ("select", "\"select\""),
+        ("x\"; drop table t; --", "\"x\"\"; drop table t; --\""),
+    ] {
+        assert_eq!(Name::new(given).unwrap().to_string(), written);
+    }
+}
+
+#[test]
+fn names_that_postgresql_would_not_keep_whole_are_refused() {
+    for (given, expected) in [
+        (String::new(), "empty"),
+        ("a\0b".to_owned(), "NUL"),
+        ("x".repeat(64), "64 bytes"),
+    ] {
+        let error = Name::new(given).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    assert!(Name::new("x".repeat(63)).is_ok());
+}
+
+#[test]
+fn a_constant_name_is_checked_alike() {
+    assert!(Name::constant("id").is_some());
+    for bad in ["", "a\0", &"x".repeat(64)] {
+        let bad: &'static str = String::from(bad).leak();
+        assert!(Name::constant(bad).is_none());
+    }
+}
+
+#[test]
+fn dots_and_aliases_are_read_from_plain_text() {
+    assert_eq!(column("u.name").to_string(), "\"u\".\"name\"");
+    assert_eq!(
+        Table::parse("app.users").unwrap().to_string(),
+        "\"app\".\"users\""
+    );
+    let (rest, alias) = split_alias("app.users AS u").unwrap();
+    assert_eq!((&*rest, alias), ("app.users", Some(name("u"))));
+    let (rest, alias) = split_alias(String::from("users as x as y")).unwrap();
+    assert_eq!((&*rest, alias), ("users as x", Some(name("y"))));
+}
+
+#[test]
+fn what_is_more_than_a_name_is_refused_with_the_remedy() {
+    for (given, expected) in [
+        ("count(*)", "raw!"),
+        ("\"quoted\"", "without quotes"),
+        ("a.b.c", "alias"),
+        ("a.", "empty"),
+        (".a", "empty"),
+        ("id; drop table t", "raw!"),
+    ] {
+        let error = Column::parse(given).unwrap_err().to_string();
+        assert!(error.contains(expected), "{given}: {error}");
+    }
+}
+
+#[test]
+fn operators_are_a_closed_list() {
+    for operator in Operator::ALL {
+        assert_eq!(Operator::parse(operator.as_str()), Ok(*operator));
+    }
+    assert_eq!(Operator::parse("!="), Ok(Operator::NotEqual));
+    assert_eq!(Operator::parse("NOT Like"), Ok(Operator::NotLike));
+    for bad in ["", "= 1 OR 1=1 OR id =", "==>", "like ", "=;--", "not  in"] {
+        assert!(Operator::parse(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn types_are_names_and_nothing_else() {
+    for (given, written) in [
+        ("bigint", "bigint"),
+        ("text[]", "text[]"),
+        ("numeric(10, 2)", "numeric(10, 2)"),
+        ("double precision", "double precision"),
+        ("app.mood", "app.mood"),
+        ("App.Mood[]", "\"App\".\"Mood\"[]"),
+    ] {
+        assert_eq!(TypeName::parse(given).unwrap().as_str(), written);
+    }
+    for bad in [
+        "",
+        "int; drop",
+        "integer from t",
+        "int)",
+        "numeric(a)",
+        "a.b.c",
+        "x\"y",
+    ] {
+        assert!(TypeName::parse(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn functions_outside_of_the_list_are_quoted() {
+    for (given, written) in [
+        ("count", "select count() from \"t\""),
+        ("any", "select \"any\"() from \"t\""),
+        (
+            "pg_catalog.lower",
+            "select \"pg_catalog\".\"lower\"() from \"t\"",
+        ),
+    ] {
+        let mut select = from("t");
+        select.items.push(Expr::from(call(given, vec![])).into());
+        assert_eq!(text(select), written);
+    }
+}

@@ -1,0 +1,259 @@
+//! A value of any type, for statements that are built at run time.
+
+mod into;
+
+use std::any::type_name;
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use aquifer_core::sql::{Bind, Nature};
+use bytes::BytesMut;
+
+pub use self::into::IntoValue;
+use crate::types::{Encode, EncodeError, IsNull, Type};
+
+/// A value of any type; cheap to make for numbers, truth values and text, cheap to clone for others.
+///
+/// Like every parameter it is neutral: what it becomes is decided once the server has said which type
+/// it expects. Its `Debug` names the type, never the value.
+///
+/// ```
+/// use aquifer_wire::types::{IntoValue, Value};
+///
+/// assert!(None::<i64>.into_value().is_null());
+/// let list = vec!["a", "b"].into_value();
+/// assert_eq!(format!("{list:?}"), "Value(list of 2)");
+/// ```
+#[derive(Clone)]
+pub struct Value(Inner);
+
+#[derive(Clone)]
+enum Inner {
+    Null,
+    Bool(bool),
+    I16(i16),
+    I32(i32),
+    I64(i64),
+    F64(f64),
+    Text(Cow<'static, str>),
+    List(Vec<Value>),
+    Other(Arc<Other>),
+}
+
+struct Other {
+    value: Box<dyn Encode + Send + Sync>,
+    /// For `Debug` and for lists, where the type has no name in SQL.
+    rust: &'static str,
+    /// The PostgreSQL type that it is taken for where nothing else says it.
+    sql: Option<&'static str>,
+}
+
+impl Value {
+    /// NULL, of whatever type the server expects.
+    pub const NULL: Self = Self(Inner::Null);
+
+    /// A value of a type that has [`Encode`] but no [`IntoValue`]: a generic type of one's own, a
+    /// [`Foreign`](crate::types::Foreign).
+    pub fn new<T: Encode + Send + Sync + 'static>(value: T) -> Self {
+        Self::typed(value, None)
+    }
+
+    fn typed<T: Encode + Send + Sync + 'static>(value: T, sql: Option<&'static str>) -> Self {
+        Self(Inner::Other(Arc::new(Other {
+            value: Box::new(value),
+            rust: type_name::<T>(),
+            sql,
+        })))
+    }
+
+    /// The same parameter as one of a statement that was built.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn from_box(value: Box<dyn Encode + Send + Sync>) -> Self {
+        Self(Inner::Other(Arc::new(Other {
+            value,
+            rust: "a value of raw!",
+            sql: None,
+        })))
+    }
+
+    /// Whether it is NULL.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self.0, Inner::Null)
+    }
+
+    /// The values of a list; `None` where it is none.
+    #[must_use]
+    pub fn as_list(&self) -> Option<&[Self]> {
+        match &self.0 {
+            Inner::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// The text, where it was made of one.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.0 {
+            Inner::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value of a list at a place, as a pair is taken apart.
+    #[must_use]
+    pub fn into_list(self) -> Option<Vec<Self>> {
+        match self.0 {
+            Inner::List(list) => Some(list),
+            _ => None,
+        }
+    }
+}
+
+impl Bind for Value {
+    fn nature(&self) -> Nature {
+        match &self.0 {
+            Inner::Null => Nature::Null,
+            Inner::Bool(truth) => Nature::Truth(*truth),
+            Inner::List(list) => Nature::List {
+                length: list.len(),
+                has_null: list.iter().any(Self::is_null),
+            },
+            _ => Nature::Plain,
+        }
+    }
+
+    fn type_name(&self) -> Option<&'static str> {
+        match &self.0 {
+            Inner::Null => None,
+            Inner::Bool(_) => Some("bool"),
+            Inner::I16(_) => Some("int2"),
+            Inner::I32(_) => Some("int4"),
+            Inner::I64(_) => Some("int8"),
+            Inner::F64(_) => Some("float8"),
+            Inner::Text(_) => Some("text"),
+            Inner::List(list) => list.iter().find_map(Bind::type_name).and_then(array_of),
+            Inner::Other(other) => other.sql,
+        }
+    }
+}
+
+/// The name of the array type, of types that a list may have without anybody saying so.
+fn array_of(element: &'static str) -> Option<&'static str> {
+    const NAMES: [(&str, &str); 8] = [
+        ("bool", "bool[]"),
+        ("int2", "int2[]"),
+        ("int4", "int4[]"),
+        ("int8", "int8[]"),
+        ("float8", "float8[]"),
+        ("numeric", "numeric[]"),
+        ("text", "text[]"),
+        ("uuid", "uuid[]"),
+    ];
+    NAMES
+        .into_iter()
+        .find(|(name, _)| *name == element)
+        .map(|(_, array)| array)
+}
+
+impl Encode for Value {
+    fn encode(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, EncodeError> {
+        match &self.0 {
+            Inner::Null => Ok(IsNull::Yes),
+            Inner::Bool(value) => value.encode(ty, out),
+            Inner::I16(value) => value.encode(ty, out),
+            Inner::I32(value) => value.encode(ty, out),
+            Inner::I64(value) => value.encode(ty, out),
+            Inner::F64(value) => value.encode(ty, out),
+            Inner::Text(value) => value.encode(ty, out),
+            Inner::List(list) => list.encode(ty, out),
+            Inner::Other(other) => other.value.encode(ty, out),
+        }
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Inner::Null => formatter.write_str("Value(NULL)"),
+            Inner::List(list) => write!(formatter, "Value(list of {})", list.len()),
+            Inner::Other(other) => write!(formatter, "Value({})", other.sql.unwrap_or(other.rust)),
+            _ => write!(formatter, "Value({})", self.type_name().unwrap_or("?")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::types::Json;
+
+    fn encoded(value: impl IntoValue, ty: &Type) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        let null = value.into_value().encode(ty, &mut out).unwrap();
+        assert_eq!(null, IsNull::No);
+        out.to_vec()
+    }
+
+    #[test]
+    fn a_value_becomes_what_the_server_expects() {
+        assert_eq!(encoded(7_i32, &Type::INT8), 7_i64.to_be_bytes());
+        assert_eq!(encoded(7_u64, &Type::INT2), 7_i16.to_be_bytes());
+        assert_eq!(encoded("x", &Type::VARCHAR), b"x");
+        assert_eq!(encoded(vec![1_u8, 2], &Type::BYTEA), [1, 2]);
+        let (mut plain, mut ours) = (BytesMut::new(), BytesMut::new());
+        vec![Some(1_i64), None]
+            .encode(&Type::INT4_ARRAY, &mut plain)
+            .unwrap();
+        let list = vec![Some(1_i64), None].into_value();
+        list.encode(&Type::INT4_ARRAY, &mut ours).unwrap();
+        assert_eq!(plain, ours);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error_that_names_the_type() {
+        let error = u64::MAX
+            .into_value()
+            .encode(&Type::INT8, &mut BytesMut::new());
+        assert!(error.unwrap_err().to_string().contains("u64"));
+        let error = 70_000_i32
+            .into_value()
+            .encode(&Type::INT2, &mut BytesMut::new());
+        assert!(error.unwrap_err().to_string().contains("i32"));
+    }
+
+    #[test]
+    fn null_and_lists_are_known_as_such() {
+        assert!(None::<String>.into_value().is_null());
+        assert_eq!(Some(1).into_value().nature(), Nature::Plain);
+        assert_eq!(
+            vec![Some(1), None].into_value().nature(),
+            Nature::List {
+                length: 2,
+                has_null: true
+            }
+        );
+        assert_eq!(true.into_value().nature(), Nature::Truth(true));
+        assert_eq!([1_i64].into_value().type_name(), Some("int8[]"));
+        assert_eq!(
+            SystemTime::now().into_value().type_name(),
+            Some("timestamptz")
+        );
+        assert_eq!(Json(1).into_value().type_name(), Some("jsonb"));
+    }
+
+    #[test]
+    fn no_value_is_shown() {
+        let shown = format!("{:?}", ["secret".into_value(), vec!["secret"].into_value()]);
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn a_value_is_small() {
+        assert!(size_of::<Value>() <= 32, "{}", size_of::<Value>());
+    }
+}

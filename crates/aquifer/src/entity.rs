@@ -1,0 +1,253 @@
+//! The typed tier: structs that are rows of tables, and queries that the compiler checks.
+//!
+//! [`#[derive(Entity)]`](macro@Entity) gives a struct a constant for each column. A `Col<User, String>`
+//! knows its table, its type and whether it takes NULL, so a misspelt column, a value of another type,
+//! a table that was not joined, a comparison with NULL and an insert without a required field don't
+//! compile, and the compiler's text says what to write instead.
+//!
+//! ```no_run
+//! use aquifer::entity::{Entity, Query};
+//! use aquifer::{Db, Error, insert};
+//!
+//! #[derive(Entity)]
+//! #[entity(table = "users", has_many(POSTS = Post::USER_ID))]
+//! struct User {
+//!     #[entity(key, auto)]
+//!     id: i64,
+//!     name: String,
+//!     nick: Option<String>,
+//!     #[entity(default)]
+//!     active: bool,
+//! }
+//!
+//! #[derive(Entity)]
+//! #[entity(table = "posts", version = lock_version, soft_delete = deleted_at)]
+//! struct Post {
+//!     #[entity(key, auto)]
+//!     id: i64,
+//!     #[entity(belongs_to = User::ID)]
+//!     user_id: i64,
+//!     title: String,
+//!     #[entity(default)]
+//!     views: i32,
+//!     lock_version: i32,
+//!     deleted_at: Option<std::time::SystemTime>,
+//! }
+//!
+//! /// A scope: conditions that have a name.
+//! fn active(users: Query<User>) -> Query<User> {
+//!     users.filter(User::ACTIVE.eq(true))
+//! }
+//!
+//! # async fn example(db: &Db, search: Option<&str>) -> Result<(), Error> {
+//! let john = insert!(User { name: "John" }).fetch(db).await?; // the row, with its id
+//! insert!(Post { user_id: john.id, title: "Hello" }).execute(db).await?;
+//!
+//! let users: Vec<User> = User::query()
+//!     .scope(active)
+//!     .filter(User::NICK.is_null().or(User::NICK.starts_with("j")))
+//!     .when(search, |users, text| users.filter(User::NAME.icontains(text)))
+//!     .order_by(User::NAME.asc())
+//!     .limit(10)
+//!     .fetch(db)
+//!     .await?;
+//!
+//! // A join adds the other table's columns; those of a left join are `Option`.
+//! let titles: Vec<(i64, Option<String>)> = User::query()
+//!     .left_join(User::POSTS)
+//!     .select((User::ID, Post::TITLE))
+//!     .fetch(db)
+//!     .await?;
+//! let authors = User::query().filter(User::POSTS.exists()).count(db).await?;
+//!
+//! let views = Post::update().set(Post::VIEWS, Post::VIEWS + 1).filter(Post::ID.eq(1));
+//! views.execute(db).await?;
+//! let mut post = Post::find(1).one(db).await?;
+//! post.title.push('!');
+//! post.save(db).await?; // ErrorKind::Conflict if somebody else changed it meanwhile
+//! Post::delete().row(&post).execute(db).await?; // marked as deleted, and passed over from now on
+//! # Ok(()) }
+//! ```
+//!
+//! | I want … | use … |
+//! |---|---|
+//! | rows | [`Query::fetch`]; one of them: [`first`](Query::first), [`one`](Query::one), [`optional`](Query::optional), [`Entity::find`] |
+//! | a column, a number, a yes | [`Query::pluck`], [`value`](Query::value), [`count`](Query::count), [`exists`](Query::exists) |
+//! | some columns of one or several tables | [`Query::select`] for tuples, [`Query::select_as`] for a struct that derives [`macro@Projection`] |
+//! | conditions | the methods of [`Col`] and [`Expr`]; [`Pred::and`], [`or`](Pred::or), `!`, [`any`], [`all`] |
+//! | rows of other tables | [`Query::join`], [`left_join`](Query::left_join) with a [`Relation`]; [`Relation::any`] and [`in_query`](Col::in_query) where only the condition matters |
+//! | a table twice | [`alias!`](crate::alias) |
+//! | groups | [`Query::group_by`], [`having`](Query::having), [`Col::count`], [`sum`](Col::sum), [`max`](Col::max), [`count_rows`] |
+//! | pages, streams | [`Query::paginate`], [`Query::stream`] |
+//! | to insert | [`insert!`](crate::insert), [`Entity::insert_many`], [`Insert::on_conflict`] |
+//! | to change | [`Entity::update`], [`Entity::save`], [`Entity::delete`], [`Entity::restore`] |
+//! | to see what is sent | [`Query::to_sql`], [`Query::build`], [`Query::explain`] |
+//!
+//! Each verb takes the session last: a [`Db`](crate::Db), a [`Transaction`](crate::Transaction) or a
+//! [`Dedicated`](crate::Dedicated). What has no method here has one in the builder of
+//! [`query`](crate::query), which gives the same text for the same query, or is written as SQL.
+//!
+//! Rows that are marked as deleted (`soft_delete`) are passed over in every table of a query, in
+//! sub-queries and in changes, unless [`with_deleted`](Query::with_deleted) is said.
+
+mod change;
+#[doc(hidden)]
+pub mod check;
+mod column;
+mod draft;
+mod expression;
+mod insert;
+mod meta;
+mod name;
+mod operand;
+mod order;
+mod predicate;
+mod query;
+mod relation;
+mod scope;
+mod select;
+mod send;
+mod unqualify;
+mod values;
+
+use std::panic::Location;
+
+use aquifer_core::sql;
+use aquifer_wire::FromRow;
+
+pub use self::change::{Chosen, Delete, Everything, IsChosen, Update};
+pub use self::column::Col;
+use self::draft::Deleted;
+pub use self::expression::{Expr, Number, Text, count_rows};
+pub use self::insert::{ColumnsOf, Insert, Many, OnConflict, Rows};
+pub use self::meta::{ColumnMeta, Meta};
+#[doc(hidden)]
+pub use self::operand::GivenValue;
+pub use self::operand::{Given, NoRow, Operand};
+pub use self::order::Order;
+pub use self::predicate::{Pred, all, any};
+pub use self::query::{Query, Subquery};
+pub use self::relation::Relation;
+pub use self::scope::{
+    Always, Both, Here, In, Joined, LeftJoined, Perhaps, Side, Source, Steady, There,
+};
+#[doc(hidden)]
+pub use self::select::Items;
+pub use self::select::{Named, Projection, Select, Selected};
+#[doc(hidden)]
+pub use self::values::Values;
+pub use aquifer_macros::{Entity, Projection};
+
+use crate::session::{Session, SessionFuture};
+
+/// A struct that is a row of a table; derived.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no entity",
+    label = "`Entity` is not implemented for `{Self}`",
+    note = "derive it: #[derive(aquifer::entity::Entity)] #[entity(table = \"…\")]"
+)]
+pub trait Entity: FromRow + Source<Of = Self> + Send {
+    /// The type of the primary key: that of its column, or a tuple.
+    type Key: Send;
+    #[doc(hidden)]
+    type Columns;
+
+    #[doc(hidden)]
+    const COLUMNS: Self::Columns;
+    /// What is known of the table.
+    const META: &'static Meta;
+
+    /// The primary key of this row.
+    fn key(&self) -> Self::Key;
+
+    #[doc(hidden)]
+    fn key_values(key: Self::Key, into: &mut Values);
+
+    #[doc(hidden)]
+    fn values(&self, into: &mut Values);
+
+    /// Begins a query for rows of the table.
+    fn query() -> Query<Self> {
+        Query::of(Self::META)
+    }
+
+    /// A query for the row with that key.
+    fn find(key: Self::Key) -> Query<Self> {
+        let mut query = Self::query();
+        let mut values = Values::default();
+        Self::key_values(key, &mut values);
+        query.draft.key(values);
+        query
+    }
+
+    /// Begins an insert; rather use [`insert!`](crate::insert).
+    fn insert() -> Insert<Self> {
+        Insert::new()
+    }
+
+    /// An insert of many rows by one statement, whose text does not depend on how many there are;
+    /// all rows or none are inserted. No row at all is no statement.
+    ///
+    /// All rows have the same fields. Columns of array types are refused by the server; for these,
+    /// and for more than some ten thousand rows, there are
+    /// [`insert_many`](crate::Session::insert_many) and [`copy_into`](crate::Session::copy_into) of
+    /// the session.
+    ///
+    /// ```
+    /// # use aquifer::{entity::*, insert};
+    /// # #[derive(Entity)] #[entity(table = "users")]
+    /// # struct User { #[entity(key, auto)] id: i64, email: String }
+    /// let emails = ["ann@example.com", "ben@example.com"];
+    /// let users = User::insert_many(emails.map(|email| insert!(User { email })));
+    /// ```
+    fn insert_many(rows: impl IntoIterator<Item = Insert<Self>>) -> Insert<Self, Many> {
+        Insert::many(rows)
+    }
+
+    /// Begins an update.
+    fn update() -> Update<Self> {
+        Update::new(Deleted::Hidden)
+    }
+
+    /// Saves what was changed in this row, and reads back what the database made of it.
+    ///
+    /// All columns are written but the key and those that are `auto`. With a version, the row must
+    /// still have the one that it was read with, which is raised.
+    ///
+    /// # Errors
+    /// As described at [`Session`]; [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) where the
+    /// version is another one or the row is gone, and without a version
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where it is gone.
+    ///
+    /// # Cancel safety
+    /// As described at [`Session`]; `self` is as it was.
+    #[track_caller]
+    fn save<'a>(&'a mut self, session: &'a impl Session) -> SessionFuture<'a, ()> {
+        send::save(self, session, Location::caller())
+    }
+
+    /// Begins a delete.
+    fn delete() -> Delete<Self> {
+        Delete::new()
+    }
+
+    /// Begins an update of rows that are marked as deleted, by which they are not any more.
+    fn restore() -> Update<Self>
+    where
+        Self: SoftDelete,
+    {
+        let mut update = Update::new(Deleted::Only);
+        if let Some(column) = Self::META.soft_delete() {
+            let null = sql::Expr::Constant(sql::Constant::Null);
+            update.draft.mark(column.name(), null);
+        }
+        update
+    }
+}
+
+/// An entity whose rows are marked as deleted instead of being deleted; derived by `soft_delete`.
+#[diagnostic::on_unimplemented(
+    message = "rows of `{Self}` are not marked as deleted",
+    note = "name the column at the struct: #[entity(soft_delete = deleted_at)]"
+)]
+pub trait SoftDelete: Entity {}

@@ -1,0 +1,297 @@
+use std::fmt;
+use std::marker::PhantomData;
+
+use super::draft::{Deleted, mark_condition};
+use super::insert::raised;
+use super::name::{quoted, table};
+use super::scope::Phantom;
+use super::{Col, Entity, Given, In, Meta, Pred, Values, sql, unqualify};
+use aquifer_wire::types::Value;
+
+/// Said of a change that nothing limits yet.
+#[derive(Debug)]
+pub struct Everything(());
+
+/// Said of a change that has a condition, or is meant for all rows.
+#[derive(Debug)]
+pub struct Chosen(());
+
+/// That it was said which rows are changed.
+#[diagnostic::on_unimplemented(
+    message = "this would change every row of the table",
+    label = "no condition was given",
+    note = "add .filter(…), or .all_rows() where that is meant"
+)]
+pub trait IsChosen {}
+
+impl IsChosen for Chosen {}
+
+/// An UPDATE of rows of `E`; begun by [`Entity::update`].
+///
+/// Without a condition it does not compile, unless [`all_rows`](Self::all_rows) says that this is
+/// meant. Rows that are marked as deleted are passed over; a version is raised.
+///
+/// ```
+/// # use aquifer::entity::*;
+/// # #[derive(Entity)] #[entity(table = "posts")]
+/// # struct Post { #[entity(key)] id: i64, title: String, views: i32 }
+/// let update = Post::update()
+///     .set(Post::TITLE, "Hello")
+///     .set(Post::VIEWS, Post::VIEWS + 1)
+///     .filter(Post::ID.eq(7));
+/// ```
+#[must_use = "an update does nothing before it is sent"]
+pub struct Update<E, W = Everything> {
+    pub(super) draft: ChangeDraft,
+    entity: Phantom<E, W>,
+}
+
+/// A DELETE of rows of `E`; begun by [`Entity::delete`].
+///
+/// Where the entity has `soft_delete`, rows are marked as deleted with the time, unless
+/// [`forever`](Self::forever) is said. Without a condition it does not compile, unless
+/// [`all_rows`](Self::all_rows) says that this is meant.
+#[must_use = "a delete does nothing before it is sent"]
+pub struct Delete<E, W = Everything> {
+    pub(super) draft: ChangeDraft,
+    pub(super) forever: bool,
+    entity: Phantom<E, W>,
+}
+
+impl<E: Entity> Update<E> {
+    pub(super) fn new(deleted: Deleted) -> Self {
+        ChangeDraft::of(E::META, deleted).into()
+    }
+}
+
+impl<E, W> From<ChangeDraft> for Update<E, W> {
+    fn from(draft: ChangeDraft) -> Self {
+        let entity = PhantomData;
+        Self { draft, entity }
+    }
+}
+
+impl<E: Entity, W> Update<E, W> {
+    /// Sets a column to a value, to another column, or to what is computed from columns of the row.
+    pub fn set<T>(mut self, column: Col<E, T>, value: impl Given<E, T>) -> Self {
+        self.draft.set.push(sql::Assignment {
+            column: quoted(column.name()),
+            value: value.into_given().0,
+        });
+        self
+    }
+
+    /// Changes the statement only if there is a value: for columns that callers may leave out.
+    pub fn when<V>(self, value: Option<V>, change: impl FnOnce(Self, V) -> Self) -> Self {
+        match value {
+            Some(value) => change(self, value),
+            None => self,
+        }
+    }
+}
+
+impl<E: Entity> Delete<E> {
+    pub(super) fn new() -> Self {
+        Self {
+            draft: ChangeDraft::of(E::META, Deleted::Hidden),
+            forever: false,
+            entity: PhantomData,
+        }
+    }
+}
+
+impl<E, W> Delete<E, W> {
+    fn chosen(self) -> Delete<E, Chosen> {
+        Delete {
+            draft: self.draft,
+            forever: self.forever,
+            entity: PhantomData,
+        }
+    }
+
+    /// Deletes the rows instead of marking them as deleted, also those that are marked already.
+    pub fn forever(mut self) -> Self {
+        self.forever = true;
+        self.draft.deleted = Deleted::Shown;
+        self
+    }
+}
+
+impl<E, W> Update<E, W> {
+    fn chosen(self) -> Update<E, Chosen> {
+        self.draft.into()
+    }
+}
+
+/// Which rows are changed; written once for both.
+macro_rules! choices {
+    ($name:ident) => {
+        impl<E: Entity, W> $name<E, W> {
+            /// Only rows for which this holds, besides the conditions given before.
+            pub fn filter<P: In<E, I>, I>(mut self, condition: Pred<P>) -> $name<E, Chosen> {
+                self.draft.filter(condition.node);
+                self.chosen()
+            }
+
+            /// Only this row: by its key and, if it has one, its version.
+            pub fn row(mut self, entity: &E) -> $name<E, Chosen> {
+                self.draft.row(Values::of(entity));
+                self.chosen()
+            }
+
+            /// All rows of the table.
+            pub fn all_rows(mut self) -> $name<E, Chosen> {
+                self.draft.all_rows = true;
+                self.chosen()
+            }
+
+            /// Also rows that are marked as deleted.
+            pub fn with_deleted(mut self) -> Self {
+                self.draft.deleted = Deleted::Shown;
+                self
+            }
+        }
+
+        impl<E, W> fmt::Debug for $name<E, W> {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                // Values stay out.
+                formatter
+                    .debug_struct(stringify!($name))
+                    .field("entity", &self.draft.meta.entity())
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+choices!(Update);
+choices!(Delete);
+
+/// A change as it is built, without types.
+#[derive(Clone, Debug)]
+pub(super) struct ChangeDraft {
+    pub(super) meta: &'static Meta,
+    pub(super) set: Vec<sql::Assignment<Value>>,
+    filter: sql::Filter<Value>,
+    all_rows: bool,
+    deleted: Deleted,
+    error: Option<sql::Error>,
+}
+
+impl ChangeDraft {
+    fn of(meta: &'static Meta, deleted: Deleted) -> Self {
+        Self {
+            meta,
+            set: Vec::new(),
+            filter: sql::Filter::default(),
+            all_rows: false,
+            deleted,
+            error: None,
+        }
+    }
+
+    pub(super) fn filter(&mut self, condition: Result<sql::Expr<Value>, sql::Error>) {
+        match condition {
+            Ok(condition) => self.filter.push(condition),
+            Err(error) => {
+                self.error.get_or_insert(error);
+            }
+        }
+    }
+
+    /// Takes key and version out of the values of a row.
+    fn row(&mut self, values: impl Iterator<Item = Value>) {
+        for (column, value) in self.meta.columns().iter().zip(values) {
+            if column.is_key() || column.is_version() {
+                let column = sql::Column::from(quoted(column.name()));
+                self.filter(sql::Expr::compare(column, sql::Operator::Equal, value));
+            }
+        }
+    }
+
+    /// Conditions on rows that are marked as deleted, and what else holds for all changes.
+    fn complete(&mut self) -> Result<(), sql::Error> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        let own = quoted(self.meta.table());
+        if let Some(condition) = mark_condition(self.meta, self.deleted) {
+            if self.filter.is_always_true() && !self.all_rows {
+                // Else this condition would pass for one that was given.
+                return Err(no_condition());
+            }
+            self.filter.push(condition);
+        }
+        unqualify::filter(&mut self.filter, &own);
+        for assignment in &mut self.set {
+            unqualify::expression(&mut assignment.value, &own);
+        }
+        Ok(())
+    }
+
+    pub(super) fn update(mut self) -> Result<sql::Update<Value>, sql::Error> {
+        if self.set.is_empty() {
+            return Err(sql::Error::new(
+                format!("an update of {} sets no column", self.meta.entity()),
+                "say what changes by `set`, or do not send it",
+            ));
+        }
+        let version = self.meta.version();
+        self.set
+            .extend(version.map(|column| raised(None, column.name())));
+        self.complete()?;
+        let mut update = sql::Update::of(table(self.meta));
+        update.set = self.set;
+        update.filter = self.filter;
+        update.all_rows = self.all_rows;
+        Ok(update)
+    }
+
+    pub(super) fn delete(mut self) -> Result<sql::Delete<Value>, sql::Error> {
+        self.complete()?;
+        let mut delete = sql::Delete::from(table(self.meta));
+        delete.filter = self.filter;
+        delete.all_rows = self.all_rows;
+        Ok(delete)
+    }
+
+    /// The statement that deletes rows or marks them as deleted.
+    pub(super) fn delete_or_mark(
+        mut self,
+        forever: bool,
+    ) -> Result<sql::Statement<Value>, sql::Error> {
+        match self.meta.soft_delete() {
+            Some(column) if !forever => {
+                let now = sql::Expr::Constant(sql::Constant::CurrentTimestamp);
+                self.mark(column.name(), now);
+                Ok(self.update()?.into())
+            }
+            _ => Ok(self.delete()?.into()),
+        }
+    }
+
+    pub(super) fn mark(&mut self, column: &'static str, value: sql::Expr<Value>) {
+        let column = quoted(column);
+        self.set.push(sql::Assignment { column, value });
+    }
+}
+
+/// The statement that saves all columns of a row but its key and what the database fills.
+pub(super) fn save<E: Entity>(entity: &E) -> Result<sql::Update<Value>, sql::Error> {
+    let mut draft = ChangeDraft::of(E::META, Deleted::Shown);
+    draft.row(Values::of(entity));
+    for (column, value) in E::META.columns().iter().zip(Values::of(entity)) {
+        if !(column.is_key() || column.is_auto() || column.is_version()) {
+            draft.mark(column.name(), sql::Expr::Value(value));
+        }
+    }
+    draft.update()
+}
+
+#[cold]
+fn no_condition() -> sql::Error {
+    sql::Error::new(
+        "a change of all rows was not asked for",
+        "add a condition that is not always true, or `all_rows`",
+    )
+}

@@ -1,0 +1,153 @@
+//! The query as it is built: the one part that knows no types of tables, so that it is compiled once.
+
+use aquifer_wire::types::Value;
+
+use super::name::{quoted, table};
+use super::relation::{not_deleted, twice};
+use super::{Meta, Values, sql, unqualify};
+use crate::query;
+
+/// Which rows are seen of tables whose rows are marked as deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deleted {
+    Hidden,
+    Shown,
+    Only,
+}
+
+/// The builder that both tiers share, and what is known of the entities in it.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    meta: &'static Meta,
+    pub(super) deleted: Deleted,
+    pub(super) shared: query::Draft,
+    /// The joined tables that mark their rows, by the position of the join.
+    marked: Vec<(usize, &'static str)>,
+}
+
+impl Draft {
+    pub(super) fn of(meta: &'static Meta) -> Self {
+        Self {
+            meta,
+            deleted: Deleted::Hidden,
+            shared: query::Draft::of(sql::Source::table(table(meta))),
+            marked: Vec::new(),
+        }
+    }
+
+    pub(super) fn meta(&self) -> &'static Meta {
+        self.meta
+    }
+
+    pub(super) fn select(&mut self) -> &mut sql::Select<Value> {
+        &mut self.shared.select
+    }
+
+    pub(super) fn having(&mut self, condition: Result<sql::Expr<Value>, sql::Error>) {
+        if let Some(condition) = self.shared.keep(condition) {
+            self.select().extra().having.push(condition);
+        }
+    }
+
+    /// Only the row with that key.
+    pub(super) fn key(&mut self, values: Values) {
+        for (column, value) in self.meta.key().zip(values.into_iter()) {
+            let column = sql::Column {
+                table: Some(quoted(self.meta.table())),
+                name: quoted(column.name()),
+            };
+            let condition = sql::Expr::compare(column, sql::Operator::Equal, value);
+            self.shared.filter(condition);
+        }
+    }
+
+    pub(super) fn join(
+        &mut self,
+        kind: sql::JoinKind,
+        source: sql::Source<Value>,
+        on: sql::Expr<Value>,
+        meta: &'static Meta,
+    ) {
+        let select = &self.shared.select;
+        let sources = select.from.iter();
+        let mut sources = sources.chain(select.joins.iter().map(|join| &join.source));
+        if sources.any(|known| known.name() == source.name()) {
+            self.shared.fail(twice(source.name()));
+            return;
+        }
+        if let Some(column) = meta.soft_delete() {
+            self.marked.push((select.joins.len(), column.name()));
+        }
+        self.shared.join(kind, Ok(source), Ok(on));
+    }
+
+    pub(super) fn lock(&mut self, strength: sql::LockStrength) {
+        // Of this table only: rows of a left join can't be locked.
+        let of = match self.shared.select.joins.is_empty() {
+            true => Vec::new(),
+            false => vec![quoted(self.meta.table())],
+        };
+        let wait = sql::LockWait::Wait;
+        let lock = sql::Lock { strength, of, wait };
+        self.select().extra().locks.push(lock);
+    }
+
+    pub(super) fn lock_wait(&mut self, wait: sql::LockWait) {
+        match self.select().extra().locks.last_mut() {
+            Some(lock) => lock.wait = wait,
+            None => self.shared.fail(sql::Error::new(
+                "`skip_locked` and `no_wait` say how a lock is waited for, and there is none",
+                "call `for_update` or `for_share` before",
+            )),
+        }
+    }
+
+    /// The finished query; of the columns of the entity, unless others were selected.
+    pub(super) fn finish(mut self) -> query::Draft {
+        if self.shared.select.items.is_empty() {
+            let name = quoted(self.meta.table());
+            let columns = self.meta.columns().iter();
+            self.select().items = columns.map(|column| item(&name, column.name())).collect();
+        }
+        let own = quoted(self.meta.table());
+        if let Some(condition) = mark_condition(self.meta, self.deleted) {
+            self.shared.filter(Ok(condition));
+        }
+        if self.deleted != Deleted::Shown {
+            for (position, column) in std::mem::take(&mut self.marked) {
+                if let Some(join) = self.select().joins.get_mut(position) {
+                    let name = join.source.name().clone();
+                    join.on.push(not_deleted(name, column));
+                }
+            }
+        }
+        if self.shared.select.joins.is_empty() {
+            unqualify::select(&mut self.shared.select, &own);
+        }
+        self.shared
+    }
+}
+
+/// The condition on rows of that table that are marked as deleted, if there is one.
+pub(super) fn mark_condition(meta: &Meta, deleted: Deleted) -> Option<sql::Expr<Value>> {
+    let column = meta.soft_delete()?;
+    let column = sql::Column {
+        table: Some(quoted(meta.table())),
+        name: quoted(column.name()),
+    };
+    let test = match deleted {
+        Deleted::Hidden => sql::Test::IsNull,
+        Deleted::Only => sql::Test::IsNotNull,
+        Deleted::Shown => return None,
+    };
+    Some(sql::Expr::Test(Box::new(column.into()), test))
+}
+
+/// A column as it is selected.
+pub(super) fn item(table: &sql::Name, column: &'static str) -> sql::Item<Value> {
+    let column = sql::Column {
+        table: Some(table.clone()),
+        name: quoted(column),
+    };
+    sql::Expr::Column(column).into()
+}

@@ -1,0 +1,425 @@
+use std::fmt;
+use std::marker::PhantomData;
+
+use super::name::{quoted, table};
+use super::scope::Phantom;
+use super::scope::{Always, Perhaps};
+use super::{Col, Entity, Given, Meta, NoRow, Values, sql};
+use aquifer_wire::types::{IntoValue, Value};
+
+/// A row to be inserted; made by [`insert!`](crate::insert), which checks when compiled that no value
+/// is missing, by [`Entity::insert`], or of an entity by `Insert::from(&user)`.
+///
+/// What the database fills in is read back: [`fetch`](Self::fetch) returns the row.
+///
+/// ```
+/// # use aquifer::entity::*;
+/// # #[derive(Entity)] #[entity(table = "users")]
+/// # struct User { #[entity(key, auto)] id: i64, email: String, nick: Option<String> }
+/// let insert = aquifer::insert!(User { email: "ann@example.com" });
+/// ```
+///
+/// ```compile_fail
+/// # use aquifer::entity::*;
+/// # #[derive(Entity)] #[entity(table = "users")]
+/// # struct User { #[entity(key, auto)] id: i64, email: String, nick: Option<String> }
+/// let insert = aquifer::insert!(User { nick: "ann" }); // to insert a `User`, give its field `email` a value
+/// ```
+///
+/// `W` says whether there always is a row afterwards: after
+/// [`do_nothing`](OnConflict::do_nothing) perhaps not.
+#[must_use = "an insert does nothing before it is sent"]
+pub struct Insert<E, W = Always> {
+    pub(super) draft: InsertDraft,
+    entity: Phantom<E, W>,
+}
+
+impl<E: Entity> Insert<E> {
+    pub(super) fn new() -> Self {
+        InsertDraft::of(E::META).into()
+    }
+}
+
+impl<E: Entity> Insert<E, Many> {
+    pub(super) fn many(rows: impl IntoIterator<Item = Insert<E>>) -> Self {
+        let rows = rows.into_iter().map(|row| row.draft);
+        InsertDraft::many(E::META, rows).into()
+    }
+}
+
+impl<E, W> From<InsertDraft> for Insert<E, W> {
+    fn from(draft: InsertDraft) -> Self {
+        let entity = PhantomData;
+        Self { draft, entity }
+    }
+}
+
+impl<E, W> Insert<E, W> {
+    /// Gives a column a value; the last one counts.
+    pub fn set<T>(mut self, column: Col<E, T>, value: impl Given<NoRow, T>) -> Self {
+        self.draft.set(column.name(), value.into_given().0);
+        self
+    }
+
+    /// What happens where a row with the same values in these columns is there already; a unique
+    /// index must be on exactly these columns.
+    ///
+    /// ```
+    /// # use aquifer::entity::*;
+    /// # #[derive(Entity)] #[entity(table = "users")]
+    /// # struct User { #[entity(key, auto)] id: i64, email: String, name: String }
+    /// let upsert = aquifer::insert!(User { email: "ann@example.com", name: "Ann" })
+    ///     .on_conflict(User::EMAIL)
+    ///     .do_update(); // sets the name
+    /// ```
+    pub fn on_conflict(self, columns: impl ColumnsOf<E>) -> OnConflict<E, W> {
+        let mut target = Vec::new();
+        columns.names(&mut target);
+        OnConflict {
+            draft: self.draft,
+            target,
+            entity: PhantomData,
+        }
+    }
+}
+
+/// All values of an entity, but those that the database always fills.
+impl<E: Entity> From<&E> for Insert<E> {
+    fn from(entity: &E) -> Self {
+        let mut draft = InsertDraft::of(E::META);
+        for (column, value) in E::META.columns().iter().zip(Values::of(entity)) {
+            if !column.is_auto() {
+                draft.set(column.name(), sql::Expr::Value(value));
+            }
+        }
+        draft.into()
+    }
+}
+
+/// Several rows to be inserted; said of an [`Insert`].
+#[derive(Debug)]
+pub struct Many(());
+
+/// How many rows there are afterwards.
+pub trait Rows {
+    /// The same where rows that are there already are left as they are.
+    type Skipped;
+}
+
+impl Rows for Always {
+    type Skipped = Perhaps;
+}
+
+impl Rows for Many {
+    type Skipped = Self;
+}
+
+/// What happens where a row is there already; made by [`Insert::on_conflict`].
+#[must_use = "say what happens: `do_update` or `do_nothing`"]
+pub struct OnConflict<E, W = Always> {
+    draft: InsertDraft,
+    target: Vec<&'static str>,
+    entity: Phantom<E, W>,
+}
+
+impl<E, W: Rows> OnConflict<E, W> {
+    /// The row takes over all values that were given, but those of the conflict's columns; its
+    /// version, if it has one, is raised.
+    pub fn do_update(self) -> Insert<E, W> {
+        let target = self.target.clone();
+        self.set(|column| !target.contains(&column))
+    }
+
+    /// The row takes over the values of these columns; its version, if it has one, is raised.
+    pub fn do_update_only(self, columns: impl ColumnsOf<E>) -> Insert<E, W> {
+        let mut only = Vec::new();
+        columns.names(&mut only);
+        self.set(|column| only.contains(&column))
+    }
+
+    /// The row is left as it is, and none is returned.
+    pub fn do_nothing(mut self) -> Insert<E, W::Skipped> {
+        self.draft.conflict = Some(self.target.conflict(sql::ConflictAction::Nothing));
+        self.draft.into()
+    }
+
+    fn set(mut self, is_set: impl Fn(&'static str) -> bool) -> Insert<E, W> {
+        let version = self.draft.meta.version().map(|column| column.name());
+        let given = self.draft.columns.iter().copied();
+        let mut set: Vec<_> = given
+            .filter(|column| is_set(column) && Some(*column) != version)
+            .map(excluded)
+            .collect();
+        if let Some(version) = version {
+            set.push(raised(quoted(self.draft.meta.table()), version));
+        }
+        let action = match set.is_empty() {
+            // Something must be set, or the row would not be returned.
+            true => self
+                .target
+                .first()
+                .copied()
+                .map(excluded)
+                .into_iter()
+                .collect(),
+            false => set,
+        };
+        let filter = sql::Filter::default();
+        let action = sql::ConflictAction::Update {
+            set: action,
+            filter,
+        };
+        self.draft.conflict = Some(self.target.conflict(action));
+        self.draft.into()
+    }
+}
+
+/// Columns of a conflict.
+trait Target {
+    fn conflict(&self, action: sql::ConflictAction<Value>) -> Box<sql::Conflict<Value>>;
+}
+
+impl Target for Vec<&'static str> {
+    fn conflict(&self, action: sql::ConflictAction<Value>) -> Box<sql::Conflict<Value>> {
+        let columns = self.iter().copied().map(quoted).collect();
+        let target = sql::ConflictTarget::Columns(columns, sql::Filter::default());
+        Box::new(sql::Conflict { target, action })
+    }
+}
+
+/// The value that was to be inserted.
+fn excluded(column: &'static str) -> sql::Assignment<Value> {
+    let value = sql::Column {
+        table: Some(quoted("excluded")),
+        name: quoted(column),
+    };
+    sql::Assignment {
+        column: quoted(column),
+        value: value.into(),
+    }
+}
+
+/// One more than before.
+pub(super) fn raised(
+    table: impl Into<Option<sql::Name>>,
+    column: &'static str,
+) -> sql::Assignment<Value> {
+    let before = sql::Column {
+        table: table.into(),
+        name: quoted(column),
+    };
+    let one = sql::Expr::Value(1_i32.into_value());
+    sql::Assignment {
+        column: quoted(column),
+        value: sql::Expr::binary(before.into(), sql::Operator::Add, one),
+    }
+}
+
+/// One column of `E`, or a tuple of several.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` are no columns of `{E}`",
+    label = "expected a column of `{E}`, or a tuple of several"
+)]
+pub trait ColumnsOf<E> {
+    #[doc(hidden)]
+    fn names(self, into: &mut Vec<&'static str>);
+}
+
+impl<E, T> ColumnsOf<E> for Col<E, T> {
+    fn names(self, into: &mut Vec<&'static str>) {
+        into.push(self.name());
+    }
+}
+
+macro_rules! tuples {
+    ($(($($column:ident $position:tt),+))+) => {
+        $(
+            impl<E, $($column),+> ColumnsOf<E> for ($(Col<E, $column>,)+) {
+                fn names(self, into: &mut Vec<&'static str>) {
+                    into.extend([$(self.$position.name()),+]);
+                }
+            }
+        )+
+    };
+}
+
+tuples! {
+    (A 0)
+    (A 0, B 1)
+    (A 0, B 1, C 2)
+    (A 0, B 1, C 2, D 3)
+    (A 0, B 1, C 2, D 3, F 4)
+    (A 0, B 1, C 2, D 3, F 4, G 5)
+}
+
+/// The insert as it is built, without types.
+#[derive(Clone, Debug)]
+pub(super) struct InsertDraft {
+    pub(super) meta: &'static Meta,
+    pub(super) columns: Vec<&'static str>,
+    pub(super) values: Vec<sql::Expr<Value>>,
+    /// Of many rows, the values of each column.
+    lists: Option<Vec<Vec<Value>>>,
+    conflict: Option<Box<sql::Conflict<Value>>>,
+    fault: Option<sql::Error>,
+}
+
+impl InsertDraft {
+    fn of(meta: &'static Meta) -> Self {
+        let number = meta.columns().len();
+        Self {
+            meta,
+            columns: Vec::with_capacity(number),
+            values: Vec::with_capacity(number),
+            lists: None,
+            conflict: None,
+            fault: None,
+        }
+    }
+
+    /// The rows, whose values travel as one list for each column.
+    fn many(meta: &'static Meta, rows: impl Iterator<Item = Self>) -> Self {
+        let mut all = Self::of(meta);
+        let mut lists: Vec<Vec<Value>> = Vec::new();
+        for (number, row) in rows.enumerate() {
+            if number == 0 {
+                all.columns.clone_from(&row.columns);
+                lists.resize_with(row.columns.len(), Vec::new);
+            }
+            let values = row.values.into_iter().map(|value| match value {
+                sql::Expr::Value(value) => Some(value),
+                _ => None,
+            });
+            let values: Option<Vec<Value>> = values.collect();
+            let (true, Some(values)) = (row.columns == all.columns, values) else {
+                all.fault = Some(other_columns(meta, number));
+                break;
+            };
+            for (list, value) in lists.iter_mut().zip(values) {
+                list.push(value);
+            }
+        }
+        all.lists = Some(lists);
+        all
+    }
+
+    /// Whether it is of many rows of which there are none.
+    pub(super) fn is_of_no_rows(&self) -> bool {
+        let lists = self.lists.as_ref();
+        self.fault.is_none() && lists.is_some_and(|lists| lists.iter().all(Vec::is_empty))
+    }
+
+    fn set(&mut self, column: &'static str, value: sql::Expr<Value>) {
+        let known = self.columns.iter().position(|known| *known == column);
+        match known.and_then(|position| self.values.get_mut(position)) {
+            Some(known) => *known = value,
+            None => {
+                self.columns.push(column);
+                self.values.push(value);
+            }
+        }
+    }
+
+    /// The statement without what it returns.
+    pub(super) fn finish(self) -> Result<sql::Insert<Value>, sql::Error> {
+        self.check()?;
+        let mut insert = sql::Insert::into(table(self.meta));
+        if !self.columns.is_empty() {
+            insert.columns = self.columns.into_iter().map(quoted).collect();
+            insert.source = match self.lists {
+                Some(lists) => {
+                    let lists = lists.into_iter().map(IntoValue::into_value);
+                    sql::InsertSource::Lists(lists.collect())
+                }
+                None => sql::InsertSource::Rows(vec![self.values]),
+            };
+        }
+        insert.conflict = self.conflict;
+        Ok(insert)
+    }
+
+    /// `insert!` finds that out when it is compiled.
+    fn check(&self) -> Result<(), sql::Error> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        let columns = self.meta.columns().iter();
+        let mut missing =
+            columns.filter(|column| column.is_required() && !self.columns.contains(&column.name()));
+        match missing.next() {
+            None => Ok(()),
+            Some(column) => Err(sql::Error::new(
+                format!(
+                    "{}.{} has no value in an insert",
+                    self.meta.entity(),
+                    column.field()
+                ),
+                "give it one by `set`; `insert!` finds that out when it is compiled",
+            )),
+        }
+    }
+}
+
+#[cold]
+fn other_columns(meta: &Meta, number: usize) -> sql::Error {
+    sql::Error::new(
+        format!(
+            "row {number} of {}, counted from 0, has values for other columns than the first one",
+            meta.entity()
+        ),
+        "give each row the same fields, in the same order, or insert them by several statements",
+    )
+}
+
+impl<E, W> fmt::Debug for Insert<E, W> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values stay out.
+        formatter
+            .debug_struct("Insert")
+            .field("entity", &self.draft.meta.entity())
+            .field("columns", &self.draft.columns)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E, W> fmt::Debug for OnConflict<E, W> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("OnConflict")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A row to be inserted: an [`Insert`](crate::entity::Insert) whose fields are checked when it is
+/// compiled.
+///
+/// Fields may be left out that take NULL, that are marked `default`, or that hold the version or the
+/// time of deletion; those marked `auto` must be. Values are what [`Insert::set`] takes: `&str` for a
+/// `String`, no `Some` for an `Option`. `field` alone stands for `field: field`.
+///
+/// ```
+/// # use aquifer::{entity::*, insert};
+/// # #[derive(Entity)] #[entity(table = "users")]
+/// # struct User { #[entity(key, auto)] id: i64, email: String, nick: Option<String> }
+/// let email = String::from("ann@example.com");
+/// let ann = insert!(User { email, nick: "ann" });
+/// ```
+///
+/// [`Insert::set`]: crate::entity::Insert::set
+#[macro_export]
+macro_rules! insert {
+    (@value $field:ident) => { $field };
+    (@value $field:ident $value:expr) => { $value };
+    ($entity:path { $($field:ident $(: $value:expr)?),* $(,)? }) => {{
+        const _: () = $crate::entity::check::insert(
+            <$entity as $crate::entity::Entity>::META,
+            &[$(::core::stringify!($field)),*],
+        );
+        <$entity as $crate::entity::Entity>::insert()
+            $(.set(
+                <$entity as $crate::entity::Entity>::COLUMNS.$field,
+                $crate::insert!(@value $field $($value)?),
+            ))*
+    }};
+}

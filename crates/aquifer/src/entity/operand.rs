@@ -1,0 +1,130 @@
+//! Which Rust values stand for which columns.
+
+use std::sync::Arc;
+
+use aquifer_wire::types::{ColumnType, Json, NotNull};
+
+use super::{Col, Expr, Source, sql};
+use aquifer_wire::types::{IntoValue, Value};
+
+/// A value that a column of type `T` is compared with: exactly that type, or what it is borrowed as.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be compared with a column of type `{T}`",
+    label = "expected a value of type `{T}`",
+    note = "compare with NULL by `is_null()` and `is_not_null()`; with a value that may be NULL by \
+            `eq_or_null(…)`",
+    note = "compare with another column by `eq_col(…)`"
+)]
+pub trait Operand<T> {
+    /// The value.
+    fn into_operand(self) -> T;
+}
+
+impl<T: NotNull> Operand<T> for T {
+    fn into_operand(self) -> T {
+        self
+    }
+}
+
+impl<T: NotNull + Clone> Operand<T> for &T {
+    fn into_operand(self) -> T {
+        self.clone()
+    }
+}
+
+/// What a column of type `T` is set to: a value, of a nullable column also an `Option`, of a column of
+/// JSON anything that has a serde form; in an UPDATE also a column or expression of the table `E`.
+#[diagnostic::on_unimplemented(
+    message = "a column of type `{T}` can't be set to `{Self}`",
+    label = "expected a value of type `{T}`"
+)]
+pub trait Given<E, T> {
+    #[doc(hidden)]
+    fn into_given(self) -> GivenValue;
+}
+
+/// For the library.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct GivenValue(pub(super) sql::Expr<Value>);
+
+impl GivenValue {
+    fn of(value: impl IntoValue) -> Self {
+        Self(sql::Expr::Value(value.into_value()))
+    }
+}
+
+/// The table of an INSERT, which has no row yet.
+#[derive(Debug)]
+pub struct NoRow(());
+
+impl<E, T: ColumnType + IntoValue> Given<E, T> for T {
+    fn into_given(self) -> GivenValue {
+        GivenValue::of(self)
+    }
+}
+
+impl<E, T: NotNull + IntoValue> Given<E, Option<T>> for T {
+    fn into_given(self) -> GivenValue {
+        GivenValue::of(self)
+    }
+}
+
+impl<E, T> Given<E, Json<T>> for T
+where
+    Json<T>: IntoValue,
+{
+    fn into_given(self) -> GivenValue {
+        GivenValue::of(Json(self))
+    }
+}
+
+impl<E, T> Given<E, Option<Json<T>>> for T
+where
+    Json<T>: IntoValue,
+{
+    fn into_given(self) -> GivenValue {
+        GivenValue::of(Json(self))
+    }
+}
+
+impl<E, T> Given<E, T> for Expr<E, T> {
+    fn into_given(self) -> GivenValue {
+        GivenValue(self.node)
+    }
+}
+
+impl<E: Source, T> Given<E, T> for Col<E, T> {
+    fn into_given(self) -> GivenValue {
+        GivenValue(self.node())
+    }
+}
+
+macro_rules! borrowed {
+    ($($borrowed:ty => $($owned:ty)+;)+) => {
+        $($(
+            impl Operand<$owned> for $borrowed {
+                fn into_operand(self) -> $owned {
+                    self.into()
+                }
+            }
+
+            impl<E> Given<E, $owned> for $borrowed {
+                fn into_given(self) -> GivenValue {
+                    GivenValue::of(<$owned>::from(self))
+                }
+            }
+
+            impl<E> Given<E, Option<$owned>> for $borrowed {
+                fn into_given(self) -> GivenValue {
+                    GivenValue::of(<$owned>::from(self))
+                }
+            }
+        )+)+
+    };
+}
+
+borrowed! {
+    &str => String Box<str> Arc<str>;
+    &[u8] => Vec<u8>;
+}

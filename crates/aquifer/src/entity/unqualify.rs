@@ -1,0 +1,67 @@
+//! Where a statement has one table, its columns need not say which one they are of.
+//!
+//! The text is shorter then, and the same as that of the dynamic tier. In sub-queries columns keep
+//! their tables: there it may matter.
+
+use super::sql::{Expr, Filter, Item, Name, Select};
+
+pub(super) fn select<V>(select: &mut Select<V>, table: &Name) {
+    items(&mut select.items, table);
+    filter(&mut select.filter, table);
+    for order in &mut select.order {
+        expression(&mut order.by, table);
+    }
+    if let Some(extra) = &mut select.extra {
+        filter(&mut extra.having, table);
+        for group in &mut extra.group {
+            expression(group, table);
+        }
+    }
+}
+
+pub(super) fn items<V>(items: &mut [Item<V>], table: &Name) {
+    for item in items {
+        expression(&mut item.expr, table);
+    }
+}
+
+pub(super) fn filter<V>(filter: &mut Filter<V>, table: &Name) {
+    for condition in &mut filter.list {
+        expression(condition, table);
+    }
+}
+
+pub(super) fn expression<V>(expr: &mut Expr<V>, table: &Name) {
+    match expr {
+        Expr::Column(column) | Expr::Compare(column, _, _) => {
+            drop(column.table.take_if(|own| own == table));
+        }
+        Expr::Binary(left, _, right) | Expr::Quantified { left, right, .. } => {
+            expression(left, table);
+            expression(right, table);
+        }
+        Expr::Test(operand, _)
+        | Expr::Not(operand)
+        | Expr::InSelect(operand, _)
+        | Expr::Cast(operand, _) => expression(operand, table),
+        Expr::Between {
+            operand, low, high, ..
+        } => {
+            for part in [operand, low, high] {
+                expression(part, table);
+            }
+        }
+        Expr::Group(_, list) | Expr::Array(list) | Expr::Row(list) => {
+            for part in list {
+                expression(part, table);
+            }
+        }
+        Expr::Call(call) => {
+            for argument in &mut call.arguments {
+                expression(argument, table);
+            }
+        }
+        // The typed tier makes no others, or they hold no columns of this table.
+        _ => {}
+    }
+}

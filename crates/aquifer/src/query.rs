@@ -1,0 +1,57 @@
+//! Queries that are put together: the builder, its values and expressions, and the plan below.
+//!
+//! [`Db::from`](crate::Db::from) begins a [`QueryBuilder`]; the functions here make what stands in it:
+//! [`col`], [`val`], [`call`], [`count_all`], [`any`], [`case`], [`window`] and others; [`from`] begins
+//! a query that is part of another one. All end as a [`Plan`]: one text, in which names are quoted and
+//! values are parameters, and what is known about it.
+//!
+//! What a builder can't say is said by [`raw!`](crate::raw) in it, or by text on the
+//! [`Session`](crate::Session).
+
+mod attached;
+mod builder;
+mod change;
+mod cursor;
+mod draft;
+mod explain;
+mod expression;
+mod input;
+mod insert;
+mod on_session;
+mod page;
+mod plan;
+mod read;
+mod record;
+
+pub use aquifer_core::sql::{
+    Direction, FrameEdge, FrameUnit, JoinKind, LockStrength, LockWait, Name, Nulls, Operator, Table,
+};
+pub use aquifer_wire::types::{IntoValue, Value};
+
+pub use self::attached::{Attached, Loose};
+pub use self::builder::{QueryBuilder, SubQuery, from};
+pub use self::change::{Change, IntoStatement};
+pub use self::cursor::CursorKey;
+pub(crate) use self::draft::{Draft, rows};
+pub use self::explain::{Explained, Step};
+pub use self::expression::{
+    Expression, Window, all, any, array_agg, avg, call, case, coalesce, col, col_exact, count,
+    count_all, default, excluded, exists, json_object, json_path, json_set, json_text, jsonb_agg,
+    lower, max, min, not, now, sum, upper, val, web_search, window, words,
+};
+pub use self::input::{
+    Expressions, IntoDirection, IntoExpression, IntoFragment, IntoItem, IntoOperand, IntoOperator,
+    IntoSource, Items,
+};
+pub use self::insert::{Insertion, ManyRows, OneRow};
+pub use self::page::CursorPage;
+pub use self::plan::{Lint, Plan};
+pub use self::read::Page;
+pub use self::record::{Record, name_of_column};
+
+/// The tree of one expression, with our values in it.
+pub type Tree = aquifer_core::sql::Expr<Value>;
+
+type Item = aquifer_core::sql::Item<Value>;
+type Order = aquifer_core::sql::Order<Value>;
+type Select = aquifer_core::sql::Select<Value>;

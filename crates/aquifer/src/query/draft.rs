@@ -1,0 +1,325 @@
+use aquifer_core::sql::{
+    self, Call, Connective, Delete, Direction, Distinct, Function, Join, JoinKind, Name, Operator,
+    Source, Table, Update,
+};
+use aquifer_wire::types::{IntoValue, Value};
+
+use super::plan::Plan;
+use super::{Item, Select, Tree};
+use crate::Error;
+
+/// The query that all builders put together: what it has so far, and the first thing that was wrong.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) select: Select,
+    pub(crate) all_rows: bool,
+    pub(crate) fault: Option<sql::Error>,
+}
+
+impl Draft {
+    /// A query of that source.
+    pub(crate) fn of(source: Source<Value>) -> Self {
+        Self {
+            select: Select::of(source),
+            ..Self::default()
+        }
+    }
+
+    /// The result, or its error kept for the end.
+    #[inline]
+    pub(crate) fn keep<T>(&mut self, result: Result<T, sql::Error>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.fail(error);
+                None
+            }
+        }
+    }
+
+    /// Keeps the first error; what follows is often its consequence.
+    #[cold]
+    pub(crate) fn fail(&mut self, error: sql::Error) {
+        self.fault.get_or_insert(error);
+    }
+
+    /// One more condition that must hold.
+    #[inline]
+    pub(crate) fn filter(&mut self, condition: Result<Tree, sql::Error>) {
+        let Some(condition) = self.keep(condition) else {
+            return;
+        };
+        let filter = &mut self.select.filter;
+        if filter.connective == Connective::Or && filter.list.len() > 1 {
+            return self.fail(mixed());
+        }
+        filter.connective = Connective::And;
+        filter.push(condition);
+    }
+
+    /// One more condition of which one must hold.
+    pub(crate) fn or_filter(&mut self, condition: Result<Tree, sql::Error>) {
+        let Some(condition) = self.keep(condition) else {
+            return;
+        };
+        let filter = &mut self.select.filter;
+        if filter.connective == Connective::And && filter.list.len() > 1 {
+            return self.fail(mixed());
+        }
+        filter.connective = Connective::Or;
+        filter.push(condition);
+    }
+
+    pub(crate) fn join(
+        &mut self,
+        kind: JoinKind,
+        source: Result<Source<Value>, sql::Error>,
+        on: Result<Tree, sql::Error>,
+    ) {
+        let (Some(source), Some(on)) = (self.keep(source), self.keep(on)) else {
+            return;
+        };
+        self.select.joins.push(Join {
+            kind,
+            source,
+            on: on.into(),
+            using: Vec::new(),
+        });
+    }
+
+    /// The table alone, for statements that change it; its alias too.
+    pub(crate) fn take_table(&mut self) -> Result<(Table, Option<Name>), sql::Error> {
+        match self.select.from.take() {
+            Some(Source::Table { table, alias }) => Ok((table, alias)),
+            Some(other) => Err(sql::Error::new(
+                format!("{} is no table that can be changed", other.name()),
+                "begin with `from` and the table's name",
+            )),
+            None => Err(sql::Error::new(
+                "the query names no table",
+                "begin with `from` and the table's name",
+            )),
+        }
+    }
+
+    pub(crate) fn check(&mut self) -> Result<(), sql::Error> {
+        match self.fault.take() {
+            Some(fault) => Err(fault),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn into_select(mut self) -> Result<Select, sql::Error> {
+        self.check()?;
+        Ok(self.select)
+    }
+
+    #[inline]
+    pub(crate) fn into_plan(self) -> Result<Plan, Error> {
+        Plan::of(self.into_select()?)
+    }
+
+    /// How many rows it has: `count(*)` of it.
+    pub(crate) fn into_count(self) -> Result<Plan, Error> {
+        let mut select = self.into_select()?;
+        let plain = select.limit.is_none()
+            && select.offset.is_none()
+            && select.extra.as_ref().is_none_or(|extra| {
+                extra.group.is_empty()
+                    && extra.combine.is_empty()
+                    && extra.having.is_empty()
+                    && matches!(extra.distinct, Distinct::No)
+            });
+        // The order costs the server a sort and changes no number.
+        select.order.clear();
+        if plain {
+            select.items = vec![count_all()?.into()];
+            return Plan::of(select);
+        }
+        Plan::of(outer(select, count_all()?.into())?)
+    }
+
+    /// Whether it has any row.
+    pub(crate) fn into_exists(self) -> Result<Plan, Error> {
+        let mut select = self.into_select()?;
+        select.order.clear();
+        let outer = Select {
+            items: vec![Tree::Exists(Box::new(select)).into()],
+            ..Select::default()
+        };
+        Plan::of(outer)
+    }
+
+    /// An aggregate of it.
+    pub(crate) fn into_aggregate(
+        self,
+        function: &'static str,
+        column: Result<Tree, sql::Error>,
+    ) -> Result<Plan, Error> {
+        let mut select = self.into_select()?;
+        select.order.clear();
+        select.items =
+            vec![Tree::from(Call::new(Function::parse(function)?, vec![column?])).into()];
+        Plan::of(select)
+    }
+
+    /// What changes the rows that it finds. Further tables become FROM.
+    pub(crate) fn into_update(mut self) -> Result<Update<Value>, sql::Error> {
+        self.check()?;
+        let (table, alias) = self.take_table()?;
+        let mut update = Update::of(table);
+        update.alias = alias;
+        (update.from, update.joins, update.filter) = self.others("UPDATE")?;
+        if let Some(extra) = self.select.extra {
+            update.with = extra.with;
+        }
+        update.all_rows = self.all_rows;
+        Ok(update)
+    }
+
+    pub(crate) fn into_delete(mut self) -> Result<Delete<Value>, sql::Error> {
+        self.check()?;
+        let (table, alias) = self.take_table()?;
+        let mut delete = Delete::from(table);
+        delete.alias = alias;
+        (delete.using, delete.joins, delete.filter) = self.others("DELETE")?;
+        if let Some(extra) = self.select.extra {
+            delete.with = extra.with;
+        }
+        delete.all_rows = self.all_rows;
+        Ok(delete)
+    }
+
+    /// The joined tables and the conditions, as UPDATE and DELETE have them: the condition of the
+    /// first join is one of WHERE, since the table that is changed stands apart.
+    fn others(&mut self, what: &'static str) -> Result<Others, sql::Error> {
+        refuse_shape(&self.select, what)?;
+        let mut filter = std::mem::take(&mut self.select.filter);
+        let mut joins = std::mem::take(&mut self.select.joins).into_iter();
+        let Some(first) = joins.next() else {
+            return Ok((None, Vec::new(), filter));
+        };
+        if !matches!(first.kind, JoinKind::Inner | JoinKind::Cross) || !first.using.is_empty() {
+            return Err(sql::Error::new(
+                format!(
+                    "{what} can take the first other table by an inner join with a condition only"
+                ),
+                "use `join`, or `where_exists` with a sub-query",
+            ));
+        }
+        if filter.connective == Connective::Or && filter.list.len() > 1 {
+            let all = std::mem::take(&mut filter.list);
+            filter.list = vec![Tree::Group(Connective::Or, all)];
+        }
+        filter.connective = Connective::And;
+        filter.list.extend(first.on.list);
+        Ok((Some(first.source), joins.collect(), filter))
+    }
+}
+
+type Others = (Option<Source<Value>>, Vec<Join<Value>>, sql::Filter<Value>);
+
+/// Refuses what a SELECT has and a statement that changes rows has not: in silence it would change
+/// more rows than are meant.
+fn refuse_shape(select: &Select, what: &'static str) -> Result<(), sql::Error> {
+    let extra = select.extra.as_deref();
+    let found = if select.limit.is_some() || select.offset.is_some() {
+        "a limit or offset"
+    } else if extra.is_some_and(|extra| !extra.group.is_empty() || !extra.having.is_empty()) {
+        "a group"
+    } else if extra.is_some_and(|extra| !extra.combine.is_empty() || !extra.locks.is_empty()) {
+        "a union or a lock"
+    } else {
+        return Ok(());
+    };
+    Err(sql::Error::new(
+        format!("{what} can't have {found}"),
+        "choose the rows by a sub-query: `where_in_query(\"id\", …)`",
+    ))
+}
+
+#[cold]
+fn mixed() -> sql::Error {
+    sql::Error::new(
+        "conditions are joined by `where_` and by `or_where` in one group",
+        "say which belong together with `where_any` or `where_all`",
+    )
+}
+
+fn count_all() -> Result<Tree, sql::Error> {
+    Ok(Call::new(Function::parse("count")?, vec![Tree::All(None)]).into())
+}
+
+/// A query of all rows of another.
+fn outer(select: Select, item: Item) -> Result<Select, sql::Error> {
+    let mut outer = Select::of(Source::Select {
+        select: Box::new(select),
+        alias: Name::new("all_rows")?,
+        lateral: false,
+    });
+    outer.items.push(item);
+    Ok(outer)
+}
+
+/// A condition on anything: values by the rules of [`Tree::compare`], expressions as they are.
+#[inline]
+pub(crate) fn comparison(left: Tree, operator: Operator, right: Tree) -> Result<Tree, sql::Error> {
+    match right {
+        Tree::Value(value) | Tree::TypedValue(value) => match operator {
+            Operator::Between | Operator::NotBetween => between(left, operator, value),
+            _ => Tree::compare_expr(left, operator, value),
+        },
+        Tree::Select(select) => match operator {
+            Operator::In => Ok(Tree::InSelect(Box::new(left), select)),
+            Operator::NotIn => Ok(Tree::Not(Box::new(Tree::InSelect(Box::new(left), select)))),
+            _ => Ok(Tree::binary(left, operator, Tree::Select(select))),
+        },
+        right if operator.is_condition() && !takes_values(operator) => {
+            Ok(Tree::binary(left, operator, right))
+        }
+        _ => Err(sql::Error::new(
+            format!("`{}` can't compare with an expression", operator.as_str()),
+            "give it values, or use another operator",
+        )),
+    }
+}
+
+fn takes_values(operator: Operator) -> bool {
+    matches!(
+        operator,
+        Operator::In
+            | Operator::NotIn
+            | Operator::Is
+            | Operator::IsNot
+            | Operator::Between
+            | Operator::NotBetween
+    )
+}
+
+fn between(left: Tree, operator: Operator, ends: Value) -> Result<Tree, sql::Error> {
+    let two = ends
+        .into_list()
+        .and_then(|list| <[Value; 2]>::try_from(list).ok());
+    match two {
+        Some([low, high]) => Tree::between(left, low, high, operator == Operator::NotBetween),
+        // The error names the column.
+        None => Tree::compare_expr(left, operator, Value::NULL),
+    }
+}
+
+/// A number of rows as a value.
+pub(crate) fn rows(count: u64) -> Value {
+    count
+        .min(i64::MAX.unsigned_abs())
+        .try_into()
+        .unwrap_or(i64::MAX)
+        .into_value()
+}
+
+/// The opposite order, for going back.
+pub(crate) fn reversed(direction: Direction) -> Direction {
+    match direction {
+        Direction::Asc => Direction::Desc,
+        Direction::Desc => Direction::Asc,
+    }
+}

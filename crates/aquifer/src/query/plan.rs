@@ -1,0 +1,124 @@
+use std::fmt;
+
+use aquifer_core::sql::{Rendered, Statement, Table};
+use aquifer_wire::fingerprint;
+use aquifer_wire::types::Value;
+
+use crate::Error;
+
+/// A statement that was built: its text, its parameters, and what is known about it.
+///
+/// Both tiers end here. Its `Debug` shows the text and how many parameters there are, never a value.
+pub struct Plan {
+    rendered: Rendered<Value>,
+    is_select: bool,
+}
+
+/// Something about a statement that is allowed and seldom meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lint {
+    /// It returns as many rows as there happen to be.
+    MissingLimit,
+    /// No condition connects that source with the others: each of its rows meets each of theirs.
+    CartesianJoin {
+        /// The source's name in the statement.
+        source: String,
+    },
+}
+
+impl Plan {
+    pub(crate) fn of(statement: impl Into<Statement<Value>>) -> Result<Self, Error> {
+        let statement = statement.into();
+        let is_select = matches!(statement, Statement::Select(_));
+        Ok(Self {
+            rendered: statement.render()?,
+            is_select,
+        })
+    }
+
+    /// The text, with parameters as `$1`.
+    #[must_use]
+    pub fn sql(&self) -> &str {
+        &self.rendered.text
+    }
+
+    /// How many parameters it has.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        self.rendered.values.len()
+    }
+
+    /// The parameters, whose `Debug` shows their types only.
+    #[must_use]
+    pub fn values(&self) -> &[Value] {
+        &self.rendered.values
+    }
+
+    pub(crate) fn params(&self) -> &(dyn aquifer_wire::types::Params + Sync) {
+        &self.rendered.values
+    }
+
+    /// The tables and views that it reads, as far as they are named outside of raw text.
+    pub fn tables_read(&self) -> impl Iterator<Item = &Table> {
+        self.rendered.read.iter()
+    }
+
+    /// The tables that it inserts into, updates or deletes from.
+    pub fn tables_written(&self) -> impl Iterator<Item = &Table> {
+        self.rendered.written.iter()
+    }
+
+    /// Whether it only reads, as far as is known: functions and raw text may hide a write, which the
+    /// server refuses where only reads are allowed.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.is_select && !self.rendered.locks && self.rendered.written.is_empty()
+    }
+
+    /// Whether a part was written by hand, whose tables are not known.
+    #[must_use]
+    pub fn has_raw(&self) -> bool {
+        self.rendered.has_raw
+    }
+
+    /// A hash of the statement's shape: the same for all values, and the same that metrics have.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        fingerprint(self.sql())
+    }
+
+    /// What is allowed and seldom meant.
+    ///
+    /// ```
+    /// use aquifer::query::{self, Lint, val};
+    ///
+    /// let plan = query::from("users").join("posts", "posts.id", ">", val(5)).build()?;
+    /// let lints = plan.lints();
+    /// assert!(lints.contains(&Lint::MissingLimit));
+    /// assert!(lints.contains(&Lint::CartesianJoin { source: "posts".into() }));
+    /// # Ok::<(), aquifer::Error>(())
+    /// ```
+    #[must_use]
+    pub fn lints(&self) -> Vec<Lint> {
+        let mut lints = Vec::new();
+        if self.is_select && !self.rendered.limited {
+            lints.push(Lint::MissingLimit);
+        }
+        if let Some(source) = &self.rendered.unconnected {
+            let source = source.as_str().to_owned();
+            lints.push(Lint::CartesianJoin { source });
+        }
+        lints
+    }
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Plan")
+            .field("sql", &self.sql())
+            .field("parameters", &self.rendered.values)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,7 @@
+//! The typed tier.
+
+mod changes;
+mod reads;
+mod refusals;
+mod schema;
+mod texts;
