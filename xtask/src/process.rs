@@ -1,3 +1,5 @@
+use std::fs;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,10 +29,39 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<(), Failure>
 
 /// Runs a program that may take up to `limit` and shows its output.
 pub(crate) fn status(command: &mut Command, limit: Duration) -> Result<ExitStatus, Failure> {
+    let child = start(command)?;
+    wait(child, command, limit)
+}
+
+/// As [`status`], and shows each line of the standard output to `see` as well.
+pub(crate) fn watched(
+    command: &mut Command,
+    limit: Duration,
+    mut see: impl FnMut(&str) + Send,
+) -> Result<ExitStatus, Failure> {
+    let mut child = start(command.stdout(Stdio::piped()))?;
+    let output = child.stdout.take().map(BufReader::new);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for line in output.into_iter().flat_map(|output| output.split(b'\n')) {
+                // The rest is of no use to anybody once it can't be read.
+                let Ok(line) = line else { return };
+                let line = String::from_utf8_lossy(&line);
+                println!("{line}");
+                see(&line);
+            }
+        });
+        wait(child, command, limit)
+    })
+}
+
+fn start(command: &mut Command) -> Result<Child, Failure> {
     eprintln!("   $ {}", line(command));
-    let mut child = command
-        .spawn()
-        .map_err(|error| cannot_run(command, &error))?;
+    let child = command.spawn();
+    child.map_err(|error| cannot_run(command, &error))
+}
+
+fn wait(mut child: Child, command: &Command, limit: Duration) -> Result<ExitStatus, Failure> {
     let started = Instant::now();
     loop {
         if let Some(status) = poll(&mut child, command)? {
@@ -116,16 +147,14 @@ fn poll(child: &mut Child, command: &Command) -> Result<Option<ExitStatus>, Fail
         .map_err(|error| cannot_run(command, &error))
 }
 
-/// Asks first, so that a test runner can stop its tests and the servers that they started.
+/// Asks first, so that programs can clean up; all that it started, too, for cargo does not hand the
+/// signal on, and the servers of a test end when the test does.
 fn stop(child: &mut Child) {
     let asked = Instant::now();
     // The shell's own `kill`: a minimal system has no program of that name.
     let mut shell = Command::new("sh");
-    succeeds(
-        shell
-            .args(["-c", "kill -TERM $1", "sh"])
-            .arg(child.id().to_string()),
-    );
+    shell.args(["-c", "kill -TERM \"$@\"", "sh"]);
+    succeeds(shell.args(family(child.id()).iter().map(u32::to_string)));
     while asked.elapsed() < GRACE {
         if !matches!(child.try_wait(), Ok(None)) {
             return;
@@ -137,14 +166,36 @@ fn stop(child: &mut Child) {
     child.wait().ok();
 }
 
+/// A process and those that it started, where the system tells; else it alone.
+fn family(of: u32) -> Vec<u32> {
+    let processes: Vec<(u32, u32)> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            // After the name, which is in brackets and may hold anything: the state, the parent.
+            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
+            Some((number, parent.parse().ok()?))
+        })
+        .collect();
+    let mut family = vec![of];
+    let mut looked_at = 0;
+    while let Some(&parent) = family.get(looked_at) {
+        looked_at += 1;
+        let children = processes.iter().filter(|(_, of)| *of == parent);
+        family.extend(children.map(|(number, _)| *number));
+    }
+    family
+}
+
 fn cannot_run(command: &Command, error: &std::io::Error) -> Failure {
     Failure::new(format!("`{}` can't be run: {error}", line(command)))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader};
-
     use super::*;
 
     #[test]
@@ -174,6 +225,30 @@ mod tests {
             .expect("the shell says that it is ready");
         stop(&mut child);
         assert_eq!(child.wait().expect("it has ended").code(), Some(7));
+    }
+
+    #[test]
+    fn what_a_program_has_started_is_stopped_with_it() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "sleep 1000 & echo started; wait"]);
+        let mut child = shell.stdout(Stdio::piped()).spawn().expect("a shell");
+        let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut text = String::new();
+        output.read_line(&mut text).expect("it says so");
+        stop(&mut child);
+        // It ends when nobody can write there any more.
+        output.read_line(&mut text).expect("the end");
+        assert_eq!(text, "started\n");
+    }
+
+    #[test]
+    fn a_watched_program_is_seen_line_by_line() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo one; echo two; exit 3"]);
+        let mut seen = Vec::new();
+        let status = watched(&mut shell, LONG, |line| seen.push(line.to_owned()));
+        assert_eq!(status.expect("it runs").code(), Some(3));
+        assert_eq!(seen, ["one", "two"]);
     }
 
     #[test]

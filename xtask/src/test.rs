@@ -60,11 +60,37 @@ pub(crate) fn all(
         "--examples",
     ]);
     cargo.args(EVERYTHING).args(lock.option()).args(arguments);
-    Ok(process::status(&mut cargo, process::LONG)?.success())
+    let mut failed = Vec::new();
+    let status = process::watched(&mut cargo, process::LONG, |line| {
+        failed.extend(failed_test(line).map(str::to_owned));
+    })?;
+    // Again at the end: what many other tests have printed since stands in between.
+    for test in &failed {
+        eprintln!("== failed: {test}");
+    }
+    Ok(status.success())
+}
+
+/// The name of a test that has failed, in a line of the runner.
+fn failed_test(line: &str) -> Option<&str> {
+    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
 }
 
 impl Lock {
     pub(crate) fn option(self) -> Option<&'static str> {
         (self == Self::Locked).then_some("--locked")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lines_of_failed_tests_name_one() {
+        assert_eq!(failed_test("test a::b ... FAILED"), Some("a::b"));
+        for line in ["test a::b ... ok", "test result: FAILED. 1 passed", "a::b"] {
+            assert_eq!(failed_test(line), None, "{line}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod config;
 mod demo;
+mod migrate;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -26,6 +27,8 @@ enum Command {
     Config(config::Command),
     /// Shows the layer at work on a real PostgreSQL; numbers are measured, claims checked
     Demo(demo::DemoArgs),
+    #[command(subcommand)]
+    Migrate(migrate::Command),
 }
 
 /// A command that failed: the code to exit with, as the shell's own for wrong use, and the cause.
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let outcome = match command.unwrap_or_else(|| Command::Demo(demo::DemoArgs::default())) {
         Command::Config(command) => config::run(&command, &mut io::stdout().lock()),
         Command::Demo(arguments) => return show(arguments),
+        Command::Migrate(command) => migrate::run(&command, &mut io::stdout().lock()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,11 +82,7 @@ impl From<io::Error> for Failure {
 
 impl From<aquifer::Error> for Failure {
     fn from(error: aquifer::Error) -> Self {
-        let code = if error.kind() == aquifer::ErrorKind::Config {
-            2
-        } else {
-            1
-        };
+        let code = migrate::code_of(&error);
         Self {
             code,
             cause: error.into(),

@@ -19,6 +19,7 @@ mod copy;
 mod display;
 mod keyword;
 mod lexer;
+mod split;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use self::calls::Calls;
 pub use self::copy::{Copy, copy};
 pub use self::display::{masked, summary};
 use self::lexer::{Lexer, Token};
+pub use self::split::statements;
 use self::statement::Statement;
 
 /// What [`scan`] found in an SQL text.

@@ -13,6 +13,7 @@ mod codel;
 pub mod lending;
 mod pace;
 mod queue;
+pub mod ramp;
 #[cfg(test)]
 mod tests;
 mod upkeep;

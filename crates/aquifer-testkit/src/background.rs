@@ -7,7 +7,7 @@ use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 
 /// How long anything here waits for something that a test has set up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A thread with a runtime of its own, so that servers go on while a test blocks its thread, pauses
 /// its clock, or ends its runtime.

@@ -32,6 +32,7 @@ mod cluster;
 mod load;
 mod pgbouncer;
 mod postgres;
+mod process;
 mod proxy;
 mod redis;
 mod rehearsal;

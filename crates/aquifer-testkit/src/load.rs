@@ -36,7 +36,7 @@ const SCHEMA: &str = "
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Far above every deadline of a client: it hangs.
-const HUNG: Duration = Duration::from_secs(30);
+const HUNG: Duration = Duration::from_secs(60);
 
 /// The library, or a peer of it, as [`Load`] calls it. Each call has a deadline of its own.
 pub trait Client: Clone + Send + Sync + 'static {

@@ -3,9 +3,10 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use crate::postgres::{Database, Login, Postgres};
+use crate::process::{Process, on_free_port};
 use crate::scratch::{Scratch, wait_until};
 
 const MISSING: &str = "this test needs `pgbouncer`, which is not installed: \
@@ -24,9 +25,6 @@ pub struct PgBouncer {
     port: u16,
 }
 
-#[derive(Debug)]
-struct Process(Child);
-
 impl PgBouncer {
     /// Starts one with four connections to each database.
     #[must_use]
@@ -38,21 +36,19 @@ impl PgBouncer {
     #[must_use]
     pub fn start_with(server: &Postgres, settings: &[&str]) -> Self {
         let mut scratch = Scratch::new("pgbouncer");
-        // Somebody else may take a port between our look and PgBouncer's own.
-        for _ in 0..20 {
-            let port = aquifer_embedded::free_port().expect("a free port");
-            if let Some(process) = launch(&mut scratch, server, port, settings) {
-                return Self {
-                    process,
-                    scratch,
-                    port,
-                };
-            }
+        let launched = on_free_port(|port| {
+            let process = launch(&mut scratch, server, port, settings)?;
+            Some((process, port))
+        });
+        let Some((process, port)) = launched else {
+            let log = log(&scratch.path);
+            panic!("pgbouncer found no free port; its log:\n{log}");
+        };
+        Self {
+            process,
+            scratch,
+            port,
         }
-        panic!(
-            "pgbouncer found no free port; its log:\n{}",
-            log(&scratch.path)
-        );
     }
 
     /// The URL of `database` by way of this pooler. The database goes over to the pooler's role, so
@@ -76,7 +72,7 @@ impl PgBouncer {
     /// The id of its process.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.process.0.id()
+        self.process.id()
     }
 
     /// Its log.
@@ -98,7 +94,7 @@ fn launch(
     let file = directory.join("pgbouncer.ini");
     fs::write(&file, configuration(&directory, server, port, settings)).expect("a new file");
     let mut command = Command::new(program());
-    command.arg("--quiet").arg(&file).current_dir("/");
+    command.arg("--quiet").arg(&file);
     // It does not run as root, but as whom the server runs.
     let owner = fs::metadata(server.data_dir()).expect("the server's directory");
     if rustix::process::geteuid().is_root() {
@@ -106,21 +102,10 @@ fn launch(
         chown(&directory, Some(user), Some(group)).expect("root may do that");
         command.uid(user).gid(group);
     }
-    let child = command
-        .process_group(scratch.watchdog.process_group())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{MISSING} ({error})"));
-    let mut process = Process(child);
-    scratch
-        .watchdog
-        .watch(process.0.id())
-        .expect("the watchdog lives");
+    let mut process = Process::start(&mut command, scratch, MISSING);
     let mut taken = false;
     wait_until("pgbouncer listens", || {
-        if process.0.try_wait().expect("our child").is_some() {
+        if process.has_ended() {
             let log = log(&directory);
             assert!(
                 log.contains("already in use"),
@@ -173,12 +158,4 @@ fn log(directory: &Path) -> String {
 fn answers(directory: &Path, port: u16) -> bool {
     log(directory).contains(&format!("listening on 127.0.0.1:{port}"))
         && TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It keeps nothing, so there is nothing to end in order. Failures: it has ended already.
-        let _ended = self.0.kill();
-        let _waited = self.0.wait();
-    }
 }

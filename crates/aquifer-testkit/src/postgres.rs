@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use aquifer_embedded::{Builder, Embedded, Shutdown};
 
+use crate::background::PATIENCE;
 use crate::scratch::wait_until;
 use crate::tls::CertificateFiles;
 
@@ -51,9 +52,10 @@ impl Postgres {
         Self::start_with(Self::builder())
     }
 
-    /// Where tests start from: a loopback port, 200 connections, a rule for every [`Login`].
+    /// Where tests start from: a loopback port, 400 connections, a rule for every [`Login`].
     pub fn builder() -> Builder {
-        let builder = Embedded::builder().tcp().setting("max_connections", "200");
+        let builder = Embedded::builder().tcp().setting("max_connections", "400");
+        let builder = builder.start_timeout(2 * PATIENCE);
         login::rules(builder)
     }
 

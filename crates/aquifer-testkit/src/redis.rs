@@ -6,24 +6,23 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 pub use self::cluster::RedisCluster;
 pub use self::sentinels::Sentinels;
+use crate::background::PATIENCE;
+use crate::process::{Process, on_free_port};
 use crate::scratch::{Scratch, wait_until};
 use crate::tls::{CertificateFiles, Tls};
 
 const MISSING: &str = "this test needs `redis-server`, which is not installed: \
                        apt-get install redis-server (Debian, Ubuntu), dnf install redis (Fedora), \
                        brew install redis (macOS)";
-
-const WAIT: Duration = Duration::from_secs(10);
 
 /// The user of the commands that stand beside everything under test, whatever becomes of the others.
 const OWN_USER: &str = "testkit";
@@ -51,9 +50,6 @@ enum Kind {
     /// It reads the file `sentinel.conf` in its directory.
     Sentinel,
 }
-
-#[derive(Debug)]
-struct Process(Child);
 
 impl Redis {
     /// Starts a Redis with its defaults.
@@ -116,14 +112,16 @@ impl Redis {
             port: 0,
         };
         prepare(&redis.directory);
-        // Somebody else may take a port between our look and Redis' own.
-        for _ in 0..20 {
-            redis.port = aquifer_embedded::free_port().expect("a free port");
-            if redis.launch() {
-                return redis;
-            }
-        }
-        panic!("redis-server found no free port; its log:\n{}", redis.log());
+        let launched = on_free_port(|port| {
+            redis.port = port;
+            redis.launch().then_some(())
+        });
+        assert!(
+            launched.is_some(),
+            "redis-server found no free port; its log:\n{}",
+            redis.log()
+        );
+        redis
     }
 
     /// `redis://127.0.0.1:port`.
@@ -147,7 +145,7 @@ impl Redis {
     /// The id of the server process; none while it is stopped.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.process().as_ref().map(|process| process.0.id())
+        self.process().as_ref().map(Process::id)
     }
 
     /// The server's log.
@@ -168,7 +166,7 @@ impl Redis {
     /// Runs one command, beside everything under test.
     ///
     /// # Errors
-    /// The server's error, or what the system says if there is no answer within ten seconds.
+    /// The server's error, or what the system says if there is no answer within a minute.
     pub fn try_command(&self, words: &[&str]) -> Result<String, String> {
         let login = match self.kind {
             Kind::Server | Kind::Tls => encoded(&["AUTH", OWN_USER, OWN_USER]),
@@ -177,7 +175,7 @@ impl Redis {
         let request = login + &encoded(words);
         let ask = || {
             let stream = UnixStream::connect(self.socket())?;
-            stream.set_read_timeout(Some(WAIT))?;
+            stream.set_read_timeout(Some(PATIENCE))?;
             (&stream).write_all(request.as_bytes())?;
             let mut answers = BufReader::new(stream);
             let _logged_in = reply(&mut answers)?;
@@ -231,14 +229,16 @@ impl Redis {
     /// Kills the server and starts it again with its data, which it takes long to load: it answers
     /// LOADING for about `time`.
     pub fn restart_loading(&self, time: Duration) {
-        // While it loads it looks for requests once per so many bytes.
-        let ballast = "for key = 1, 1000 do \
+        // For each key so long, and while it loads it looks for requests once per so many bytes.
+        let delay = Duration::from_millis(2);
+        let keys = (time.as_millis() / delay.as_millis()).to_string();
+        let ballast = "for key = 1, tonumber(ARGV[1]) do \
                        redis.call('SET', 'ballast:' .. key, string.rep('x', 1024)) end";
-        self.command(&["EVAL", ballast, "0"]);
+        self.command(&["EVAL", ballast, "0", &keys]);
         self.command(&["CONFIG", "SET", "rdbcompression", "no"]);
         self.command(&["SAVE"]);
         self.kill();
-        let delay = (time / 1000).as_micros().to_string();
+        let delay = delay.as_micros().to_string();
         let slowly = ["--key-load-delay", &delay];
         let often = ["--loading-process-events-interval-bytes", "4096"];
         let more: Vec<_> = slowly
@@ -257,9 +257,9 @@ impl Redis {
     /// Starts the process and waits until it answers; `false` if the port is taken.
     fn launch(&self) -> bool {
         let mut process = self.spawn(&[]);
-        let end = Instant::now() + WAIT;
+        let end = Instant::now() + PATIENCE;
         while !self.answers() {
-            if process.0.try_wait().expect("our child").is_some() {
+            if process.has_ended() {
                 let log = self.log();
                 assert!(
                     log.contains("Address already in use"),
@@ -299,7 +299,7 @@ impl Redis {
             let password = format!(">{OWN_USER}");
             command.args(["--user", OWN_USER, "on", &password, "~*", "&*", "+@all"]);
         }
-        let child = command
+        command
             .args(["--bind", "127.0.0.1"])
             .arg("--dir")
             .arg(&self.directory)
@@ -308,20 +308,8 @@ impl Redis {
             .arg("--logfile")
             .arg(self.directory.join("redis.log"))
             .args(&self.settings)
-            .args(more)
-            .current_dir("/")
-            .process_group(scratch.watchdog.process_group())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{MISSING} ({error})"));
-        let process = Process(child);
-        scratch
-            .watchdog
-            .watch(process.0.id())
-            .expect("the watchdog lives");
-        process
+            .args(more);
+        Process::start(&mut command, &mut scratch, MISSING)
     }
 
     /// Whether our server is there; on its port alone, another one might answer.
@@ -373,33 +361,5 @@ fn reply(stream: &mut impl BufRead) -> io::Result<Result<String, String>> {
             Ok(elements?.map(|elements| elements.join("\n")))
         }
         _ => Err(malformed()),
-    }
-}
-
-impl Process {
-    fn signal(&self, signal: Signal) {
-        // The child has not been waited for, so its id is still its own.
-        kill_process(Pid::from_child(&self.0), signal).expect("our own child");
-    }
-
-    fn end(&mut self, signal: Signal) {
-        if self.0.try_wait().expect("our child").is_some() {
-            return;
-        }
-        self.signal(signal);
-        self.signal(Signal::CONT);
-        let end = Instant::now() + WAIT;
-        while self.0.try_wait().expect("our child").is_none() {
-            assert!(Instant::now() < end, "redis-server does not end");
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It keeps nothing, so there is nothing to end in order. Failures: it has ended already.
-        let _ended = self.0.kill();
-        let _waited = self.0.wait();
     }
 }

@@ -18,7 +18,7 @@ pub use figures::{Failovers, Round};
 const TASKS: usize = 8;
 
 /// A client that has not written by then is not waited for any longer.
-pub(crate) const GIVEN_UP: Duration = Duration::from_secs(10);
+pub(crate) const GIVEN_UP: Duration = Duration::from_secs(60);
 
 /// So many writes show that all is well before the next fault, or after one.
 const SETTLED: usize = 100;

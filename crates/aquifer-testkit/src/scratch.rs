@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use aquifer_embedded::{Ending, Watchdog};
 
+use crate::background::PATIENCE;
+
 /// A directory that is removed at the end, also after `kill -9`, with what runs in its group.
 #[derive(Debug)]
 pub(crate) struct Scratch {
@@ -28,9 +30,9 @@ impl Scratch {
 
 /// Looks at a condition of another process until it holds.
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + PATIENCE;
     while !condition() {
-        assert!(Instant::now() < end, "not within 30 s: {what}");
+        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

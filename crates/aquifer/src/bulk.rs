@@ -6,6 +6,7 @@ mod copy_out;
 mod progress;
 mod seat;
 mod stream;
+mod watched;
 mod writer;
 
 use aquifer_core::retry::Intent;
@@ -17,6 +18,7 @@ pub(crate) use self::progress::Meter;
 pub use self::progress::Progress;
 pub(crate) use self::seat::{Around, BoxFuture, Need, Seat};
 pub use self::stream::RowStream;
+pub(crate) use self::watched::Watched;
 pub use self::writer::CopyWriter;
 use crate::Error;
 use crate::execute::may_help;

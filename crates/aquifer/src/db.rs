@@ -1,3 +1,4 @@
+mod breakers;
 #[cfg(test)]
 mod figures;
 mod health;
@@ -26,14 +27,14 @@ use crate::listener::Listener;
 use crate::metrics::MetricsCollector;
 use crate::monitor::{ConnectionMonitor, Pace};
 use crate::observe::{Events, Observers};
-use crate::pool::{BreakerLane, BreakerStatus, Destination, Holder, PoolStatus};
+use crate::pool::{Destination, Holder, PoolStatus};
 use crate::redis::Redis;
 use crate::session::{Session, sealed};
 use crate::settings::Settings;
 use crate::statement::{Batch, Call, SqlText};
 use crate::tasks::Tasks;
 use crate::transaction::{self, Idempotent, Resolved, Transaction, TransactionOptions};
-use crate::{BreakerOrder, Error, ErrorKind, UnknownCommit, clock};
+use crate::{Error, UnknownCommit, clock};
 
 /// The handle on one database: cheap to clone, safe to share, everything goes through it.
 ///
@@ -102,6 +103,8 @@ pub struct Shutdown {
     pub aborted: usize,
     /// Callers that waited for a connection and were refused.
     pub refused: usize,
+    /// How long it took.
+    pub elapsed: Duration,
 }
 
 impl Db {
@@ -168,6 +171,7 @@ impl Db {
             attempts_max,
             placement: Placement::default(),
             settings: None,
+            answers: None,
             detached: false,
             budget: Arc::new(Mutex::new(Budget::new(20, 10, clock::now().into_std()))),
         });
@@ -524,7 +528,7 @@ impl Db {
 
     /// Refuses new calls, lets those under way finish, cuts at the deadline what is left.
     ///
-    /// At 70 % of `deadline` statements that still run are cancelled. Calling it again returns zeros.
+    /// At 70 % of `deadline` statements that still run are cancelled. Calling it again finds nothing to do.
     ///
     /// # Cancel safety
     /// New calls stay refused; what runs is cut when the last handle is dropped.
@@ -548,6 +552,7 @@ impl Db {
             closed: drained.closed,
             aborted: drained.aborted,
             refused: drained.refused,
+            elapsed: hard.elapsed(),
         }
     }
 
@@ -604,47 +609,6 @@ impl Db {
     #[doc(alias("on", "subscribe"))]
     pub fn events(&self) -> Events {
         self.engine.observers.events()
-    }
-
-    /// The circuit breakers, two for each host: before its lanes, and before its exclusive
-    /// connections.
-    ///
-    /// One opens when most calls fail by the host's fault, or three in a row meet no host. A host that
-    /// is the only one is not taken away by that: its callers wait for a connection up to
-    /// `acquire_timeout`, as ever; only when an outage has lasted that long, and 5 s at least, they are refused at once,
-    /// with [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) and
-    /// [`retry_after`](crate::Error::retry_after), until the host answers again, which is tried every
-    /// 300 ms. Changes are told as [`Event::BreakerChange`](crate::Event::BreakerChange).
-    #[must_use]
-    #[doc(alias("circuit"))]
-    pub fn breakers(&self) -> Vec<BreakerStatus> {
-        self.engine.pools.breakers()
-    }
-
-    /// Opens a circuit breaker by force, disables it, or lets it go by what happens again.
-    ///
-    /// `host` is written as in the configuration, and as [`breakers`](Self::breakers) says it. What is
-    /// under way goes on; transactions that have begun do, too. With several hosts it holds as long as the
-    /// host is of use: what is said of a host that goes away is forgotten with its connections.
-    ///
-    /// # Errors
-    /// [`Usage`](crate::ErrorKind::Usage) when there is no such host.
-    pub fn set_breaker(
-        &self,
-        host: &str,
-        lane: BreakerLane,
-        order: BreakerOrder,
-    ) -> Result<(), Error> {
-        if self.engine.pools.order_breaker(host, lane, order) {
-            return Ok(());
-        }
-        let hosts: Vec<_> = self
-            .breakers()
-            .iter()
-            .map(|breaker| breaker.host.to_string())
-            .collect();
-        let text = format!("there is no host {host:?}; there is {}", hosts.join(", "));
-        Err(Error::new(ErrorKind::Usage, text))
     }
 
     /// What this handle and its clones do, in figures.
@@ -718,19 +682,22 @@ impl sealed::Run for Db {
         if let Some(ambient) = transaction::current(&self.engine)? {
             return ambient.seat(need, location).await;
         }
+        self.engine.refuse_many_rows(need)?;
         match need {
             // With settings there is a transaction around it, in which they hold.
-            Need::Connection { again } if self.engine.settings.is_none() => {
+            Need::Connection { again, .. } if self.engine.settings.is_none() => {
                 Seat::alone(&self.engine, again, location).await
             }
             need => {
-                let read_only = matches!(need, Need::Transaction { read_only: true });
-                let options = TransactionOptions::new();
-                let options = if read_only {
-                    options.read_only()
-                } else {
-                    options
+                let only_reads = match need {
+                    Need::Transaction { read_only } => read_only,
+                    // A COPY to the client on a replica; elsewhere it may write.
+                    need => !need.writes() && self.engine.destination != Destination::Main,
                 };
+                let mut options = TransactionOptions::new();
+                if only_reads {
+                    options = options.read_only();
+                }
                 let options = options.into();
                 let transaction = Transaction::start(&self.engine, &options, location).await?;
                 transaction.into_seat(true).await

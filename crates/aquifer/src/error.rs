@@ -1,4 +1,5 @@
 mod fault;
+mod migration;
 mod unknown;
 
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use aquifer_wire as wire;
 use aquifer_wire::{DatabaseError, SqlState};
 
 pub(crate) use self::fault::{failure, fault};
+pub use self::migration::{MigrationFault, MigrationProblem};
 pub(crate) use self::unknown::Lineage;
 pub use self::unknown::UnknownCommit;
 
@@ -43,6 +45,7 @@ struct Inner {
     unknown: Option<UnknownCommit>,
     redis_code: Option<Arc<str>>,
     retry_after: Option<Duration>,
+    migration: Option<Arc<MigrationFault>>,
 }
 
 /// What kind of failure an [`Error`] is.
@@ -69,6 +72,8 @@ pub enum ErrorKind {
     Encode,
     /// A limit was met before anything was sent: too many parameters, a NUL in the text.
     Limit,
+    /// The files and the table of migrations don't fit: see [`Error::migration`].
+    Migration,
     /// A row was asked for and there is none.
     NotFound,
     /// The database takes no writes at present; nothing was sent.
@@ -126,6 +131,7 @@ impl Error {
             unknown: None,
             redis_code: None,
             retry_after: None,
+            migration: None,
         }))
     }
 
@@ -152,8 +158,21 @@ impl Error {
         self
     }
 
+    /// Says one thing more at the end of the text.
+    pub(crate) fn add(mut self, text: &str) -> Self {
+        self.0.message = format!("{}; {text}", self.0.message).into();
+        self
+    }
+
     pub(crate) fn with_unknown(mut self, unknown: UnknownCommit) -> Self {
         self.0.unknown = Some(unknown);
+        self
+    }
+
+    /// Says which migration it is about, in its text too.
+    pub(crate) fn with_migration(mut self, fault: MigrationFault) -> Self {
+        self.0.message = format!("{fault}: {}", self.0.message).into();
+        self.0.migration = Some(Arc::new(fault));
         self
     }
 
@@ -221,6 +240,7 @@ impl Error {
             unknown: None,
             redis_code: None,
             retry_after: None,
+            migration: None,
         }))
     }
 
@@ -287,6 +307,12 @@ impl Error {
     #[must_use]
     pub fn unknown_commit(&self) -> Option<&UnknownCommit> {
         self.0.unknown.as_ref()
+    }
+
+    /// The migration that it is about, and what is wrong with it.
+    #[must_use]
+    pub fn migration(&self) -> Option<&MigrationFault> {
+        self.0.migration.as_deref()
     }
 
     /// The error of the one connection, for deciding what to do with it.

@@ -5,6 +5,7 @@
 //! attempt stands before the loop.
 
 mod again;
+mod answers;
 mod batch;
 mod ending;
 mod lane;
@@ -25,6 +26,7 @@ use aquifer_wire::{Client, Reply, Sharing, Statement};
 use tokio::time::Instant;
 
 pub(crate) use self::again::{Attempts, delay, is_wrong_role, may_help, may_help_transaction};
+pub use self::answers::{Answered, Answers};
 pub(crate) use self::batch::{run_batch, run_keyed, run_script};
 use self::lap::Lap;
 use self::route::{Place, Route};
@@ -33,15 +35,15 @@ pub(crate) use self::route::{
     refuse_copy_in_script, refuse_session_state,
 };
 use self::told::Queue;
-pub(crate) use self::told::{Counted, Told, run_in_span};
+pub(crate) use self::told::{Counted, Told, run_in_span, within};
 use crate::deadline::Deadline;
 use crate::error::fault;
 use crate::observe::{Observers, QueryFinished};
-use crate::pool::{Checkout, Chosen, Destination, Pools, TICK};
+use crate::pool::{Checkout, Chosen, Destination, Pools, TICK, refuse};
 use crate::settings::Settings;
 use crate::statement::{Call, Prepared};
 use crate::tasks::Tasks;
-use crate::{Error, Retry, clock};
+use crate::{Error, ErrorKind, Retry, clock};
 
 /// What runs statements: the pools, and what holds for each call of one handle.
 #[derive(Clone, Debug)]
@@ -59,6 +61,8 @@ pub(crate) struct Engine {
     pub(crate) settings: Option<Settings>,
     /// Its calls stay out of the transaction that their task may be in.
     pub(crate) detached: bool,
+    /// Where its user wants to be told which host answered.
+    pub(crate) answers: Option<Answers>,
     /// What all callers together can afford of further attempts.
     pub(crate) budget: Arc<Mutex<Budget>>,
 }
@@ -99,6 +103,7 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
         *place = match outcome {
             Ok(Ok(reply)) => {
                 let elapsed = lane::note_time((lane, permit), statement, deadline);
+                engine.note_answer(pool.name());
                 engine.observers.query_finished(&QueryFinished {
                     rows: reply.len() as u64,
                     fingerprint: Some(statement.fingerprint()),
@@ -129,7 +134,7 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
                 }
             };
             let outcome = attempt(engine, &pool, call, (lap, place)).await;
-            outcome.map_err(|failed| failed.on(engine, &pool))
+            lap::ended(engine, &pool, outcome)
         }
     };
     let start = (deadline, &queue);
@@ -149,6 +154,8 @@ where
 {
     let mut attempts = Attempts::first(engine.attempts_max);
     let mut lap = Lap::first(engine, deadline, queue);
+    // Of work under a key: an attempt that may have taken effect.
+    let mut lost = None;
     let outcome = loop {
         let attempt = pin!(attempt(lap));
         let error = match deadline.run(attempt).await {
@@ -165,10 +172,18 @@ where
         if delay >= deadline.left() || !engine.can_afford_another() {
             break Err(error);
         }
+        if error.kind() == ErrorKind::Unknown {
+            lost = Some(error);
+        }
         attempts.next();
         tokio::time::sleep(delay).await;
     };
+    let outcome = outcome.map_err(|error| ending::after_lost(lost, error));
     let error = outcome.as_ref().err();
+    if error.is_some_and(|error| error.wire().is_none()) {
+        // Boxed: it is rare.
+        Box::pin(refuse(deadline)).await;
+    }
     engine.observers.query_finished(&QueryFinished {
         queue: queue.total(),
         rows: outcome.rows(),

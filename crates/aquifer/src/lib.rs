@@ -42,6 +42,8 @@
 //! | start-up, health and shutdown of a service | [`DatabaseManager`] |
 //! | figures: durations, counts, the cost of each statement, Prometheus | [`MetricsCollector`], [`Db::metrics`] |
 //! | to know what stands in the log | [`logging`] |
+//! | a schema that is made step by step | [`migrate`], `aquifer migrate` |
+//! | tests with a database of their own, work taken back, statements counted | `testing` (feature `testing`) |
 //! | a database without installing a service | `Embedded::start` (feature `embedded`, on by default) |
 //! | to know what to do about an error | [`Error::kind`], [`Error::retry`], and its text |
 //!
@@ -70,6 +72,7 @@ mod execute;
 mod listener;
 mod manager;
 mod metrics;
+pub mod migrate;
 mod monitor;
 mod observe;
 mod pool;
@@ -79,6 +82,8 @@ mod session;
 mod settings;
 mod statement;
 mod tasks;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod topology;
 mod transaction;
 mod wait;
@@ -103,7 +108,8 @@ pub use crate::coalesce::{Lookup, LookupKey};
 pub use crate::config::{Advanced, Config, Origin, Pooler};
 pub use crate::db::{Db, Shutdown};
 pub use crate::dedicated::Dedicated;
-pub use crate::error::{Error, ErrorKind, Retry, UnknownCommit};
+pub use crate::error::{Error, ErrorKind, MigrationFault, MigrationProblem, Retry, UnknownCommit};
+pub use crate::execute::{Answered, Answers};
 pub use crate::listener::{Heard, Listener};
 pub use crate::manager::DatabaseManager;
 pub use crate::metrics::{

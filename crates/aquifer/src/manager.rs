@@ -131,7 +131,7 @@ impl DatabaseManager {
         }
     }
 
-    /// Shuts down within `deadline`: see [`Db::shutdown`]. Calling it again returns zeros.
+    /// Shuts down within `deadline`: see [`Db::shutdown`]. Calling it again finds nothing to do.
     ///
     /// # Cancel safety
     /// As [`Db::shutdown`]; calling it again goes on with what is left.

@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 
 use self::board::Board;
 pub use self::listening::Listening;
+use self::probe::Probe;
 pub use self::probe::{Finding, HealthProbe, Measurement, ProbeFuture, ServiceHealth};
 pub use self::report::HealthResponse;
 use crate::deadline::Deadline;
@@ -56,7 +57,7 @@ struct Inner {
     leaving: AtomicBool,
 }
 
-type Watched = (Arc<dyn HealthProbe>, Board);
+type Watched = (Probe, Board);
 
 /// How often and how long services are asked.
 #[derive(Clone, Copy, Debug)]
@@ -68,12 +69,13 @@ pub(crate) struct Pace {
 
 impl ConnectionMonitor {
     pub(crate) fn new(
-        probe: Arc<dyn HealthProbe>,
+        probe: impl HealthProbe,
         pace: Pace,
         tasks: Arc<Tasks>,
         observers: Observers,
     ) -> Self {
         let board = Board::of(&probe);
+        let probe = Probe::new(probe);
         Self(Arc::new(Inner {
             watched: Mutex::new(vec![(probe, board)]),
             pace,
@@ -86,7 +88,8 @@ impl ConnectionMonitor {
 
     /// Begins to watch, with a first look at once; while it watches already it does nothing.
     ///
-    /// It ends by [`stop`](Self::stop), by a shutdown, and when the last handle on the `Db` is gone.
+    /// It ends by [`stop`](Self::stop), by a shutdown, and when the last handle on the `Db` is gone;
+    /// the monitor is one, so while it is held, connections stay open.
     /// Call it within a tokio runtime; elsewhere it does nothing.
     pub fn start(&self) {
         let mut watching = self.0.watching();
@@ -114,8 +117,8 @@ impl ConnectionMonitor {
     /// # Errors
     /// [`ErrorKind::Usage`] when a service of that name is watched already.
     pub fn register(&self, probe: impl HealthProbe) -> Result<(), Error> {
-        let probe: Arc<dyn HealthProbe> = Arc::new(probe);
         let board = Board::of(&probe);
+        let probe = Probe::new(probe);
         let mut watched = self.0.watched();
         if watched
             .iter()
@@ -311,11 +314,17 @@ impl Inner {
     async fn check(&self) -> Vec<ServiceHealth> {
         let probes: Vec<_> = {
             let watched = self.watched();
-            watched.iter().map(|(probe, _)| Arc::clone(probe)).collect()
+            let ready = watched.iter();
+            ready
+                .map(|(probe, board)| (probe.clone(), board.service, board.required))
+                .collect()
         };
         let asked = probes
             .into_iter()
-            .map(|probe| probe::ask(probe, self.pace.timeout));
+            .map(|(probe, service, required)| async move {
+                let (finding, latency) = probe.ask(self.pace.timeout, &self.tasks).await;
+                ServiceHealth::found(service, required, finding, latency)
+            });
         let found = wait::all(asked).await;
         let now = clock::now();
         let mut events = Vec::new();
@@ -330,6 +339,11 @@ impl Inner {
                         .into_iter()
                         .flat_map(|(_, board)| board.note(health, now)),
                 );
+            }
+            for (_, board) in watched.iter() {
+                if let Some(status) = board.status() {
+                    self.observers.found(board.service, status);
+                }
             }
         }
         for event in events {

@@ -199,6 +199,16 @@ impl Observers {
         self.events.send(event);
     }
 
+    /// How a service does now, changed or not.
+    pub(crate) fn found(&self, service: Service, status: Status) {
+        self.watch.measures.set_health(service, status);
+    }
+
+    /// There are no circuit breakers before a host any more.
+    pub(crate) fn forget_breakers(&self, service: Service, host: &str) {
+        self.watch.measures.forget_breakers(service, host);
+    }
+
     /// There will be no more events.
     pub(crate) fn close(&self) {
         self.events.close();
@@ -222,6 +232,13 @@ impl Observers {
     /// The span of a call; it does nothing while nobody wants spans.
     pub(crate) fn span(&self, sql: &str) -> CallSpan {
         spans::of(&self.watch.endpoint, sql)
+    }
+
+    /// The call in whose span this is called is answered by this host, of several.
+    pub(crate) fn answered_by(&self, host: &str) {
+        if spans::are_wanted() {
+            spans::answered_by(host);
+        }
     }
 
     /// Calls each observer; a panic of one must not end a task of the layer half-way.

@@ -33,8 +33,8 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use self::breakers::Breakers;
-pub(crate) use self::breakers::ReadPermit;
 pub use self::breakers::{BreakerLane, BreakerStatus};
+pub(crate) use self::breakers::{ReadPermit, refuse};
 pub(crate) use self::checkout::Checkout;
 use self::desk::{Claim, Desk};
 pub use self::holders::Holder;
@@ -83,12 +83,16 @@ struct Inner {
     /// When the pause ends by itself, if there is one.
     paused_until: Mutex<Option<Instant>>,
     closed: AtomicBool,
+    /// It was closed by a shutdown.
+    draining: AtomicBool,
     /// Nothing may go to the host any more, not even what was under way.
     cut: AtomicBool,
     /// Told when a connection comes back, or is lost, after the pool was closed or paused.
     came_back: Notify,
     /// How many came back since it was closed.
     closed_late: AtomicUsize,
+    /// It was told that no connection is to be had.
+    exhausted: AtomicBool,
 }
 
 /// A task that sleeps until it is told to look, or until something is due.
@@ -164,9 +168,11 @@ impl Pool {
             doubts: AtomicBool::new(false),
             paused_until: Mutex::default(),
             closed: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             came_back: Notify::new(),
             closed_late: AtomicUsize::new(0),
+            exhausted: AtomicBool::new(false),
         }))
     }
 
@@ -268,7 +274,10 @@ impl Pool {
             let left = deadline.left_at(time);
             let claim = self.0.desk.claim_or_wait(left, time.into_std(), pass_on);
             let outcome = match claim {
-                Ok(Claim::Now(claimed)) => Ok(claimed),
+                Ok(Claim::Now(claimed)) => {
+                    self.0.is_to_be_had();
+                    Ok(claimed)
+                }
                 Ok(Claim::Wait(waiting)) => {
                     // Else there is nothing to be done about it but wait, and waking a task for
                     // that would cost each of many callers more than waiting does.

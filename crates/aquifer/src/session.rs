@@ -360,7 +360,7 @@ pub trait Session: sealed::Run {
         let location = Location::caller();
         let sql = sql.into_sql();
         Box::pin(async move {
-            begin_copy(self, location, |seat| {
+            begin_copy(self, true, location, |seat| {
                 Box::pin(CopyIn::open(seat, &sql, location))
             })
             .await
@@ -388,7 +388,7 @@ pub trait Session: sealed::Run {
         let target = Target::new(&table.into(), columns);
         Box::pin(async move {
             let target = target?;
-            begin_copy(self, location, |seat| {
+            begin_copy(self, true, location, |seat| {
                 Box::pin(CopyWriter::open(seat, target.clone(), location))
             })
             .await
@@ -407,7 +407,7 @@ pub trait Session: sealed::Run {
         let location = Location::caller();
         let sql = sql.into_sql();
         Box::pin(async move {
-            begin_copy(self, location, |seat| {
+            begin_copy(self, false, location, |seat| {
                 Box::pin(CopyOut::open(seat, &sql, location))
             })
             .await
@@ -458,21 +458,16 @@ pub trait Session: sealed::Run {
 /// Begins on another connection where the first had ended unnoticed.
 async fn begin_copy<'a, T>(
     session: &(impl Session + ?Sized),
+    writes: bool,
     location: &'static Location<'static>,
     open: impl Fn(Seat) -> SessionFuture<'a, T> + Send,
 ) -> Result<T, Error> {
-    let seat = session
-        .seat(Need::Connection { again: false }, location)
-        .await?;
+    let need = |again| Need::Connection { again, writes };
+    let seat = session.seat(need(false), location).await?;
     let alone = seat.is_alone();
     match open(seat).await {
         Err(error) if alone && may_begin_again(&error) => {
-            open(
-                session
-                    .seat(Need::Connection { again: true }, location)
-                    .await?,
-            )
-            .await
+            open(session.seat(need(true), location).await?).await
         }
         other => other,
     }
@@ -492,7 +487,7 @@ where
     loop {
         let seat = take_seat(Need::Transaction { read_only }).await?;
         let own = seat.is_own();
-        match RowStream::open(seat, call.sql, call.params).await {
+        match RowStream::open(seat, call.sql, call.params, call.location).await {
             // A write that the text does not show; nothing has happened yet.
             Err(error)
                 if own

@@ -1,8 +1,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::deadline::Deadline;
+
+/// How long tasks that were aborted get to end.
+const ABORT: Duration = Duration::from_millis(100);
 
 /// Every task of one `Db`; the only place that spawns.
 ///
@@ -71,7 +75,11 @@ impl Tasks {
             return 0;
         }
         let aborted = running.len();
-        running.shutdown().await;
+        running.abort_all();
+        // One that blocks its thread can't be ended, and is not waited for.
+        let all = async { while running.join_next().await.is_some() {} };
+        drop(Deadline::after(ABORT).run(all).await);
+        running.detach_all();
         aborted
     }
 
@@ -100,4 +108,24 @@ pub(crate) async fn block<T: Send + 'static>(
     call: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     tokio::task::spawn_blocking(call).await.ok()
+}
+
+/// Runs a future on a thread and a runtime of its own, and waits for it, blocking: for clean-up that
+/// must be done when this returns, wherever it is called. `None` when it panicked or there was none.
+#[cfg(feature = "testing")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that spawns"
+)]
+pub(crate) fn apart<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .ok()?;
+        Some(runtime.block_on(future))
+    });
+    thread.join().ok().flatten()
 }

@@ -113,6 +113,7 @@ impl Transaction {
             .pools
             .checkout(destination, deadline, location, false);
         let checkout = Arc::new(checkout.await?);
+        engine.note_answer(checkout.host());
         let root = Arc::new(Root::new(engine, terms, destination, checkout.client()));
         Ok(Self::new(root, &checkout, None, location))
     }

@@ -65,6 +65,45 @@ pub(crate) async fn all<T>(futures: impl IntoIterator<Item = impl Future<Output 
         .collect()
 }
 
+/// Futures that run side by side, to which others are added; dropped, all are.
+pub(crate) struct Several<T>(Vec<Running<T>>);
+
+type Running<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+impl<T> Several<T> {
+    pub(crate) fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(crate) fn add(&mut self, future: impl Future<Output = T> + Send + 'static) {
+        self.0.push(Box::pin(future));
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The output of the next that is done, which is one of them no more; never while there is none.
+    ///
+    /// Cancellation: nothing is lost.
+    pub(crate) async fn next(&mut self) -> T {
+        poll_fn(|context| {
+            for index in 0..self.0.len() {
+                let Some(future) = self.0.get_mut(index) else {
+                    break;
+                };
+                if let Poll::Ready(output) = future.as_mut().poll(context) {
+                    drop(self.0.swap_remove(index));
+                    return Poll::Ready(output);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
 /// What the future that `make` makes returns; `None` when it panics, or already its making does.
 pub(crate) async fn unless_panic<F: Future + Unpin>(make: impl FnOnce() -> F) -> Option<F::Output> {
     let mut future = caught(make)?;

@@ -13,7 +13,7 @@ const ROOT: &str = "lib.rs";
 
 /// The modules, lowest first; a module uses only modules before it. The leaves come first, in an
 /// order of their own: nearly everything can fail, so `error` is the lowest.
-const ORDER: [&str; 27] = [
+const ORDER: [&str; 29] = [
     "error",
     "clock",
     "deadline",
@@ -40,7 +40,9 @@ const ORDER: [&str; 27] = [
     "repository",
     "monitor",
     "db",
+    "migrate",
     "manager",
+    "testing",
 ];
 
 /// Forbidden although the order would allow it: the cache reaches the database only through a port

@@ -97,7 +97,8 @@ pub(super) async fn perform(step: &mut Step) -> Result<(), Failure> {
 async fn connect(both: &str) -> Result<Db, Error> {
     // ANCHOR: connect
     let config = Config::from_url(both)? // postgres://…?host=a,b
-        .query_timeout(Duration::from_secs(10));
+        .acquire_timeout(Duration::from_secs(30))
+        .query_timeout(Duration::from_secs(60));
     let db = Db::connect_with(&config).await?;
     // ANCHOR_END: connect
     Ok(db)
@@ -117,7 +118,7 @@ async fn tell(step: &mut Step, pair: &Pair, mut events: Events, killed: Instant,
         Ok(load.first_after(killed).is_some() && killed.elapsed() > UNNOTICED)
     });
     // Whether they came through is checked afterwards.
-    let _ended = time::timeout(Duration::from_secs(20), async {
+    let _ended = time::timeout(Duration::from_secs(60), async {
         tokio::select! {
             () = show => {}
             _ = over => {}

@@ -6,7 +6,7 @@ use super::figures;
 use super::stage::Failure;
 
 /// Long enough for a busy machine; whoever waits longer waits for nothing.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Looks again and again until `condition` holds; how long that took.

@@ -39,7 +39,7 @@ pub(super) async fn perform(
         "{} tasks send {} fast statements, and {} that take {} each",
         TASKS,
         figures::count(ours.fast.len()),
-        ours.slow,
+        ours.slow.len(),
         figures::time(PAUSE),
     ));
     step.draw(&format!(
@@ -52,32 +52,33 @@ pub(super) async fn perform(
     ] {
         step.draw(&format!(
             "{name:<36}{:>10}{:>10}",
-            figures::time(times.at(50)),
-            figures::time(times.at(99))
+            figures::time(at(50, &times.fast)),
+            figures::time(at(99, &times.fast))
         ));
     }
+    // Both were measured here, so that a busy machine makes both longer.
+    let (fast, slow) = (at(99, &ours.fast), at(50, &ours.slow));
     step.check(
-        ours.at(99) < PAUSE,
+        fast < slow,
         &format!(
-            "99 of 100 fast ones took less than a single slow one: {}",
-            figures::time(ours.at(99))
+            "99 of 100 fast ones took less than a single slow one: {} of {}",
+            figures::time(fast),
+            figures::time(slow)
         ),
     );
     Ok(())
 }
 
-/// How long the fast statements took, the shortest first.
+/// How long the statements took, the shortest first.
 #[derive(Default)]
 struct Times {
     fast: Vec<Duration>,
-    slow: usize,
+    slow: Vec<Duration>,
 }
 
-impl Times {
-    fn at(&self, percent: usize) -> Duration {
-        let place = self.fast.len() * percent / 100;
-        self.fast.get(place).copied().unwrap_or_default()
-    }
+fn at(percent: usize, sorted: &[Duration]) -> Duration {
+    let place = sorted.len() * percent / 100;
+    sorted.get(place).copied().unwrap_or_default()
 }
 
 async fn all(pool: &Pool) -> Result<Times, Failure> {
@@ -92,9 +93,10 @@ async fn all(pool: &Pool) -> Result<Times, Failure> {
     while let Some(done) = tasks.join_next().await {
         let times = done??;
         all.fast.extend(times.fast);
-        all.slow += times.slow;
+        all.slow.extend(times.slow);
     }
     all.fast.sort();
+    all.slow.sort();
     Ok(all)
 }
 
@@ -106,7 +108,7 @@ async fn some(pool: &Pool, task: u32) -> Result<Times, Failure> {
         let begun = Instant::now();
         if chance.below(100) == 0 {
             pool.sleep(PAUSE).await?;
-            times.slow += 1;
+            times.slow.push(begun.elapsed());
         } else {
             pool.balance(id).await?;
             times.fast.push(begun.elapsed());

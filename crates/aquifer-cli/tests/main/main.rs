@@ -1,5 +1,6 @@
 //! The command as its users run it.
 #![allow(
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "what fails must end the test"
@@ -7,6 +8,7 @@
 
 mod config_print;
 mod demo;
+mod migrate;
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -23,6 +25,10 @@ impl Directory {
         let path = env::temp_dir().join(format!("aquifer-cli-{}-{number}", process::id()));
         fs::create_dir(&path).unwrap();
         Self(path)
+    }
+
+    fn make(&self, name: &str) {
+        fs::create_dir(self.0.join(name)).unwrap();
     }
 
     fn write(&self, name: &str, text: &str) {

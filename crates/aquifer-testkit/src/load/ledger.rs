@@ -21,6 +21,25 @@ pub struct Ledger {
     pub unresolved: u64,
 }
 
+impl Ledger {
+    /// Its members of a JSON object, without the braces.
+    #[must_use]
+    pub fn json_members(&self) -> String {
+        let Self {
+            done,
+            lost,
+            doubled,
+            invented,
+            unknown,
+            unresolved,
+        } = self;
+        format!(
+            "\"writes\":{done},\"lost\":{lost},\"doubled\":{doubled},\"invented\":{invented},\
+             \"unknown\":{unknown},\"unresolved\":{unresolved}"
+        )
+    }
+}
+
 /// Each write in eight bytes, which are there from the start: a long run that looks for leaks must
 /// not take its own books for one.
 #[derive(Debug)]

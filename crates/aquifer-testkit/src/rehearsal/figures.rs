@@ -65,25 +65,17 @@ impl Failovers {
                 .map_or_else(|| "null".to_owned(), |time| format!("{time:.1}"))
         };
         let late: u64 = self.rounds.iter().map(|round| round.late_writes).sum();
-        let Ledger {
-            done,
-            lost,
-            doubled,
-            invented,
-            unknown,
-            unresolved,
-        } = self.ledger;
         format!(
             "{{\"promotions\":{},\"first_write_ms_p50\":{},\"first_write_ms_p99\":{},\
-             \"fenced_writes\":{},\"read_errors\":{},\"lost\":{lost},\"doubled\":{doubled},\
-             \"invented\":{invented},\"unknown\":{unknown},\"unresolved\":{unresolved},\
-             \"late_writes\":{late},\"write_errors\":{},\"reads\":{},\"writes\":{done},\
-             \"longest_read_ms\":{},\"longest_write_ms\":{}}}",
+             \"fenced_writes\":{},\"read_errors\":{},{},\"late_writes\":{late},\
+             \"write_errors\":{},\"reads\":{},\"longest_read_ms\":{},\
+             \"longest_write_ms\":{}}}",
             self.rounds.len(),
             milliseconds(50),
             milliseconds(99),
             self.fenced_writes(),
             self.read_errors,
+            self.ledger.json_members(),
             self.complaints.writes.values().sum::<u64>(),
             self.reads,
             self.complaints.longest_read.as_millis(),

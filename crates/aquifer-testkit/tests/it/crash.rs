@@ -63,7 +63,7 @@ fn a_killed_test_process_leaves_nothing_behind() {
 
     owner.kill().expect("killed");
     owner.wait().expect("waited for");
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + Duration::from_secs(60);
     while directories
         .iter()
         .any(|directory| Path::new(directory).exists())

@@ -16,7 +16,7 @@ fn tests_that_share_a_server_have_a_database_each() {
         .psql_at(&second.url, "table mine")
         .expect_err("not here");
     assert!(error.contains("does not exist"), "{error}");
-    assert_eq!(server.psql("show max_connections"), "200");
+    assert_eq!(server.psql("show max_connections"), "400");
 }
 
 #[test]

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use aquifer_testkit::{Cut, Direction, Ending, Mode, Postgres, Proxy, Upstream, tag};
 
+/// Far above what anything here takes that does not hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Long enough to notice bytes that should not come, short enough to wait for every time.
 const SILENCE: Duration = Duration::from_millis(200);
 
@@ -40,9 +43,7 @@ fn echo() -> (Upstream, Receiver<usize>) {
 
 fn connect(proxy: &Proxy) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", proxy.port())).expect("accepted");
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .expect("set");
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
     stream.set_nodelay(true).expect("set");
     stream
 }
@@ -60,9 +61,7 @@ fn hear(mut stream: &TcpStream, length: usize) -> String {
 fn hears_nothing(mut stream: &TcpStream) -> bool {
     stream.set_read_timeout(Some(SILENCE)).expect("set");
     let heard = stream.read(&mut [0; 1]);
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .expect("set");
+    stream.set_read_timeout(Some(PATIENCE)).expect("set");
     heard.is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
 }
 
@@ -254,14 +253,19 @@ fn a_dropped_proxy_ends_everything() {
     TcpStream::connect(("127.0.0.1", port)).expect_err("nobody listens");
 }
 
-#[test]
-fn messages_are_counted_by_kind() {
+#[tokio::test]
+async fn messages_are_counted_by_kind() {
     let server = Postgres::shared();
     let proxy = Proxy::to_postgres(server);
     let url = proxy.through(server.tcp_url());
     assert_eq!(server.psql_at(&url, "select 1").as_deref(), Ok("1"));
     assert_eq!(server.psql_at(&url, "select 2").as_deref(), Ok("2"));
-    let traffic = proxy.traffic();
+    // Counted once they are delivered, so the client may be faster than the counter.
+    let traffic = proxy
+        .until("counted", |traffic| {
+            traffic.messages(Direction::ToClient, b'C') == 2
+        })
+        .await;
     assert_eq!(traffic.messages(Direction::ToServer, tag::STARTUP), 2);
     assert_eq!(traffic.messages(Direction::ToServer, b'Q'), 2);
     assert_eq!(traffic.messages(Direction::ToClient, b'C'), 2);

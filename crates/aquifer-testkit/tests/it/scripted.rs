@@ -8,7 +8,7 @@ use aquifer_testkit::{Gate, Postgres, Script, ScriptedServer, message, tag};
 fn connect(server: &ScriptedServer) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", server.port())).expect("accepted");
     stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
+        .set_read_timeout(Some(Duration::from_secs(60)))
         .expect("set");
     stream
 }
@@ -135,7 +135,7 @@ async fn a_script_waits_at_a_gate() {
         .expect("set");
     (&client).read(&mut [0; 1]).expect_err("nothing yet");
     client
-        .set_read_timeout(Some(Duration::from_secs(20)))
+        .set_read_timeout(Some(Duration::from_secs(60)))
         .expect("set");
     gate.open();
     assert_eq!(hear(&client, 6), message::ready(b'I'));

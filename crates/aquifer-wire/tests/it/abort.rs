@@ -39,7 +39,7 @@ async fn wait_until_alone(owner: &Client) {
             tokio::task::yield_now().await;
         }
     };
-    let limit = Duration::from_secs(20);
+    let limit = Duration::from_secs(60);
     timeout(limit, alone)
         .await
         .expect("a session was left behind");

@@ -14,7 +14,7 @@ use crate::abort::abort_at;
 use crate::database::{Database, row};
 
 /// Far longer than any of these calls takes: reached only by a hang.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 /// More than any of these calls is polled.
 const POLLS_MAX: usize = 100;
 

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! It ends by itself too where standard input is no terminal. It runs on a private PostgreSQL, or on
-//! the one that `DATABASE_URL` names, where it leaves the tables `accounts` and `transfers`. `PORT`
-//! is the port on 127.0.0.1; default 3000, and any free one with `--once`.
+//! the one that `DATABASE_URL` names, where it leaves the tables `accounts`, `transfers` and
+//! `_sqlx_migrations`. `PORT` is the port on 127.0.0.1; default 3000, and any free one with `--once`.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -27,12 +27,16 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer::{Config, DatabaseManager, Embedded, Session};
+use aquifer::migrate::Migrator;
+use aquifer::{Config, DatabaseManager, Embedded};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::bank::Bank;
-use crate::repositories::{PostgresAccounts, PostgresTransfers, TABLES};
+use crate::repositories::{PostgresAccounts, PostgresTransfers};
+
+/// Applied at the start; several of these services may start at once.
+const MIGRATIONS: [(&str, &str); 1] = [("0001_bank.sql", include_str!("migrations/0001_bank.sql"))];
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -51,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let manager = DatabaseManager::new(config);
     manager.initialize().await?;
     let db = manager.db()?;
-    db.execute_script(TABLES).await?;
+    Migrator::from_files(MIGRATIONS)?.up(&db).await?;
 
     let bank = Bank::new(
         db.clone(),

@@ -11,20 +11,6 @@ use serde::Serialize;
 /// What an object-safe async method returns.
 pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
-/// Made if they are not there.
-pub(crate) const TABLES: &str = "
-    create table if not exists accounts (
-        id bigint generated always as identity primary key,
-        owner text not null unique,
-        balance bigint not null check (balance >= 0)
-    );
-    create table if not exists transfers (
-        id bigint generated always as identity primary key,
-        debtor bigint not null references accounts,
-        creditor bigint not null references accounts,
-        amount bigint not null check (amount > 0)
-    )";
-
 #[derive(Debug, FromRow, Serialize)]
 pub(crate) struct Account {
     pub(crate) id: i64,

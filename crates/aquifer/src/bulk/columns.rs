@@ -56,6 +56,11 @@ impl Target {
         format!("select {} from {}", self.list(), self.table)
     }
 
+    /// What it is told of as, whatever types the columns have.
+    pub(crate) fn insert_text(&self) -> String {
+        format!("insert into {} ({})", self.table, self.list())
+    }
+
     pub(super) fn copy(&self) -> String {
         format!(
             "copy {} ({}) from stdin (format binary)",

@@ -3,13 +3,11 @@ use std::sync::Arc;
 
 use aquifer_core::scan::{self, Copy};
 use bytes::BytesMut;
-use tokio::time::Instant;
 
-use super::{Meter, Progress, Seat};
-use crate::observe::QueryFinished;
+use super::{Meter, Progress, Seat, Watched};
 use crate::pool::Checkout;
 use crate::statement::Sql;
-use crate::{Error, ErrorKind, clock};
+use crate::{Error, ErrorKind};
 
 /// So many bytes are gathered before they are sent.
 pub(super) const BUFFER: usize = 64 * 1024;
@@ -37,12 +35,10 @@ pub struct CopyIn {
     /// Held to the end, whatever becomes of the transaction meanwhile.
     _checkout: Arc<Checkout>,
     seat: Seat,
-    sql: String,
+    watched: Watched,
     pub(super) buffer: BytesMut,
     pub(super) meter: Meter,
     midway: bool,
-    begun: Instant,
-    location: &'static Location<'static>,
 }
 
 impl CopyIn {
@@ -60,27 +56,23 @@ impl CopyIn {
         sql: String,
         location: &'static Location<'static>,
     ) -> Result<Self, Error> {
-        let begun = clock::now();
+        let mut watched = Watched::begin(&seat, sql, location);
         let (checkout, sharing) = seat.connection()?;
-        let request = checkout.client().copy_in(&sql, sharing);
-        let opened = seat.run(&sql, false, request).await;
-        let copy = match opened {
-            Ok(copy) => copy,
-            Err(error) => {
-                told(&seat, &sql, (begun, location), Some(&error));
-                return Err(error);
-            }
-        };
+        let request = checkout.client().copy_in(watched.sql(), sharing);
+        let opened = seat.run(watched.sql(), false, request);
+        let opened = watched.within(opened).await;
+        if let Err(error) = &opened {
+            watched.ended(0, Some(error));
+        }
+        let copy = opened?;
         Ok(Self {
             copy: Some(copy),
             _checkout: checkout,
             seat,
-            sql,
+            watched,
             buffer: BytesMut::new(),
             meter: Meter::default(),
             midway: false,
-            begun,
-            location,
         })
     }
 
@@ -128,8 +120,8 @@ impl CopyIn {
     /// Outside a transaction the rows may be inserted all the same.
     pub async fn finish(mut self) -> Result<u64, Error> {
         let finished = self.end().await;
-        let start = (self.begun, self.location);
-        told(&self.seat, &self.sql, start, finished.as_ref().err());
+        let rows = finished.as_ref().copied().unwrap_or(0);
+        self.watched.ended(rows, finished.as_ref().err());
         let rows = finished?;
         self.meter.now.rows = rows;
         self.meter.done();
@@ -142,7 +134,8 @@ impl CopyIn {
         self.seat.connection()?;
         self.flush().await?;
         let copy = self.copy.take().ok_or_else(given_up)?;
-        let finished = self.seat.bounded(&self.sql, true, copy.finish()).await;
+        let finishing = self.seat.bounded(self.watched.sql(), true, copy.finish());
+        let finished = self.watched.within(finishing).await;
         if let Err(error) = &finished {
             self.give_up(error).await;
         }
@@ -160,7 +153,12 @@ impl CopyIn {
     pub async fn abort(mut self) -> Result<(), Error> {
         match self.copy.take() {
             None => Ok(()),
-            Some(copy) => self.seat.bounded(&self.sql, false, copy.abort()).await,
+            Some(copy) => {
+                let aborting = self.seat.bounded(self.watched.sql(), false, copy.abort());
+                let aborted = self.watched.within(aborting).await;
+                self.watched.ended(0, aborted.as_ref().err());
+                aborted
+            }
         }
     }
 
@@ -175,7 +173,10 @@ impl CopyIn {
 
     async fn put(&mut self, data: &[u8]) -> Result<(), Error> {
         let copy = self.copy.as_mut().ok_or_else(given_up)?;
-        let sent = self.seat.bounded(&self.sql, false, copy.send(data)).await;
+        let sending = self
+            .seat
+            .bounded(self.watched.sql(), false, copy.send(data));
+        let sent = self.watched.within(sending).await;
         if let Err(error) = &sent {
             self.give_up(error).await;
         }
@@ -185,6 +186,7 @@ impl CopyIn {
 
     async fn give_up(&mut self, error: &Error) {
         self.copy = None;
+        self.watched.ended(0, Some(error));
         if error.kind() == ErrorKind::Timeout {
             self.seat.stop().await;
         }
@@ -215,18 +217,6 @@ pub(super) fn check(sql: &Sql, wanted: Copy, what: &str) -> Result<(), Error> {
         }
     };
     Err(Error::new(ErrorKind::Usage, format!("{what}; {problem}")))
-}
-
-/// Tells the observers how a COPY ended.
-pub(super) fn told(
-    seat: &Seat,
-    sql: &str,
-    (begun, location): (Instant, &'static Location<'static>),
-    error: Option<&Error>,
-) {
-    let elapsed = clock::now() - begun;
-    let event = QueryFinished::new(sql, location, elapsed, error);
-    seat.engine().observers.query_finished(&event);
 }
 
 fn given_up() -> Error {

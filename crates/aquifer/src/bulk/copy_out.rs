@@ -3,13 +3,12 @@ use std::sync::Arc;
 
 use aquifer_core::scan::Copy;
 use bytes::Bytes;
-use tokio::time::Instant;
 
-use super::copy_in::{check, told};
-use super::{Meter, Progress, Seat};
+use super::copy_in::check;
+use super::{Meter, Progress, Seat, Watched};
 use crate::pool::Checkout;
 use crate::statement::Sql;
-use crate::{Error, ErrorKind, clock};
+use crate::{Error, ErrorKind};
 
 /// `COPY … TO STDOUT`, as bytes in the format that the statement names; made by
 /// [`Session::copy_out`](crate::Session::copy_out).
@@ -34,10 +33,8 @@ pub struct CopyOut {
     copy: Option<aquifer_wire::CopyOut>,
     /// Held to the end, whatever becomes of the transaction meanwhile.
     seat: Option<(Arc<Checkout>, Seat)>,
-    sql: String,
+    watched: Watched,
     meter: Meter,
-    begun: Instant,
-    location: &'static Location<'static>,
 }
 
 impl CopyOut {
@@ -47,21 +44,19 @@ impl CopyOut {
         location: &'static Location<'static>,
     ) -> Result<Self, Error> {
         check(sql, Copy::Out, "copy_out takes COPY … TO STDOUT")?;
-        let begun = clock::now();
-        let sql = sql.text().to_owned();
+        let mut watched = Watched::begin(&seat, sql.text().to_owned(), location);
         let (checkout, sharing) = seat.connection()?;
-        let request = checkout.client().copy_out(&sql, sharing);
-        let opened = seat.run(&sql, false, request).await;
+        let request = checkout.client().copy_out(watched.sql(), sharing);
+        let opened = seat.run(watched.sql(), false, request);
+        let opened = watched.within(opened).await;
         if let Err(error) = &opened {
-            told(&seat, &sql, (begun, location), Some(error));
+            watched.ended(0, Some(error));
         }
         Ok(Self {
             copy: Some(opened?),
             seat: Some((checkout, seat)),
-            sql,
+            watched,
             meter: Meter::default(),
-            begun,
-            location,
         })
     }
 
@@ -85,7 +80,8 @@ impl CopyOut {
         let (Some(copy), Some((_, seat))) = (&mut self.copy, &self.seat) else {
             return Ok(None);
         };
-        let next = seat.bounded(&self.sql, false, copy.next()).await;
+        let next = seat.bounded(self.watched.sql(), false, copy.next());
+        let next = self.watched.within(next).await;
         match &next {
             Ok(Some(bytes)) => {
                 self.meter.now.bytes += bytes.len() as u64;
@@ -105,7 +101,7 @@ impl CopyOut {
     async fn end(&mut self, error: Option<&Error>) {
         self.copy = None;
         if let Some((_checkout, seat)) = self.seat.take() {
-            told(&seat, &self.sql, (self.begun, self.location), error);
+            self.watched.ended(self.meter.now.rows, error);
             if error.is_some_and(|error| error.kind() == ErrorKind::Timeout) {
                 seat.stop().await;
             }

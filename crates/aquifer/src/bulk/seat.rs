@@ -25,6 +25,8 @@ pub enum Need {
     Connection {
         /// Whether it is asked for again.
         again: bool,
+        /// Whether something is to be written.
+        writes: bool,
     },
     /// A transaction: the one that is open, or one of its own.
     Transaction {
@@ -34,6 +36,27 @@ pub enum Need {
     /// A transaction of its own, or a savepoint in the one that is open: several statements, of
     /// which all or none take effect.
     AllOrNone,
+}
+
+impl Need {
+    /// Whether something is to be written; of a transaction its options tell.
+    pub(crate) fn writes(self) -> bool {
+        match self {
+            Self::Connection { writes, .. } => writes,
+            Self::Transaction { .. } => false,
+            Self::AllOrNone => true,
+        }
+    }
+}
+
+impl Engine {
+    /// Refuses to write many rows on a handle for reads.
+    pub(crate) fn refuse_many_rows(&self, need: Need) -> Result<(), Error> {
+        if need.writes() {
+            self.refuse_on_replica("COPY into a table, `insert_many` or a migration")?;
+        }
+        Ok(())
+    }
 }
 
 /// A connection held for longer than one call, and what stands around it.
@@ -58,6 +81,11 @@ pub(crate) trait Around: fmt::Debug + Send + Sync {
 
     /// Whether the transaction was begun for this operation, and ends with it.
     fn is_own(&self) -> bool {
+        false
+    }
+
+    /// Whether it is a part of somebody's transaction.
+    fn is_in_transaction(&self) -> bool {
         false
     }
 
@@ -119,6 +147,10 @@ impl Seat {
 
     pub(crate) fn is_own(&self) -> bool {
         self.around.is_own()
+    }
+
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.around.is_in_transaction()
     }
 
     pub(crate) fn is_alone(&self) -> bool {

@@ -1,10 +1,11 @@
 use std::fmt;
+use std::panic::Location;
 use std::vec;
 
 use aquifer_wire::types::Params;
 use aquifer_wire::{Fetched, FromRow, Portal, Row};
 
-use super::{BoxFuture, Meter, Progress, Seat};
+use super::{BoxFuture, Meter, Progress, Seat, Watched};
 use crate::Error;
 use crate::execute::announce;
 
@@ -39,7 +40,7 @@ pub struct RowStream<T = Row> {
     /// What came behind these rows.
     failure: Option<Error>,
     step: Step,
-    sql: String,
+    watched: Watched,
     /// How many rows the next fetch asks for.
     pace: u32,
     fixed: bool,
@@ -68,7 +69,9 @@ impl<T: FromRow + Send> RowStream<T> {
         seat: Seat,
         sql: &str,
         params: &(dyn Params + Sync),
+        location: &'static Location<'static>,
     ) -> Result<Self, Error> {
+        let mut watched = Watched::begin(&seat, sql.to_owned(), location);
         let (checkout, sharing) = seat.connection()?;
         let client = checkout.client();
         let request = async {
@@ -76,8 +79,12 @@ impl<T: FromRow + Send> RowStream<T> {
             announce(&statement, &checkout);
             client.open_portal(&statement, params, FIRST, sharing).await
         };
-        let opened = seat.run(sql, true, Box::pin(request)).await;
+        let opened = seat.run(sql, true, Box::pin(request));
+        let opened = watched.within(opened).await;
         drop(checkout);
+        if let Err(error) = &opened {
+            watched.ended(0, Some(error));
+        }
         let (mut portal, fetched) = opened?;
         if seat.is_own() {
             // Its transaction ends with it.
@@ -87,7 +94,7 @@ impl<T: FromRow + Send> RowStream<T> {
             rows: Vec::new().into_iter(),
             failure: None,
             step: Step::Done,
-            sql: sql.to_owned(),
+            watched,
             pace: FIRST,
             fixed: false,
             meter: Meter::default(),
@@ -129,25 +136,33 @@ impl<T: FromRow + Send> RowStream<T> {
                 return Ok(Some(row));
             }
             if let Some(error) = self.failure.take() {
-                return Err(error);
+                return Err(self.failed(error));
             }
             match &mut self.step {
                 Step::Done => return Ok(None),
                 Step::Open(..) => self.go_on()?,
                 Step::Fetching(fetching) => {
-                    let (open, outcome) = fetching.await;
+                    let (open, outcome) = self.watched.within(fetching).await;
                     self.step = Step::Done;
-                    self.take(open, outcome?);
+                    let fetched = outcome.map_err(|error| self.failed(error))?;
+                    self.take(open, fetched);
                     self.meter.tick();
                 }
                 Step::Ending(ending) => {
-                    let ended = ending.await;
+                    let ended = self.watched.within(ending).await;
                     self.step = Step::Done;
-                    ended?;
+                    ended.map_err(|error| self.failed(error))?;
+                    self.watched.ended(self.meter.now.rows, None);
                     self.meter.done();
                 }
             }
         }
+    }
+
+    /// Tells of the failure that ends it.
+    fn failed(&mut self, error: Error) -> Error {
+        self.watched.ended(self.meter.now.rows, Some(&error));
+        error
     }
 
     /// Open → Fetching or Ending.
@@ -173,7 +188,7 @@ impl<T: FromRow + Send> RowStream<T> {
                 return Err(error);
             }
         };
-        let (pace, sql) = (self.pace, self.sql.clone());
+        let (pace, sql) = (self.pace, self.watched.sql().to_owned());
         self.step = Step::Fetching(Box::pin(async move {
             let Open { mut portal, seat } = open;
             let (checkout, sharing) = connection;
@@ -210,6 +225,13 @@ impl<T: FromRow + Send> RowStream<T> {
     }
 }
 
+/// Whoever takes the first rows and leaves has what was asked for.
+impl<T> Drop for RowStream<T> {
+    fn drop(&mut self) {
+        self.watched.ended(self.meter.now.rows, None);
+    }
+}
+
 impl<T> fmt::Debug for RowStream<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let step = match &self.step {
@@ -220,7 +242,7 @@ impl<T> fmt::Debug for RowStream<T> {
         };
         formatter
             .debug_struct("RowStream")
-            .field("sql", &self.sql)
+            .field("sql", &self.watched.sql())
             .field("step", &step)
             .field("progress", &self.meter)
             .finish_non_exhaustive()

@@ -319,7 +319,8 @@ impl Advanced {
     }
 
     /// Whether the circuit breakers work: one stands before each host's lanes, another before its
-    /// exclusive connections.
+    /// exclusive connections, and one before each server of Redis. This knob and the other `breaker_*`
+    /// hold for all of them.
     ///
     /// Default: true, written `on` and `off` in a file. A host that can't be reached, or fails most
     /// calls, gets none for a while; with one host callers wait as they would without, and are refused

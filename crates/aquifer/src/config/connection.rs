@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use aquifer_wire as wire;
 
-use super::knob;
+use super::knob::{self, AnyKnob};
+use super::text::nearest;
 use super::{Config, Origin, refusal};
 use crate::{Error, ErrorKind};
 
@@ -39,7 +40,8 @@ impl Config {
             ));
         }
         let in_url = text.parse::<wire::Config>();
-        let in_url = in_url.map_err(|error| refused(&format!("can't be used: {error}")))?;
+        let in_url = in_url
+            .map_err(|error| refused(&format!("can't be used: {error}{}", elsewhere(text))))?;
         if !value(&in_url, "host").split(',').all(is_host) {
             return Err(refused(
                 "has a host with a character that no host has; in a user or password `@` is \
@@ -54,6 +56,47 @@ impl Config {
             in_url,
             completed,
         })
+    }
+}
+
+/// Where a knob belongs that seems to be meant by a parameter of the URL; what was written there is not
+/// repeated, since it may be a part of a password.
+fn elsewhere(url: &str) -> String {
+    let is_setting = |key: &str| wire::Config::new().get(key).is_ok();
+    let (_, query) = url.split_once('?').unwrap_or_default();
+    let keys = query
+        .split('&')
+        .filter_map(|parameter| Some(parameter.split_once('=')?.0))
+        .filter(|key| key.len() <= 40 && !is_setting(key));
+    // Some are called alike in libpq, and stand in URLs.
+    let names = || knob::ALL.into_iter().map(|knob| knob.name().to_owned());
+    let names = || names().filter(|name| !is_setting(last_word(name)));
+    let mut meant = keys.filter_map(|key| nearest(key, names(), last_word));
+    let Some(name) = meant.next() else {
+        return String::new();
+    };
+    let knob = knob::ALL.into_iter().find(|knob| knob.name() == name);
+    let variable = knob.map_or_else(String::new, AnyKnob::variable);
+    format!(". {name} is no part of a URL: set the variable {variable}, or {name} in aquifer.toml")
+}
+
+fn last_word(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(_, word)| word)
+}
+
+#[cfg(feature = "testing")]
+impl Config {
+    /// The same server and login, another database, whose name needs no quotes.
+    pub(crate) fn on_database(&self, name: &str) -> Self {
+        let url = self.texts.get(knob::URL.name);
+        let text = url.map_or("", |url| url.value.reveal());
+        // What comes last holds, in either form.
+        let text = match text {
+            url if url.contains("://") && url.contains('?') => format!("{url}&dbname={name}"),
+            url if url.contains("://") => format!("{url}?dbname={name}"),
+            pairs => format!("{pairs} dbname={name}"),
+        };
+        self.clone().url(text)
     }
 }
 
@@ -218,4 +261,34 @@ fn is_foreign(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, _)| {
         scheme.chars().all(is_of_a_scheme) && !matches!(scheme, "postgres" | "postgresql")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_knob_in_a_url_is_sent_to_its_place_and_nothing_of_the_url_is_repeated() {
+        for (query, expected) in [
+            ("conections_max=canary", "AQUIFER_CONNECTIONS_MAX"),
+            (
+                "sslmode=require&probe_interval=1s",
+                "AQUIFER_ADVANCED_PROBE_INTERVAL",
+            ),
+        ] {
+            let config = Config::new().url(format!("postgresql://u@h/d?{query}"));
+            let error = config.connection().err().expect("it is refused");
+            let text = error.to_string();
+            assert!(text.contains(expected), "{text}");
+            assert!(
+                !text.contains("canary") && !text.contains("conections"),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            elsewhere("postgresql://u@h/d?connect_timeout=x&sslmod=1"),
+            ""
+        );
+        assert_eq!(elsewhere("postgresql://u@h/d"), "");
+    }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use aquifer_core::breaker::Limits;
 use aquifer_wire::Secret;
 
 use self::url::parse;
@@ -30,6 +31,8 @@ pub(crate) struct RedisSettings {
     pub(crate) keepalive_interval: Duration,
     pub(crate) requests_max: usize,
     pub(crate) attempts_max: u32,
+    /// When the breaker before each server opens.
+    pub(crate) breaker: Limits,
     /// Whether starting fails without Redis.
     pub(crate) required: bool,
 }
@@ -110,6 +113,7 @@ impl Config {
             keepalive_interval: self.time(&knob::KEEPALIVE_INTERVAL)?,
             requests_max: super::check::size(self.count(&knob::REQUESTS_MAX)?),
             attempts_max: self.count(&knob::ATTEMPTS_MAX)?,
+            breaker: self.breaker()?,
             required,
         }))
     }

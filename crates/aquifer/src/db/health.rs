@@ -21,11 +21,13 @@ pub(super) fn monitor(
     redis: Option<&Redis>,
     pace: Pace,
 ) -> Result<ConnectionMonitor, Error> {
-    let probe = PostgresProbe::new(engine, pace.timeout);
+    // Less than the whole, so that what was found out is told instead of the lack of an answer.
+    let limit = pace.timeout - pace.timeout / 10;
+    let probe = PostgresProbe::new(engine, limit);
     let (tasks, observers) = (Arc::clone(&engine.tasks), engine.observers.clone());
-    let monitor = ConnectionMonitor::new(Arc::new(probe), pace, tasks, observers);
+    let monitor = ConnectionMonitor::new(probe, pace, tasks, observers);
     if let Some(redis) = redis {
-        monitor.register(RedisProbe::new(redis.clone(), pace.timeout))?;
+        monitor.register(RedisProbe::new(redis.clone(), limit))?;
     }
     Ok(monitor)
 }

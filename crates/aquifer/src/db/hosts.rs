@@ -1,7 +1,7 @@
 //! Several hosts, as the user of a handle sees them.
 
 use super::Db;
-use crate::execute::Placement;
+use crate::execute::{Answers, Placement};
 use crate::observe::Mode;
 use crate::pool::{Destination, HostStatus};
 use crate::session::Session;
@@ -90,6 +90,30 @@ impl Db {
             let text = "the server told a place in its history that can't be one";
             Error::new(ErrorKind::Protocol, text)
         })
+    }
+
+    /// The same database, and what tells of the last call of this handle which host answered it, what
+    /// part that plays, and whether the layer was degraded then.
+    ///
+    /// For answers that say so themselves ("as of a moment ago"). It holds for the calls of this handle
+    /// and its clones, so make one for each request. Of a transaction, a stream or a dedicated session
+    /// it says where it began; of [look-ups](Self::lookup), of the group that was answered last.
+    ///
+    /// ```no_run
+    /// # use aquifer::{Db, Error, HostRole, Session};
+    /// # async fn example(db: &Db) -> Result<(), Error> {
+    /// let (db, answers) = db.read().with_answers();
+    /// let stock: i64 = db.query_value("select sum(stock)::bigint from items", ()).await?;
+    /// let answered = answers.last().expect("it was answered");
+    /// let late = answered.role == Some(HostRole::Standby);
+    /// println!("{stock} in stock{}", if late { ", or a moment ago" } else { "" });
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_answers(&self) -> (Self, Answers) {
+        let answers = Answers::default();
+        let db = self.changed(|engine| engine.answers = Some(answers.clone()));
+        (db, answers)
     }
 
     /// What the layer as a whole can do at present.

@@ -80,6 +80,10 @@ impl Around for OnSession {
         self.own.is_some()
     }
 
+    fn is_in_transaction(&self) -> bool {
+        self.own.is_none() && self.checkout.client().status() != TransactionStatus::Idle
+    }
+
     fn end(mut self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
             let Some(Own { keep, .. }) = self.own.take() else {

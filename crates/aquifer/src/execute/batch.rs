@@ -6,10 +6,10 @@ use std::pin::pin;
 use aquifer_core::retry::Intent;
 use aquifer_wire::{Reply, Sharing};
 
-use super::lap::{Lap, choose_for_all};
+use super::lap::{Lap, choose_for_all, ended};
 use super::route::{self, announce_text, check, refuse_copy_in_script, refuse_session_state};
 use super::told::{Queue, Told, within};
-use super::{Engine, Failed, checkout, describe_failed, failed, give_back, laps, say_midway};
+use super::{Engine, checkout, describe_failed, failed, give_back, laps, say_midway};
 use crate::deadline::Deadline;
 use crate::pool::Chosen;
 use crate::settings::Settings;
@@ -84,7 +84,7 @@ async fn run_list(
     let attempt = async |lap: Lap<'_>| {
         let pool = choose_for_all(engine, lap, &texts).await?;
         let outcome = on_pool(&pool, lap).await;
-        outcome.map_err(|failed: Failed| failed.on(engine, &pool))
+        ended(engine, &pool, outcome)
     };
     let deadline = Deadline::after(engine.query_timeout);
     engine.first_attempt(deadline.start());

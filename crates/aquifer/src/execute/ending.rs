@@ -1,6 +1,7 @@
 //! What callers are told who got no answer.
 
 use aquifer_core::scan;
+use aquifer_wire::SqlState;
 
 use super::{Engine, Failed};
 use crate::deadline::Deadline;
@@ -26,6 +27,20 @@ impl Engine {
         );
         Error::new(ErrorKind::Timeout, text).with_retry(Retry::IfIdempotent)
     }
+}
+
+/// The failure of a call of which an attempt was `lost`, which may have taken effect: that a later
+/// attempt did nothing says nothing about that one. Where a key was in the way, it says everything.
+pub(super) fn after_lost(lost: Option<Error>, error: Error) -> Error {
+    let Some(lost) = lost else {
+        return error;
+    };
+    if error.retry() == Retry::IfIdempotent || error.sqlstate() == Some(&SqlState::UNIQUE_VIOLATION)
+    {
+        return error;
+    }
+    let text = format!("{lost}; a further attempt failed: {error}");
+    Error::new(ErrorKind::Unknown, text).with_source(error)
 }
 
 /// The beginning of a statement, on one line and without its values, for an error text.

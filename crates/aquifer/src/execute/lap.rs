@@ -82,6 +82,18 @@ impl Failed {
     }
 }
 
+/// Says where an attempt was made, whatever came of it.
+pub(super) fn ended<T>(
+    engine: &Engine,
+    pool: &Chosen<'_>,
+    outcome: Result<T, Failed>,
+) -> Result<T, Failed> {
+    if outcome.is_ok() {
+        engine.note_answer(pool.name());
+    }
+    outcome.map_err(|failed| failed.on(engine, pool))
+}
+
 /// The pool for one attempt at a statement; waits for one.
 pub(super) async fn choose<'a>(
     engine: &'a Engine,
@@ -160,7 +172,9 @@ impl Engine {
     ) -> Result<Checkout, Error> {
         let pools = &self.pools;
         let checkout = pools.checkout(self.destination, deadline, location, answering);
-        checkout.await
+        let checkout = checkout.await?;
+        self.note_answer(checkout.host());
+        Ok(checkout)
     }
 
     /// Refuses what may write on a handle for reads.

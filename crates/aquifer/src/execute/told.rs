@@ -136,6 +136,6 @@ pub(crate) async fn run_in_span(engine: &Engine, call: Call<'_>) -> Result<Reply
 }
 
 /// Runs a call in its span; pinned by the caller, since handed over it would be kept twice.
-pub(super) async fn within<F: Future>(span: &CallSpan, mut call: Pin<&mut F>) -> F::Output {
+pub(crate) async fn within<F: Future>(span: &CallSpan, mut call: Pin<&mut F>) -> F::Output {
     poll_fn(|context| span.within(|| call.as_mut().poll(context))).await
 }

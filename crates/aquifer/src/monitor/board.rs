@@ -29,7 +29,7 @@ pub(super) struct Board {
 }
 
 impl Board {
-    pub(super) fn of(probe: &Arc<dyn HealthProbe>) -> Self {
+    pub(super) fn of(probe: &impl HealthProbe) -> Self {
         Self {
             service: probe.service(),
             required: probe.is_required(),

@@ -1,11 +1,15 @@
 //! Functions that are called with what happens.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::task::AbortHandle;
 
 use crate::observe::{self, Event, Events};
 use crate::tasks;
 
-/// A function that is called with events, until this is dropped.
+/// A function that is called with events, until this is dropped; a call that is under way then goes
+/// on.
 ///
 /// ```no_run
 /// # use aquifer::{ConnectionMonitor, Db};
@@ -16,11 +20,16 @@ use crate::tasks;
 /// ```
 #[derive(Debug)]
 #[must_use = "the function is called only while this is held"]
-pub struct Listening(Option<AbortHandle>);
+pub struct Listening {
+    task: Option<AbortHandle>,
+    ended: Arc<AtomicBool>,
+}
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        if let Some(task) = self.0.take() {
+        // A call may wait for its thread, where aborting the task does not reach it.
+        self.ended.store(true, Ordering::Release);
+        if let Some(task) = self.task.take() {
             task.abort();
         }
     }
@@ -33,10 +42,15 @@ pub(super) fn listen<F>(mut events: Events, mut listener: F) -> Listening
 where
     F: FnMut(&Event) + Send + 'static,
 {
-    Listening(tasks::listen(async move {
+    let ended = Arc::new(AtomicBool::new(false));
+    let has_ended = Arc::clone(&ended);
+    let task = tasks::listen(async move {
         while let Some(event) = events.next().await {
+            let has_ended = Arc::clone(&has_ended);
             let call = move || {
-                listener(&event);
+                if !has_ended.load(Ordering::Acquire) {
+                    listener(&event);
+                }
                 listener
             };
             match tasks::block(call).await {
@@ -47,5 +61,6 @@ where
                 }
             }
         }
-    }))
+    });
+    Listening { task, ended }
 }

@@ -4,9 +4,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::{Mutex, oneshot};
+use tokio::task::AbortHandle;
+
 use crate::clock;
 use crate::deadline::Deadline;
 use crate::observe::{Service, Status};
+use crate::tasks::Tasks;
 use crate::wait::unless_panic;
 
 /// Finds out how one service does, for a [`ConnectionMonitor`](crate::ConnectionMonitor).
@@ -37,8 +41,9 @@ pub trait HealthProbe: Send + Sync + 'static {
     /// Which service it asks; its name is unique within one monitor.
     fn service(&self) -> Service;
 
-    /// Asks. One that does not return within `health_timeout` is dropped, and the service counts as
-    /// down; so does one that panics.
+    /// Asks, in a task of its own. One that does not return within `health_timeout` is dropped, and
+    /// the service counts as down; so does one that panics. One that blocks its thread is not asked
+    /// again before it has returned; leave what may block to `spawn_blocking`.
     ///
     /// # Cancel safety
     /// It must be safe to drop the future.
@@ -139,7 +144,7 @@ impl ServiceHealth {
         Self::found(service, true, Finding::down(cause), None)
     }
 
-    fn found(
+    pub(super) fn found(
         service: Service,
         required: bool,
         finding: Finding,
@@ -157,21 +162,61 @@ impl ServiceHealth {
     }
 }
 
-/// Asks, within `limit`.
-pub(super) async fn ask(probe: Arc<dyn HealthProbe>, limit: Duration) -> ServiceHealth {
-    let deadline = Deadline::after(limit);
-    let asked = deadline.run(unless_panic(|| probe.probe())).await;
-    let (finding, answered) = match asked {
-        Ok(Some(finding)) => {
-            let answered = finding.status != Status::Down;
-            (finding, answered)
+/// A probe, and who asks it now.
+#[derive(Clone)]
+pub(super) struct Probe {
+    probe: Arc<dyn HealthProbe>,
+    /// Had by the task that asks: one that blocks its thread blocks no more than one.
+    turn: Arc<Mutex<()>>,
+}
+
+impl Probe {
+    pub(super) fn new(probe: impl HealthProbe) -> Self {
+        Self {
+            probe: Arc::new(probe),
+            turn: Arc::default(),
         }
-        Ok(None) => (Finding::down("its probe panicked"), false),
-        Err(_) => (
-            Finding::down(format!("no answer within {limit:?} (health_timeout)")),
-            false,
-        ),
-    };
-    let latency = answered.then(|| deadline.elapsed());
-    ServiceHealth::found(probe.service(), probe.is_required(), finding, latency)
+    }
+
+    /// Asks, within `limit`, in a task of its own; returns how long the answer took, if one came.
+    ///
+    /// Cancellation: the question is dropped.
+    pub(super) async fn ask(self, limit: Duration, tasks: &Tasks) -> (Finding, Option<Duration>) {
+        let deadline = Deadline::after(limit);
+        let Ok(turn) = deadline.run(self.turn.lock_owned()).await else {
+            let text = format!("it has not returned from an earlier look for {limit:?}");
+            return (Finding::down(text), None);
+        };
+        let start = clock::now();
+        let (tell, told) = oneshot::channel();
+        let probe = self.probe;
+        let asking = async move {
+            let found = unless_panic(|| probe.probe()).await;
+            drop(turn);
+            // Nobody waits for what comes too late.
+            drop(tell.send(found));
+        };
+        let _asking = Asking(tasks.spawn(asking));
+        let finding = match deadline.run(told).await {
+            Ok(Ok(Some(finding))) => {
+                let answered = finding.status != Status::Down;
+                return (finding, answered.then(|| clock::now() - start));
+            }
+            Ok(Ok(None)) => Finding::down("its probe panicked"),
+            Ok(Err(_gone)) => Finding::down("it can't be asked any more: the layer was shut down"),
+            Err(_elapsed) => Finding::down(format!("no answer within {limit:?} (health_timeout)")),
+        };
+        (finding, None)
+    }
+}
+
+/// The task that asks; ended when nobody waits for it.
+struct Asking(Option<AbortHandle>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.abort();
+        }
+    }
 }

@@ -189,7 +189,7 @@ pub enum Event {
         /// Why, in words.
         reason: Arc<str>,
     },
-    /// Callers wait in vain for a connection; told once until somebody gets one in time again.
+    /// Callers wait in vain for a connection; told once until somebody gets one without waiting.
     #[non_exhaustive]
     PoolExhausted {
         /// The host whose connections they are.

@@ -204,6 +204,12 @@ impl Measures {
         self.lock().health.insert(service.to_string(), status);
     }
 
+    pub(super) fn forget_breakers(&self, service: Service, host: &str) {
+        let service = service.to_string();
+        let others = |guarded: &Guarded| guarded.0 != service || *guarded.1 != *host;
+        self.lock().breakers.retain(|guarded, _| others(guarded));
+    }
+
     pub(crate) fn set_reported_pool(&self, pool: ReportedPool) {
         self.lock().pool = pool;
     }
@@ -266,6 +272,7 @@ fn kind_name(kind: ErrorKind) -> &'static str {
         ErrorKind::Decode => "decode",
         ErrorKind::Encode => "encode",
         ErrorKind::Limit => "limit",
+        ErrorKind::Migration => "migration",
         ErrorKind::NotFound => "not_found",
         ErrorKind::Protocol => "protocol",
         ErrorKind::ReadOnly => "read_only",

@@ -65,6 +65,17 @@ pub(super) fn of(endpoint: &Endpoint, sql: &str) -> CallSpan {
     ))
 }
 
+/// Writes which of several hosts answers into the span of a call, if it has one.
+pub(super) fn answered_by(host: &str) {
+    let span = Span::current();
+    if span
+        .metadata()
+        .is_some_and(|metadata| metadata.name() == NAME)
+    {
+        span.record("server.address", host);
+    }
+}
+
 /// Writes how a call ended into its span, if it has one.
 pub(super) fn finish(event: &QueryFinished<'_>) {
     let span = Span::current();

@@ -14,7 +14,8 @@ use std::time::Duration;
 use aquifer_core::breaker::{self, Breaker, Change, Fault, Order, Outcome, Permit, Refused, State};
 use tokio::time::Instant;
 
-use super::{Inner, Pool, Pools, now};
+use super::{Inner, Pool, Pools, closed, now};
+use crate::deadline::Deadline;
 use crate::observe::{BreakerState, Event, Service};
 use crate::{Error, ErrorKind, clock};
 
@@ -49,6 +50,15 @@ impl BreakerLane {
             Self::Reads => "reads",
             Self::Writes => "writes",
         }
+    }
+}
+
+/// Lets others run before a caller is refused whose time is not over, by a wait that holds however often
+/// the future is polled: a caller who asks again and again must not keep those from their turn who would
+/// give a connection back.
+pub(crate) async fn refuse(deadline: Deadline) {
+    if deadline.left() > REFUSAL {
+        tokio::time::sleep(REFUSAL).await;
     }
 }
 
@@ -111,11 +121,19 @@ impl Breakers {
         }
     }
 
+    pub(super) fn host(&self) -> Arc<str> {
+        Arc::clone(&self.host)
+    }
+
     fn of(&self, lane: BreakerLane) -> &Breaker {
         match lane {
             BreakerLane::Reads => &self.reads,
             BreakerLane::Writes => &self.writes,
         }
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.host
     }
 
     pub(super) fn permit_write(&self, time: std::time::Instant) -> Result<CallPermit, Refused> {
@@ -161,6 +179,11 @@ impl ReadPermit<'_> {
 }
 
 impl Pool {
+    /// The host, as in the configuration.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.0.breakers.host
+    }
+
     /// The right to make one call on a lane.
     #[inline]
     pub(crate) fn permit_read(&self, time: Instant) -> Result<ReadPermit<'_>, Refused> {
@@ -206,16 +229,11 @@ impl Pool {
         BreakerLane::ALL.map(status).into()
     }
 
-    /// Carries out an operator's word, if `host` is this one; whether it is.
-    pub(super) fn order_breaker(&self, host: &str, lane: BreakerLane, order: Order) -> bool {
-        let breakers = &self.0.breakers;
-        if *breakers.host != *host {
-            return false;
-        }
-        if let Some(change) = breakers.of(lane).order(order, now()) {
+    /// Carries out an operator's word.
+    pub(super) fn order_breaker(&self, lane: BreakerLane, order: Order) {
+        if let Some(change) = self.0.breakers.of(lane).order(order, now()) {
             self.0.breaker_changed(lane, change);
         }
-        true
     }
 }
 
@@ -231,16 +249,27 @@ impl Pools {
     /// Carries out an operator's word; whether there is such a host.
     pub(crate) fn order_breaker(&self, host: &str, lane: BreakerLane, order: Order) -> bool {
         match self {
-            Self::One(pool, _) => pool.order_breaker(host, lane, order),
-            Self::Many(many) => many
-                .present()
-                .any(|pool| pool.order_breaker(host, lane, order)),
+            Self::One(pool, _) if *pool.0.breakers.host == *host => {
+                pool.order_breaker(lane, order);
+                true
+            }
+            Self::One(..) => false,
+            Self::Many(many) => many.order_breaker(host, lane, order),
         }
     }
 }
 
 impl Inner {
+    /// After the pool was closed: nothing guards that host from now on.
+    pub(super) fn forget_breakers(&self) {
+        let host = &self.breakers.host;
+        self.observers.forget_breakers(Service::Postgres, host);
+    }
+
     pub(super) fn breaker_changed(&self, lane: BreakerLane, change: Change) {
+        if self.is_closed() {
+            return;
+        }
         self.observers.publish(Event::BreakerChange {
             service: Service::Postgres,
             host: Arc::clone(&self.breakers.host),
@@ -275,10 +304,13 @@ impl Inner {
 
     /// The error of a call that may not be made.
     ///
-    /// It lets others run first, by a wait that holds however often the future is polled: a caller who
-    /// asks again and again must not keep those from their turn who find out that the host is back.
+    /// It lets others run first: a caller who asks again and again must not keep those from their turn
+    /// who find out that the host is back.
     pub(super) async fn unavailable(&self, lane: BreakerLane, refused: Refused) -> Error {
         tokio::time::sleep(REFUSAL).await;
+        if self.is_closed() {
+            return closed();
+        }
         let host = &self.breakers.host;
         let text = match refused.retry_after {
             None => format!(

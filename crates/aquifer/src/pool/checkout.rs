@@ -128,6 +128,11 @@ impl Checkout {
         &connection.client
     }
 
+    /// The host that it leads to, as in the configuration.
+    pub(crate) fn host(&self) -> &Arc<str> {
+        self.pool.breakers.name()
+    }
+
     /// The call failed by the host's fault.
     pub(crate) fn blame(&self, fault: Fault) {
         let call = self

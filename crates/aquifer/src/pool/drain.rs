@@ -33,6 +33,8 @@ impl Pool {
     /// Cancellation: the pool stays closed; what is under way goes on.
     pub(crate) async fn drain(&self, soft: Deadline, hard: Deadline) -> Drained {
         self.0.closed.store(true, Ordering::Release);
+        self.0.draining.store(true, Ordering::Release);
+        self.0.came_back.notify_waiters();
         let (idle, refused) = self.0.desk.close();
         let lanes = self.0.lanes.close();
         self.0.stop_tasks();
@@ -79,6 +81,7 @@ impl Pool {
         for listener in self.0.holders.listening() {
             listener.close();
         }
+        self.0.forget_breakers();
     }
 
     fn cancel_all(&self) {

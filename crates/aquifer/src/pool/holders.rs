@@ -37,6 +37,8 @@ struct Entry {
     since: Instant,
     /// It is held until the end, and nothing on it has to be let finish.
     listens: bool,
+    /// When it was asked for a sign of life last, of one that listens.
+    asked: Instant,
     /// That it is held for long was said.
     warned: bool,
 }
@@ -55,12 +57,13 @@ impl Holders {
     pub(super) fn add(&self, client: &Arc<Client>, location: &'static Location<'static>) -> u64 {
         let mut list = self.lock();
         list.next += 1;
-        let number = list.next;
+        let (number, since) = (list.next, clock::now());
         let entry = Entry {
             client: Arc::clone(client),
             location,
-            since: clock::now(),
+            since,
             listens: false,
+            asked: since,
             warned: false,
         };
         list.entries.insert(number, entry);
@@ -108,6 +111,19 @@ impl Holders {
     /// The connections that only listen.
     pub(super) fn listening(&self) -> Vec<Arc<Client>> {
         self.clients(|entry| entry.listens)
+    }
+
+    /// Those of them that were not asked for a sign of life for so long, each once.
+    pub(super) fn unheard(&self, keepalive: Duration) -> Vec<Arc<Client>> {
+        let now = clock::now();
+        let mut list = self.lock();
+        let listening = list.entries.values_mut().filter(|entry| entry.listens);
+        let due = listening.filter(|entry| now - entry.asked >= keepalive);
+        due.map(|entry| {
+            entry.asked = now;
+            Arc::clone(&entry.client)
+        })
+        .collect()
     }
 
     fn clients(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<Arc<Client>> {

@@ -1,12 +1,16 @@
-//! The background task that opens connections, one at a time, so that nobody waits for their own
-//! connect and a struggling server is not stormed.
+//! The background task that opens connections, so that nobody waits for their own connect: one at a
+//! time, and several once that went well while callers still wait ([`Ramp`]), so that a struggling
+//! server is not stormed and a pool that has lost all is soon whole again.
 
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
+use aquifer_core::slots::ramp::Ramp;
 use aquifer_core::{backoff, slots};
 use aquifer_wire::{Client, Ended, SqlState};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::breakers::PROBE_INTERVAL;
@@ -14,6 +18,7 @@ use super::{Checkout, Connection, Inner, lanes};
 use crate::deadline::Deadline;
 use crate::error::fault;
 use crate::observe::{ConnectionLost, ConnectionOpened};
+use crate::wait::{Either, Several, first};
 use crate::{Error, ErrorKind, clock};
 
 /// Waits after a failed attempt: full jitter between these; not more than `WANTED` while somebody
@@ -23,50 +28,175 @@ const BACKOFF_WANTED: Duration = Duration::from_millis(500);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// Opens what is wanted until the pool is gone.
-///
-/// Who waits comes first: a server or pooler that refuses lanes must not keep callers from the
-/// connections that it gives.
 pub(super) async fn run(pool: Weak<Inner>) {
-    let (mut failures, mut lane_failures) = (0, 0);
-    let mut lane_due = clock::now();
-    let mut probe_due = lane_due;
+    let mut opener = Opener::new();
     loop {
         let Some(inner) = pool.upgrade().filter(|inner| !inner.is_closed()) else {
             return;
         };
-        let lane_missing = inner.lane_may_open();
-        let lane_ready = lane_missing && clock::now() >= lane_due;
+        let due = opener.start(&inner);
+        let told = Arc::clone(&inner.opener.told);
+        // The pool must not live on for this.
+        drop(inner);
+        opener.wait(&told, due).await;
+    }
+}
+
+/// What is being opened, and when there may be more.
+struct Opener {
+    running: Several<Done>,
+    ramp: Ramp,
+    /// Failures in a row; what was begun before the last one tells nothing new when it fails.
+    failures: u32,
+    /// Nothing is begun before.
+    rest: Option<Instant>,
+    /// Nothing is begun before, as long as nobody waits.
+    long_rest: Option<Instant>,
+    lane_failures: u32,
+    lane_due: Instant,
+    /// A lane is being opened.
+    lane: bool,
+    probe_due: Instant,
+}
+
+/// How something ended that the opener had begun.
+enum Done {
+    /// It was opened; whether `more` are wanted than are being opened.
+    Opened {
+        more: bool,
+    },
+    /// It could not be opened, which was begun after so many failures.
+    Failed {
+        after: u32,
+    },
+    Lane {
+        opened: bool,
+        more: bool,
+    },
+    Asked,
+}
+
+impl Opener {
+    fn new() -> Self {
+        let now = clock::now();
+        Self {
+            running: Several::new(),
+            ramp: Ramp::new(),
+            failures: 0,
+            rest: None,
+            long_rest: None,
+            lane_failures: 0,
+            lane_due: now,
+            lane: false,
+            probe_due: now,
+        }
+    }
+
+    /// Begins to open what is wanted and may be opened; says when to look again.
+    fn start(&mut self, inner: &Arc<Inner>) -> Option<Instant> {
+        let time = clock::now();
+        if let Some(rest) = self.resting(inner, time) {
+            return Some(rest);
+        }
+        while self.running.len() < self.ramp.width() {
+            let due = self.start_one(inner, time);
+            if due.is_some() {
+                return due.flatten();
+            }
+        }
+        None
+    }
+
+    /// Until when nothing is begun.
+    fn resting(&mut self, inner: &Inner, time: Instant) -> Option<Instant> {
+        self.rest = self.rest.filter(|rest| time < *rest);
+        self.long_rest = self.long_rest.filter(|rest| time < *rest);
+        let has_time = || inner.counts().waiting == 0 && !inner.breakers.want_probe();
+        self.rest.or_else(|| self.long_rest.filter(|_| has_time()))
+    }
+
+    /// Begins what is wanted most; if that is nothing, says when something may be.
+    ///
+    /// Who waits comes first: a server or pooler that refuses lanes must not keep callers from the
+    /// connections that it gives.
+    fn start_one(&mut self, inner: &Arc<Inner>, time: Instant) -> Option<Option<Instant>> {
+        let lane_missing = !self.lane && inner.lane_may_open();
+        let lane_ready = lane_missing && time >= self.lane_due;
         let probing = inner.breakers.want_probe() && !inner.is_paused();
-        let probe_ready = probing && clock::now() >= probe_due;
-        let opening = Opening::wanted(&inner)
-            .or_else(|| Opening::ahead(&inner).filter(|_opening| !lane_ready))
-            .or_else(|| probe_ready.then(|| Opening::probe(&inner))?);
+        let probe_ready = probing && time >= self.probe_due;
+        let opening = Opening::wanted(inner)
+            .or_else(|| Opening::ahead(inner).filter(|_opening| !lane_ready))
+            .or_else(|| probe_ready.then(|| Opening::probe(inner))?);
         if probe_ready {
-            probe_due = clock::now() + PROBE_INTERVAL;
-            if opening.is_none() {
-                probe_idle(&inner).await;
-            }
+            self.probe_due = time + PROBE_INTERVAL;
         }
-        let next = probing.then_some(probe_due);
         if let Some(opening) = opening {
-            drop(inner);
-            match opening.open().await {
-                Ok(()) => failures = 0,
-                Err(_told) => {
-                    failures += 1;
-                    back_off(&pool, failures).await;
-                }
-            }
-        } else if !lane_missing {
-            wait(inner, next).await;
-        } else if !lane_ready {
-            wait(inner, Some(next.unwrap_or(lane_due).min(lane_due))).await;
-        } else if open_lane(&inner).await {
-            lane_failures = 0;
+            let after = self.failures;
+            self.running.add(async move {
+                let more = opening.open().await;
+                more.map_or(Done::Failed { after }, |more| Done::Opened { more })
+            });
+        } else if probe_ready {
+            self.running.add(probe_idle(Arc::clone(inner)));
+        } else if lane_ready {
+            self.lane = true;
+            self.running.add(open_lane(Arc::clone(inner)));
         } else {
-            lane_failures += 1;
-            lane_due = clock::now() + delay(lane_failures, BACKOFF_MAX);
+            let lane_due = lane_missing.then_some(self.lane_due);
+            let dues = [lane_due, probing.then_some(self.probe_due)];
+            return Some(dues.into_iter().flatten().min());
         }
+        None
+    }
+
+    /// Waits until something is done or due, or somebody wants a connection.
+    async fn wait(&mut self, told: &Notify, due: Option<Instant>) {
+        let woken = async {
+            match due {
+                None => told.notified().await,
+                Some(due) if Deadline::at(due).run(told.notified()).await.is_err() => return false,
+                Some(_) => {}
+            }
+            true
+        };
+        let ended = first(pin!(self.running.next()), woken).await;
+        match ended {
+            Either::Left(done) => self.note(done),
+            Either::Right(was_told) if was_told => self.long_rest = None,
+            Either::Right(_) => {}
+        }
+    }
+
+    fn note(&mut self, done: Done) {
+        match done {
+            Done::Opened { more } => self.opened(more),
+            Done::Failed { after } if after == self.failures => {
+                self.failures += 1;
+                self.ramp.failed();
+                let time = clock::now();
+                self.rest = Some(time + delay(self.failures, BACKOFF_WANTED));
+                self.long_rest = Some(time + delay(self.failures, BACKOFF_MAX));
+            }
+            Done::Lane { opened: true, more } => {
+                self.lane = false;
+                self.lane_failures = 0;
+                self.opened(more);
+            }
+            Done::Lane { opened: false, .. } => {
+                self.lane = false;
+                self.lane_failures += 1;
+                self.lane_due = clock::now() + delay(self.lane_failures, BACKOFF_MAX);
+            }
+            // That one was under way when the last one failed.
+            Done::Failed { .. } | Done::Asked => {}
+        }
+    }
+
+    fn opened(&mut self, more: bool) {
+        self.failures = 0;
+        self.rest = None;
+        self.long_rest = None;
+        self.ramp.succeeded(more);
     }
 }
 
@@ -74,41 +204,24 @@ fn delay(failures: u32, most: Duration) -> Duration {
     backoff::delay(failures, BACKOFF_BASE, most, clock::random())
 }
 
-/// Lets some time pass after a failure, and more as long as nobody waits.
-async fn back_off(pool: &Weak<Inner>, failures: u32) {
-    let most = clock::now() + delay(failures, BACKOFF_MAX);
-    let least = delay(failures, BACKOFF_WANTED);
-    tokio::time::sleep(least).await;
-    let has_time = |inner: &Arc<Inner>| inner.counts().waiting == 0 && !inner.breakers.want_probe();
-    if let Some(inner) = pool.upgrade().filter(has_time) {
-        wait(inner, Some(most)).await;
-    }
-}
-
-/// Waits until somebody wants a connection or a lane is due, without keeping the pool alive.
-async fn wait(inner: Arc<Inner>, due: Option<Instant>) {
-    let wanted = Arc::clone(&inner.opener.told);
-    drop(inner);
-    match due {
-        None => wanted.notified().await,
-        Some(due) => drop(Deadline::at(due).run(wanted.notified()).await),
-    }
-}
-
 /// Asks a connection that nobody uses, where there is no room for another one.
-async fn probe_idle(inner: &Arc<Inner>) {
+async fn probe_idle(inner: Arc<Inner>) -> Done {
     let claimed = inner.desk.lock().claim(clock::now().into_std());
-    let checkout = claimed.and_then(|claimed| Checkout::to_probe(inner, claimed));
+    let checkout = claimed.and_then(|claimed| Checkout::to_probe(&inner, claimed));
     if let Some(mut checkout) = checkout {
         let answered = checkout.answers().await;
         inner.probed(answered);
     }
+    Done::Asked
 }
 
-async fn open_lane(inner: &Arc<Inner>) -> bool {
+async fn open_lane(inner: Arc<Inner>) -> Done {
     let retirements = inner.lanes.retirements();
-    let Ok(client) = open(inner, true).await else {
-        return false;
+    let Ok(client) = open(&inner, true).await else {
+        return Done::Lane {
+            opened: false,
+            more: false,
+        };
     };
     // So that the lane knows how far it is before others wait on it. One that does not answer is
     // retired, and then not added.
@@ -117,7 +230,10 @@ async fn open_lane(inner: &Arc<Inner>) -> bool {
     if !inner.is_paused() {
         inner.lanes.add(client, retirements);
     }
-    true
+    Done::Lane {
+        opened: true,
+        more: inner.desk.lock().may_open(),
+    }
 }
 
 /// The right to open one exclusive connection; given back when opening fails, or this task ends.
@@ -150,12 +266,13 @@ impl Opening {
         Self { pool, right }
     }
 
-    async fn open(mut self) -> Result<(), Error> {
+    /// Opens it; whether more are wanted than are being opened then.
+    async fn open(mut self) -> Result<bool, Error> {
         let client = open(&self.pool, false).await?;
         if let Some(right) = self.right.take() {
             self.pool.opened(right, client);
         }
-        Ok(())
+        Ok(self.pool.desk.lock().may_open())
     }
 }
 

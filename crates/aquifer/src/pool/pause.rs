@@ -1,6 +1,7 @@
 //! Holding callers back while the server behind the pool is switched over.
 
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{Inner, Pool, close_all, now};
 use crate::deadline::Deadline;
+use crate::wait::unless;
 use crate::{Error, ErrorKind, Retry, clock};
 
 impl Pool {
@@ -17,23 +19,33 @@ impl Pool {
     ///
     /// Cancellation: the pool is resumed.
     pub(crate) async fn pause(&self, hold_max: Duration) -> Result<(), Error> {
-        let deadline = Deadline::after(hold_max);
         if self.0.is_closed() {
             return Err(super::closed());
         }
+        self.come_to_rest(hold_max).await
+    }
+
+    /// As [`pause`](Self::pause), also of a pool that is closed: then it waits for the end of what is
+    /// under way there.
+    ///
+    /// Cancellation: the pool is resumed.
+    pub(super) async fn come_to_rest(&self, hold_max: Duration) -> Result<(), Error> {
+        let deadline = Deadline::after(hold_max);
         let pausing = Pausing(Some(&self.0));
         *self.0.paused_until() = Some(clock::now() + deadline.left());
         let idle = self.0.desk.lock().pause();
         close_all(idle);
         self.0.upkeep.tell();
         let lanes = self.0.lanes.retire_all();
-        if deadline.run(self.0.all_back(&lanes)).await.is_err() {
+        let all_back = pin!(self.0.all_back(&lanes));
+        let Ok(ended) = deadline.run(unless(all_back, self.0.is_drained())).await else {
             let text = format!(
                 "calls were under way for longer than {hold_max:?}, so the pool was not paused and \
                  goes on. Find them with `Db::holders()`, or pause for longer",
             );
             return Err(Error::new(ErrorKind::Timeout, text).with_retry(Retry::Safe));
-        }
+        };
+        ended.ok_or_else(super::closed)?;
         pausing.done();
         Ok(())
     }
@@ -89,6 +101,18 @@ impl Inner {
         }
         self.desk.lock().resume(now());
         self.want();
+    }
+
+    /// Waits until a shutdown begins.
+    async fn is_drained(&self) {
+        loop {
+            let mut told = pin!(self.came_back.notified());
+            told.as_mut().enable();
+            if self.draining.load(Ordering::Acquire) {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// Waits until nothing is under way any more, on these lanes either.

@@ -18,7 +18,7 @@ use aquifer_wire::Catalog;
 pub(crate) use self::many::{Many, Plan};
 pub use self::status::{HostStatus, ReplicaLag};
 use super::drain::Drained;
-use super::{Checkout, Holder, Pool, PoolStatus};
+use super::{Checkout, Holder, Pool, PoolStatus, refuse};
 use crate::deadline::Deadline;
 use crate::topology::{Consistency, Topology};
 use crate::{Error, ErrorKind};
@@ -127,7 +127,11 @@ impl Pools {
             let pool = self.choose(destination, deadline).await?;
             match pool.checkout_if(answering, deadline, location).await {
                 Err(error) if self.has_moved(&pool, &error) => {}
-                outcome => return outcome,
+                Err(error) => {
+                    Box::pin(refuse(deadline)).await;
+                    return Err(error);
+                }
+                checkout => return checkout,
             }
         }
     }

@@ -2,12 +2,14 @@
 //! away, the numbers, and the remedy.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aquifer_core::slots::{Counts, Refusal};
 
 use super::Inner;
 use crate::deadline::Deadline;
+use crate::observe::Event;
 use crate::{Error, ErrorKind};
 
 const EXHAUSTED: &str = "Find what holds connections with `Db::holders()`, or raise \
@@ -46,14 +48,14 @@ impl Inner {
                 OVERLOADED,
             ),
         };
-        self.observers.refused();
+        self.in_vain(counts);
         let text = format!("{what} ({}). {remedy}", self.figures(counts));
         Error::new(ErrorKind::Acquire, text)
     }
 
     pub(super) fn timed_out(&self, deadline: Deadline) -> Error {
         let counts = self.counts();
-        self.observers.refused();
+        self.in_vain(counts);
         let waited = deadline.limit();
         let figures = self.figures(counts);
         if counts.paused {
@@ -74,6 +76,29 @@ impl Inner {
         }
         let text = format!("no connection became free within {waited:?} ({figures}). {EXHAUSTED}");
         Error::new(ErrorKind::Acquire, text)
+    }
+
+    /// Takes down that a caller got no connection; tells that none are to be had, once for all who wait
+    /// in the same line.
+    fn in_vain(&self, counts: Counts) {
+        self.observers.refused();
+        // Else it is the server, or somebody who holds all back, that callers wait for.
+        let is_exhausted = counts.in_use > 0 && !counts.paused;
+        if is_exhausted && !self.exhausted.swap(true, Ordering::Relaxed) {
+            self.observers.publish(Event::PoolExhausted {
+                host: self.breakers.host(),
+                in_use: counts.in_use,
+                waiting: counts.waiting,
+            });
+        }
+    }
+
+    /// Somebody got a connection without waiting.
+    pub(super) fn is_to_be_had(&self) {
+        // Looked at first: what all callers write, all callers wait for.
+        if self.exhausted.load(Ordering::Relaxed) {
+            self.exhausted.store(false, Ordering::Relaxed);
+        }
     }
 
     fn figures(&self, counts: Counts) -> String {

@@ -82,7 +82,8 @@ impl Inner {
         SPACING
     }
 
-    /// Asks idle connections whether they still answer; those that don't are closed.
+    /// Asks idle connections, and those that listen, whether they still answer; those that don't are
+    /// closed.
     ///
     /// They stay where they are meanwhile, so that callers find them.
     fn ask_idle(self: &Arc<Self>, doubtful: bool) {
@@ -93,6 +94,15 @@ impl Inner {
             self.limits.keepalive_timeout()
         };
         let mut asked = Vec::new();
+        // Nobody else would notice that a connection fell silent on which notifications are awaited.
+        let keepalive = if doubtful {
+            Duration::ZERO
+        } else {
+            self.limits.keepalive_interval
+        };
+        for listener in self.holders.unheard(keepalive) {
+            asked.push(self.ask(&listener, self.limits.keepalive_timeout()));
+        }
         {
             let mut slots = self.desk.lock();
             for connection in slots.ask(doubtful, now()) {

@@ -51,10 +51,29 @@ struct Item<'a> {
     answer: Option<Result<Value, Error>>,
 }
 
+/// How long a call takes at least that was not sent, so that a loop of such calls leaves time to those
+/// who connect: by a wait that holds however often the future is polled.
+const REFUSAL: Duration = Duration::from_millis(1);
+
 /// Carries out a call: an answer or an error for each command, in their order.
 ///
 /// Cancellation: what was sent may be carried out.
 pub(super) async fn run(
+    fleet: &Arc<Fleet>,
+    call: &Call<'_>,
+) -> Result<Vec<Result<Value, Error>>, Error> {
+    let outcome = carry_out(fleet, call).await;
+    let is_refused = match &outcome {
+        Ok(answers) => answers.iter().all(is_unsent),
+        Err(_) => true,
+    };
+    if is_refused {
+        tokio::time::sleep(REFUSAL).await;
+    }
+    outcome
+}
+
+async fn carry_out(
     fleet: &Arc<Fleet>,
     call: &Call<'_>,
 ) -> Result<Vec<Result<Value, Error>>, Error> {
@@ -85,6 +104,16 @@ pub(super) async fn run(
     drop(permit);
     finished(fleet, &items, deadline.elapsed());
     Ok(items.into_iter().filter_map(|item| item.answer).collect())
+}
+
+/// Whether it was not even tried, as far as its error tells.
+fn is_unsent(answer: &Result<Value, Error>) -> bool {
+    answer.as_ref().is_err_and(|error| {
+        matches!(
+            error.kind(),
+            ErrorKind::Connection | ErrorKind::Authentication | ErrorKind::Tls | ErrorKind::Closed
+        )
+    })
 }
 
 /// Tells those who count and measure.
@@ -279,13 +308,24 @@ async fn send(
             node.doubt();
         }
     }
-    verdicts(node, &own, sent.map_err(|_elapsed| call.timeout))
+    let of_answer = match call.atomic {
+        true => verdict::of_answer_within,
+        false => verdict::of_answer,
+    };
+    verdicts(
+        node,
+        (&own, of_answer),
+        sent.map_err(|_elapsed| call.timeout),
+    )
 }
+
+/// How an answer is judged.
+type OfAnswer = fn(Value, &str, &RedisAddress) -> Verdict;
 
 /// A verdict for each command of what was sent together; without an answer in time, that is the error.
 fn verdicts(
     node: &Node,
-    own: &[&Item<'_>],
+    (own, of_answer): (&[&Item<'_>], OfAnswer),
     sent: Result<Result<Vec<Value>, RedisError>, Duration>,
 ) -> Vec<Verdict> {
     let address = node.address();
@@ -294,7 +334,7 @@ fn verdicts(
         Ok(Ok(answers)) if answers.len() == own.len() => own
             .iter()
             .zip(answers)
-            .map(|(item, answer)| verdict::of_answer(answer, &item.name, address))
+            .map(|(item, answer)| of_answer(answer, &item.name, address))
             .collect(),
         Ok(Ok(_)) => {
             node.doubt();

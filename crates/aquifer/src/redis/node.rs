@@ -79,7 +79,7 @@ impl Node {
             expected,
             opener: Arc::clone(opener),
             breaker: Breaker::new(
-                breaker::Limits::default(),
+                opener.settings().breaker,
                 clock::random(),
                 clock::now().into_std(),
             ),
@@ -232,6 +232,8 @@ impl Node {
         if let Some(keeper) = &*keeper {
             keeper.abort();
         }
+        let host = self.address.to_string();
+        self.opener.observers.forget_breakers(Service::Redis, &host);
     }
 
     fn late(&self, deadline: Deadline) -> Error {
@@ -289,8 +291,8 @@ impl Keeper {
                 Ok((connection, mut driver)) => {
                     let since = clock::now();
                     failures = 0;
-                    self.recovered();
                     self.to(State::Ready(connection.clone()));
+                    self.recovered();
                     let watching = Box::pin(self.watch(connection));
                     let ended = first(driver.as_mut(), watching).await;
                     let cause = match ended {

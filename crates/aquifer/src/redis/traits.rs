@@ -38,7 +38,7 @@ const READS: &str = " BITCOUNT BITFIELD_RO BITPOS DBSIZE DUMP ECHO EVALSHA_RO EV
     ZRANGEBYLEX ZRANGEBYSCORE ZRANK ZREVRANGE ZREVRANGEBYLEX ZREVRANGEBYSCORE ZREVRANK ZSCAN \
     ZSCORE ZUNION ";
 
-const SETTLES: &str = " DEL EXPIRE EXPIREAT FLUSHALL FLUSHDB HDEL HMSET HSET LSET LTRIM MSET \
+const SETTLES: &str = " DEL EXPIRE EXPIREAT FLUSHALL FLUSHDB HDEL HMSET HSET LSET MSET \
     PERSIST PEXPIRE PEXPIREAT PFADD PFMERGE PSETEX SADD SDIFFSTORE SET SETBIT SETEX SETRANGE \
     SINTERSTORE SREM SUNIONSTORE UNLINK ZADD ZREM ZREMRANGEBYLEX ZREMRANGEBYSCORE ";
 
@@ -118,7 +118,8 @@ impl<'a> Known<'a> {
         if self.is_in(BLOCKS) || (self.name.starts_with(" XREAD") && said(b"BLOCK")) {
             return Some("waits on the server, and all others on the shared connection behind it");
         }
-        let client_state: [&[u8]; 4] = [b"REPLY", b"TRACKING", b"CACHING", b"NO-EVICT"];
+        let client_state: [&[u8]; 5] =
+            [b"REPLY", b"TRACKING", b"CACHING", b"NO-EVICT", b"NO-TOUCH"];
         let second = self.words.get(1).copied().unwrap_or_default();
         let changes_client = self.name == " CLIENT "
             && client_state
@@ -203,6 +204,9 @@ mod tests {
             ("INCR a", Effect::Changes),
             ("PUBLISH a b", Effect::Changes),
             ("LPUSH a b", Effect::Changes),
+            // Twice, and twice as much is gone.
+            ("LTRIM a 1 -1", Effect::Changes),
+            ("LTRIM a 0 -2", Effect::Changes),
             ("EVAL x 0", Effect::Changes),
             ("UNHEARDOF a", Effect::Changes),
         ];
@@ -245,6 +249,7 @@ mod tests {
             "SELECT 1",
             "CLIENT tracking ON",
             "CLIENT REPLY OFF",
+            "CLIENT NO-TOUCH ON",
         ] {
             assert!(Known::of(&command(text)).refusal().is_some(), "{text}");
         }

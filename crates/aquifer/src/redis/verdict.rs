@@ -43,6 +43,10 @@ pub(super) fn of_answer(answer: Value, name: &str, asked: &RedisAddress) -> Verd
 }
 
 fn of_server_error(error: &ServerError, name: &str, asked: &RedisAddress) -> Verdict {
+    if is_script(name) && !is_of_server(error) {
+        // What it has done before it said so stays done.
+        return Verdict::Failed(refused(ErrorKind::Redis, error, (name, "")));
+    }
     let described = described(error, name);
     let again = match error.code() {
         "ASK" => redirect(error, asked).map(Again::Ask),
@@ -55,6 +59,37 @@ fn of_server_error(error: &ServerError, name: &str, asked: &RedisAddress) -> Ver
     match again {
         Some(again) => Verdict::Again(again, described),
         None => Verdict::Failed(described),
+    }
+}
+
+/// As [`of_answer`], of a transaction that was carried out: nothing of it may be done again.
+pub(super) fn of_answer_within(answer: Value, name: &str, asked: &RedisAddress) -> Verdict {
+    match of_answer(answer, name, asked) {
+        Verdict::Again(_, error) => Verdict::Failed(error.with_retry(Retry::Never)),
+        verdict => verdict,
+    }
+}
+
+/// Whether errors of this command may be in the words of its author.
+fn is_script(name: &str) -> bool {
+    matches!(name, "EVAL" | "EVALSHA" | "FCALL")
+}
+
+/// Whether an error is in the words of a server that has not even begun.
+fn is_of_server(error: &ServerError) -> bool {
+    let said = error.details().unwrap_or_default();
+    match error.code() {
+        "BUSY" => said.contains("is busy running"),
+        "CLUSTERDOWN" => {
+            said.starts_with("The cluster is down") || said.contains("slot not served")
+        }
+        "LOADING" => said.contains("is loading the dataset"),
+        "MASTERDOWN" => said.starts_with("Link with MASTER is down"),
+        "NOAUTH" => said.starts_with("Authentication required"),
+        "READONLY" => said.starts_with("You can't write against a read only replica"),
+        "TRYAGAIN" => said.starts_with("Multiple keys request"),
+        "ASK" | "MOVED" => true,
+        _ => false,
     }
 }
 
@@ -157,13 +192,18 @@ fn described(error: &ServerError, name: &str) -> Error {
         ),
         _ => (ErrorKind::Redis, Retry::Never, ""),
     };
-    let detail = harmless(error.details().unwrap_or_default());
+    refused(kind, error, (name, remedy)).with_retry(retry)
+}
+
+/// What the server said, in words that repeat no value.
+fn refused(kind: ErrorKind, error: &ServerError, (name, remedy): (&str, &str)) -> Error {
+    let (code, detail) = (error.code(), harmless(error.details().unwrap_or_default()));
     let text = match remedy {
         "" => format!("{name} was refused: {code} {detail}"),
         remedy => format!("{name} was refused: {code} {detail}. {remedy}"),
     };
     Error::new(kind, text)
-        .with_retry(retry)
+        .with_retry(Retry::Never)
         .with_redis_code(code)
 }
 
@@ -252,6 +292,41 @@ mod tests {
             };
             assert_eq!(error.retry(), retry, "{text}");
             assert_eq!(error.redis_code(), text.split(' ').next());
+        }
+    }
+
+    #[test]
+    fn a_script_is_tried_again_only_for_what_the_server_said_itself() {
+        let judged = |text: &str| {
+            let line = format!("-{text}\r\n");
+            let answer = redis::parse_redis_value(line.as_bytes()).expect("an error");
+            of_answer(answer, "EVAL", &asked())
+        };
+        // As Redis 7 and Valkey 8 say it.
+        for text in [
+            "BUSY Redis is busy running a script. You can only call SCRIPT KILL",
+            "BUSY Valkey is busy running a script. You can only call SCRIPT KILL",
+            "LOADING Redis is loading the dataset in memory",
+            "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+            "CLUSTERDOWN The cluster is down",
+            "CLUSTERDOWN Hash slot not served",
+            "TRYAGAIN Multiple keys request during rehashing of slot",
+            "READONLY You can't write against a read only replica.",
+            "NOAUTH Authentication required.",
+            "MOVED 5 a:2",
+        ] {
+            assert!(matches!(judged(text), Verdict::Again(..)), "{text}");
+        }
+        for text in [
+            "BUSY the lock is held",
+            "TRYAGAIN",
+            "LOADING later",
+            "READONLY mode",
+        ] {
+            let Verdict::Failed(error) = judged(text) else {
+                panic!("{text} is tried again");
+            };
+            assert_eq!(error.retry(), Retry::Never, "{text}");
         }
     }
 

@@ -5,8 +5,7 @@ use std::panic::Location;
 use aquifer_wire::types::Params;
 
 use super::{Session, SessionFuture};
-use crate::bulk::{Arrays, Meter, Need, Progress, Seat, Target, may_begin_again};
-use crate::observe::QueryFinished;
+use crate::bulk::{Arrays, Meter, Need, Progress, Seat, Target, Watched, may_begin_again};
 use crate::statement::TableName;
 use crate::{Error, clock};
 
@@ -14,6 +13,15 @@ use crate::{Error, clock};
 const ROWS_MAX: u64 = 32_768;
 /// Bytes of values from which on a statement takes no more rows.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
+
+const CONNECTION: Need = Need::Connection {
+    again: false,
+    writes: true,
+};
+const ANSWERING: Need = Need::Connection {
+    again: true,
+    writes: true,
+};
 
 /// Rows to be inserted; made by [`Session::insert_many`]. Await it.
 #[must_use = "nothing is inserted before it is awaited"]
@@ -93,23 +101,18 @@ impl<S: Session + ?Sized> Insert<'_, S> {
         I::Item: Params + Send,
     {
         let begun = clock::now();
-        let seat = self
-            .session
-            .seat(Need::Connection { again: false }, self.location)
-            .await?;
+        let seat = self.session.seat(CONNECTION, self.location).await?;
         let engine = std::sync::Arc::clone(seat.engine());
         let select = self.target.select();
-        let outcome = self.run(seat, &mut rows).await;
+        let mut watched =
+            Watched::begin(&seat, self.target.insert_text(), self.location).since(begun);
+        let outcome = watched.within(self.run(seat, &mut rows)).await;
         if outcome.is_err() {
             // The columns may have been altered since they were described.
             engine.pools.catalog().forget_text(&select);
         }
-        let elapsed = clock::now() - begun;
-        let error = outcome.as_ref().err();
-        engine.observers.query_finished(&QueryFinished {
-            rows: outcome.as_ref().copied().unwrap_or(0),
-            ..QueryFinished::new(&select, self.location, elapsed, error)
-        });
+        let rows = outcome.as_ref().copied().unwrap_or(0);
+        watched.ended(rows, outcome.as_ref().err());
         outcome
     }
 
@@ -123,10 +126,7 @@ impl<S: Session + ?Sized> Insert<'_, S> {
                 return Err(error);
             }
             drop(seat);
-            seat = self
-                .session
-                .seat(Need::Connection { again: true }, self.location)
-                .await?;
+            seat = self.session.seat(ANSWERING, self.location).await?;
             self.target.describe(&seat).await?;
         }
         let sql = self.target.insert()?;
@@ -148,10 +148,7 @@ impl<S: Session + ?Sized> Insert<'_, S> {
                 // It had ended unnoticed, and nothing was sent.
                 Err(error) if seat.is_alone() && unsent(&error) => {
                     drop(seat);
-                    seat = self
-                        .session
-                        .seat(Need::Connection { again: true }, self.location)
-                        .await?;
+                    seat = self.session.seat(ANSWERING, self.location).await?;
                     continue;
                 }
                 Err(error) => return Err(error),

@@ -36,11 +36,42 @@ const FULL: &str = "\
                - pg_catalog.pg_last_xact_replay_timestamp()) * 1000000)::bigint \
     from (select pg_catalog.pg_is_in_recovery()) as recovery (is_on)";
 
-/// For servers that refuse some of it.
+/// Without the control file, which managed servers may hide: a primary tells its timeline all the
+/// same, by which an old one is fenced; which system a host is of is not known.
+const WITHOUT_CONTROL: &str = "\
+    select recovery.is_on, \
+           pg_catalog.current_setting('transaction_read_only') = 'on', \
+           null::bigint, \
+           case when recovery.is_on \
+                then (select received_tli from pg_catalog.pg_stat_wal_receiver)::bigint \
+                else ('x' || substr(pg_catalog.pg_walfile_name( \
+                    pg_catalog.pg_current_wal_lsn()), 1, 8))::bit(32)::bigint end, \
+           pg_catalog.pg_wal_lsn_diff(case when recovery.is_on \
+               then pg_catalog.pg_last_wal_replay_lsn() \
+               else pg_catalog.pg_current_wal_lsn() end, '0/0')::bigint, \
+           (extract(epoch from pg_catalog.clock_timestamp() \
+               - pg_catalog.pg_last_xact_replay_timestamp()) * 1000000)::bigint \
+    from (select pg_catalog.pg_is_in_recovery()) as recovery (is_on)";
+
+/// Without positions in the WAL, which servers that store it elsewhere don't have. The timeline is that
+/// of the last checkpoint: a host that was just promoted tells its new one some moments late, and an
+/// old primary is fenced so much later. Lags are not known.
+const WITHOUT_WAL: &str = "\
+    select pg_catalog.pg_is_in_recovery(), \
+           pg_catalog.current_setting('transaction_read_only') = 'on', \
+           (select system_identifier from pg_catalog.pg_control_system()), \
+           (select timeline_id from pg_catalog.pg_control_checkpoint())::bigint, \
+           null::bigint, null::bigint";
+
+/// For servers that refuse all of that: of two that take themselves for the primary the one stays that
+/// was it first, since nothing tells which one is of the past.
 const PLAIN: &str = "\
     select pg_catalog.pg_is_in_recovery(), \
            pg_catalog.current_setting('transaction_read_only') = 'on', \
            null::bigint, null::bigint, null::bigint, null::bigint";
+
+/// The one after another, until the server answers one; that one is asked from then on.
+const QUESTIONS: [&str; 4] = [FULL, WITHOUT_CONTROL, WITHOUT_WAL, PLAIN];
 
 type Told = (
     bool,
@@ -62,7 +93,8 @@ struct Prober {
     host: usize,
     connector: Connector,
     limit: Duration,
-    question: &'static str,
+    /// Of [`QUESTIONS`].
+    question: usize,
     session: Option<Session>,
     /// It has answered, or could not be reached, before.
     known: bool,
@@ -80,7 +112,7 @@ pub(super) async fn run(topology: Weak<Inner>, host: usize, connector: Connector
         host,
         connector,
         limit,
-        question: FULL,
+        question: 0,
         session: None,
         known: false,
     };
@@ -138,14 +170,15 @@ impl Prober {
         let Some(session) = &mut self.session else {
             return Err(silent(self.limit));
         };
-        let asked = session.ask(self.question);
+        let asked = session.ask(QUESTIONS.get(self.question).unwrap_or(&PLAIN));
         let error = match Deadline::after(self.limit).run(asked).await {
             Ok(Ok(told)) => return Ok(answer(told)),
             Ok(Err(error)) => error,
             Err(_elapsed) => silent(self.limit),
         };
-        if session.client.ended().is_none() && self.question == FULL && is_too_much(&error) {
-            self.question = PLAIN;
+        let may_ask_less = self.question + 1 < QUESTIONS.len() && is_too_much(&error);
+        if session.client.ended().is_none() && may_ask_less {
+            self.question += 1;
             return Box::pin(self.ask()).await;
         }
         self.session = None;
@@ -233,11 +266,29 @@ fn answer((standby, read_only, system, timeline, lsn, age): Told) -> Answer {
         system,
         timeline: timeline.and_then(|timeline| u32::try_from(timeline).ok()),
         lsn: lsn.and_then(|lsn| u64::try_from(lsn).ok()),
-        age: age.map(|age| Duration::from_micros(u64::try_from(age).unwrap_or_default())),
+        // Its clock is behind the primary's then, and tells nothing.
+        age: age
+            .and_then(|age| u64::try_from(age).ok())
+            .map(Duration::from_micros),
     }
 }
 
 fn silent(limit: Duration) -> Error {
     let text = format!("the host gave no answer within {limit:?} (probe_timeout)");
     Error::new(ErrorKind::Timeout, text).with_retry(Retry::Safe)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::answer;
+
+    #[test]
+    fn a_standby_whose_clock_is_behind_is_not_taken_for_up_to_date() {
+        let age = |micros| answer((true, true, None, Some(1), Some(8), micros)).age;
+        assert_eq!(age(Some(-1)), None);
+        assert_eq!(age(Some(2_000_000)), Some(Duration::from_secs(2)));
+        assert_eq!(age(None), None);
+    }
 }

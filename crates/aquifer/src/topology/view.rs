@@ -110,27 +110,44 @@ pub(super) fn no_host(names: &[Arc<str>], failures: &[Option<Error>], view: &Vie
             (_, None) => format!("{name} has not answered yet"),
         })
         .collect();
-    let text = format!(
-        "none of {} hosts can take this call: {}. Calls are held until their deadline, for \
-         `primary_wait` at most; hosts are asked ten times a second meanwhile",
-        names.len(),
-        reasons.join("; ")
-    );
-    // A wrong password is wrong everywhere, and waiting does not help.
-    let kinds = failures.iter().flatten().map(Error::kind);
-    let first = kinds.clone().next();
-    let kind = match first {
-        Some(kind @ (ErrorKind::Authentication | ErrorKind::Tls | ErrorKind::Timeout))
-            if kinds.clone().all(|other| other == kind) && failures.iter().all(Option::is_some) =>
-        {
-            kind
-        }
-        _ => ErrorKind::Connection,
+    let reasons = reasons.join("; ");
+    let stop = if reasons.ends_with(['.', '?']) {
+        ""
+    } else {
+        "."
     };
-    let source = failures.iter().flatten().next_back().cloned();
+    let mut text = format!(
+        "none of {} hosts can take this call: {reasons}{stop}",
+        names.len()
+    );
+    let never_seen = view.hosts.iter().all(|host| host.last_seen.is_none());
+    if !never_seen {
+        text.push_str(
+            " Calls are held until their deadline, for `primary_wait` at most; hosts are asked ten \
+             times a second meanwhile",
+        );
+    }
+    let (kind, source) = kind(failures, never_seen);
     let error = Error::new(kind, text);
     match source {
-        Some(source) => error.with_source(source),
+        Some(source) => error.with_source(source.clone()),
         None => error,
+    }
+}
+
+/// What kind of failure it is that no host takes calls, and which of the hosts' own says most of it.
+fn kind(failures: &[Option<Error>], never_seen: bool) -> (ErrorKind, Option<&Error>) {
+    let all = || failures.iter().flatten();
+    let is_same = |kind| {
+        let mut failures = failures.iter();
+        failures.all(|failure| failure.as_ref().map(Error::kind) == Some(kind))
+    };
+    // A wrong password is wrong everywhere, and waiting does not help. At the start a host that answers
+    // says more than those that are away.
+    let is_refusal = |kind| matches!(kind, ErrorKind::Authentication | ErrorKind::Tls);
+    match all().find(|failure| is_refusal(failure.kind())) {
+        Some(refusal) if never_seen || is_same(refusal.kind()) => (refusal.kind(), Some(refusal)),
+        _ if is_same(ErrorKind::Timeout) => (ErrorKind::Timeout, all().next_back()),
+        _ => (ErrorKind::Connection, all().next_back()),
     }
 }

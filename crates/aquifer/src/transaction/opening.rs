@@ -80,6 +80,7 @@ pub(super) async fn open(
             let other = pools.checkout(destination, deadline, location, true);
             match other.await {
                 Ok(other) => {
+                    root.engine.note_answer(other.host());
                     replace(transaction, &Arc::new(other));
                     continue;
                 }

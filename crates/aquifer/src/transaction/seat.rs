@@ -54,6 +54,10 @@ impl Around for Within {
         self.own
     }
 
+    fn is_in_transaction(&self) -> bool {
+        !self.own
+    }
+
     fn end(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
             if self.own {

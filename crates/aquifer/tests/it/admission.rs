@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aquifer::{
-    Config, ConnectionLost, ConnectionOpened, Db, ErrorKind, Observer, Retry, Secret, Session,
+    Config, ConnectionLost, ConnectionOpened, Db, ErrorKind, Event, Observer, Retry, Secret,
+    Session,
 };
 use aquifer_testkit::Postgres;
 use tokio::sync::Semaphore;
@@ -151,10 +152,8 @@ async fn waiters_are_refused_even_if_nobody_gives_anything_back() {
         .await
         .unwrap();
     let tx = db.begin().await.unwrap();
-    let error = tokio::time::timeout(Duration::from_secs(10), db.execute("select 1", ()))
-        .await
-        .expect("long before acquire_timeout")
-        .unwrap_err();
+    let error = db.execute("select 1", ()).await.unwrap_err();
+    assert!(error.to_string().contains("queue_interval"), "{error}");
     assert!(error.to_string().contains("1 in use"), "{error}");
     drop(tx);
     support::assert_whole(&db).await;
@@ -184,20 +183,20 @@ async fn a_full_queue_refuses_at_once() {
 #[tokio::test]
 async fn a_call_whose_deadline_is_before_its_turn_is_refused_at_once() {
     let config = config(1)
-        .acquire_timeout(Duration::from_secs(1))
+        .acquire_timeout(Duration::from_secs(5))
         .advanced(|advanced| advanced.queue_target(Duration::from_secs(60)));
     let db = Db::connect_with(&config).await.unwrap();
     let mut callers = JoinSet::new();
     for _ in 0..200 {
         let db = db.clone();
-        callers.spawn(async move { db.query("select pg_sleep(0.02)", ()).await });
+        callers.spawn(async move { db.query("select pg_sleep(0.1)", ()).await });
     }
     // Eight have to leave before it is known how fast the queue moves.
     let mut served = 0;
     while served < 10 {
         served += usize::from(callers.join_next().await.unwrap().unwrap().is_ok());
     }
-    let error = db.query("select pg_sleep(0.02)", ()).await.unwrap_err();
+    let error = db.query("select pg_sleep(0.1)", ()).await.unwrap_err();
     assert!(
         error
             .to_string()
@@ -257,11 +256,19 @@ async fn a_server_without_room_is_not_a_server_that_is_down() {
         others.push(Db::connect_with(&other).await.unwrap());
     }
     let tx = db.begin().await.unwrap();
-    let error = db.begin().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Acquire, "{error}");
-    assert!(error.to_string().contains("53300"), "{error}");
+    // Half a second, or more on a machine where the server takes longer to say it.
+    let begun = Instant::now();
+    loop {
+        let error = db.begin().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Acquire, "{error}");
+        if error.to_string().contains("53300") {
+            break;
+        }
+        assert!(begun.elapsed() < support::PATIENCE, "{error}");
+    }
     let attempts = observer.lost.lock().unwrap().len();
-    assert!(attempts < 40, "{attempts} attempts in half a second");
+    let most = 40 * (1 + begun.elapsed().as_millis() / 500);
+    assert!((attempts as u128) < most, "{attempts} attempts, {most}");
     tx.rollback().await.unwrap();
     for number in 0..20_i64 {
         let own: i64 = db
@@ -272,7 +279,7 @@ async fn a_server_without_room_is_not_a_server_that_is_down() {
     }
     drop(others);
     let one = db.begin().await.unwrap();
-    let two = tokio::time::timeout(Duration::from_secs(10), async {
+    let two = tokio::time::timeout(support::PATIENCE, async {
         loop {
             if let Ok(tx) = db.begin().await {
                 return tx;
@@ -310,7 +317,7 @@ async fn a_database_that_is_away_is_told_from_a_pool_that_is_exhausted() {
     assert!(error.to_string().contains("last connect error"), "{error}");
     assert!(start.elapsed() >= Duration::from_millis(400), "it was held");
     server.start_again();
-    let tx = tokio::time::timeout(Duration::from_secs(10), async {
+    let tx = tokio::time::timeout(support::PATIENCE, async {
         loop {
             if let Ok(tx) = db.begin().await {
                 return tx;
@@ -318,5 +325,61 @@ async fn a_database_that_is_away_is_told_from_a_pool_that_is_exhausted() {
         }
     });
     drop(tx.await.expect("it is found again"));
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn an_exhausted_pool_is_told_once_until_somebody_gets_a_connection_in_time() {
+    let config = config(1).acquire_timeout(Duration::from_millis(50));
+    let db = Db::connect_with(&config.advanced(|advanced| advanced.lanes(0)))
+        .await
+        .unwrap();
+    let mut events = db.events();
+    let count = || {
+        let page = db.metrics().prometheus();
+        let name = "aquifer_events_total{event=\"pool_exhausted\"} ";
+        let line = page.lines().find_map(|line| line.strip_prefix(name));
+        line.map_or(0, |count| count.parse::<u32>().unwrap())
+    };
+    for round in 1..=2 {
+        let held = db.begin().await.unwrap();
+        for _ in 0..3 {
+            let refused = db.execute("select 1", ()).await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Acquire);
+        }
+        assert_eq!(count(), round, "once for all three");
+        let Some(Event::PoolExhausted { in_use, host, .. }) = events.next().await else {
+            panic!("another event, or none");
+        };
+        assert_eq!(in_use, 1);
+        assert_eq!(*host, *db.hosts()[0].host);
+        held.rollback().await.unwrap();
+    }
+    support::assert_whole(&db).await;
+}
+
+/// On one thread, a caller who asks again at once must not keep those from their turn on whom it waits.
+#[tokio::test]
+async fn a_loop_of_refused_calls_leaves_time_to_those_who_wait() {
+    let config = config(1).advanced(|advanced| advanced.lanes(0).waiters_max(1));
+    let db = Db::connect_with(&config).await.unwrap();
+    let held = db.begin().await.unwrap();
+    held.execute("select 1", ()).await.unwrap();
+    let waiting = tokio::spawn({
+        let db = db.clone();
+        async move { db.execute("select 1", ()).await }
+    });
+    support::until("one waits", || db.pool_status().waiting == 1).await;
+    let releasing = tokio::spawn(async move { held.rollback().await });
+    let begun = Instant::now();
+    while let Err(error) = db.execute("select 1", ()).await {
+        assert!(error.to_string().contains("waiters_max"), "{error}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "nobody else runs"
+        );
+    }
+    waiting.await.unwrap().unwrap();
+    releasing.await.unwrap().unwrap();
     support::assert_whole(&db).await;
 }

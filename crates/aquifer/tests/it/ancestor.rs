@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aquifer::{Config, Db, Error, ErrorKind, Session};
+use aquifer::{Db, Error, ErrorKind, Session};
 
 use crate::support::{self, Recorder};
 
@@ -187,7 +187,7 @@ async fn a_failed_statement_is_not_retried_inside_its_aborted_transaction() {
 #[tokio::test]
 async fn the_health_check_asks_the_database() {
     let server = aquifer_testkit::Postgres::start();
-    let config = Config::from_url(server.url()).unwrap();
+    let config = support::config(server.url());
     let manager = aquifer::DatabaseManager::new(config);
     manager.initialize().await.unwrap();
     assert_eq!(manager.health().await[0].status, aquifer::Status::Up);
@@ -200,9 +200,7 @@ async fn the_health_check_asks_the_database() {
 #[tokio::test]
 async fn parameters_never_reach_events_or_errors() {
     let recorder = Recorder::default();
-    let config = Config::from_url(support::url())
-        .unwrap()
-        .observer(Arc::new(recorder.clone()));
+    let config = support::config(support::url()).observer(Arc::new(recorder.clone()));
     let db = Db::connect_with(&config).await.unwrap();
     let canary = "canary-4711";
     let errors = [

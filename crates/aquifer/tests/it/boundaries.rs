@@ -131,9 +131,7 @@ async fn copy_is_refused_in_a_transaction_and_does_not_cost_its_connection() {
 
 #[tokio::test]
 async fn a_savepoint_is_taken_back_although_the_queue_is_full() {
-    let config = aquifer::Config::from_url(support::url())
-        .unwrap()
-        .advanced(|advanced| advanced.requests_max(1));
+    let config = support::config(support::url()).advanced(|advanced| advanced.requests_max(1));
     let db = Db::connect_with(&config).await.unwrap();
     db.execute("create table t (a int)", ()).await.unwrap();
     let tx = db.begin().await.unwrap();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use aquifer::{Batch, Config, DatabaseManager, Db, Error, Session};
+use aquifer::{Batch, DatabaseManager, Db, Error, Session};
 
 use crate::support::{self, abort_at, abort_at_every_poll, assert_whole};
 
@@ -232,7 +232,7 @@ async fn a_connect_leaves_no_session() {
         .await
         .unwrap();
     probe.close().await.unwrap();
-    let manager_config = Config::from_url(&url).unwrap();
+    let manager_config = support::config(&url);
     for polls in 1..200 {
         let done = abort_at(polls, Db::connect(&url)).await.is_some();
         let manager = DatabaseManager::new(manager_config.clone());
@@ -246,7 +246,7 @@ async fn a_connect_leaves_no_session() {
                 .expect("an aborted initialize may be called again");
         }
         drop(manager);
-        let gone = tokio::time::timeout(Duration::from_secs(10), async {
+        let gone = tokio::time::timeout(support::PATIENCE, async {
             while sessions(&admin, &database).await > 0 {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }

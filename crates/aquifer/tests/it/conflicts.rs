@@ -111,6 +111,7 @@ async fn a_deadlock_is_broken_and_one_of_the_two_is_run_again() {
 async fn a_closure_that_always_conflicts_is_run_a_bounded_number_of_times() {
     let db = accounts().await;
     let runs = Arc::new(AtomicU32::new(0));
+    let begun = std::time::Instant::now();
     let conflict = "do $$ begin raise exception 'conflict' using errcode = '40001'; end $$";
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..200 {
@@ -128,8 +129,10 @@ async fn a_closure_that_always_conflicts_is_run_a_bounded_number_of_times() {
     for retry in tasks.join_all().await {
         assert_eq!(retry, Retry::Safe);
     }
-    // Three each would be 600. The budget allows a fifth of the first runs, and ten more a second.
+    // Three each would be 600. The budget allows a fifth of the first runs, and ten more a second, of
+    // which it keeps some for later.
     let all = runs.load(Ordering::Relaxed);
-    assert!((201..400).contains(&all), "{all} runs");
+    let most = 400 + 10 * begun.elapsed().as_secs();
+    assert!(all > 200 && u64::from(all) < most, "{all} runs, {most}");
     support::assert_whole(&db).await;
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aquifer::{Config, Db, Error, Event, Secret, Session};
 use aquifer_testkit::{Login, Postgres};
@@ -32,13 +32,11 @@ impl Vault {
 
     fn config(&self, server: &Postgres) -> Config {
         let vault = self.clone();
-        Config::from_url(server.login_url(Login::Scram))
-            .unwrap()
-            .password_provider(move || {
-                vault.asked.fetch_add(1, Ordering::Relaxed);
-                let password = vault.password.lock().unwrap().clone();
-                async { Ok(Secret::from(password)) }
-            })
+        support::config(server.login_url(Login::Scram)).password_provider(move || {
+            vault.asked.fetch_add(1, Ordering::Relaxed);
+            let password = vault.password.lock().unwrap().clone();
+            async { Ok(Secret::from(password)) }
+        })
     }
 }
 
@@ -105,7 +103,7 @@ async fn a_password_that_is_changed_under_load_costs_no_user_an_error() {
         end_sessions(&admin).await;
         refresher.await.unwrap();
     }
-    let refreshed = tokio::time::timeout(Duration::from_secs(10), async {
+    let refreshed = tokio::time::timeout(support::PATIENCE, async {
         loop {
             if let Some(Event::CredentialRefresh { accepted, .. }) = events.next().await {
                 break accepted;

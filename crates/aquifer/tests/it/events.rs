@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use aquifer::{
-    Batch, Config, ConnectionLost, ConnectionOpened, Db, Error, Observer, QueryFinished, Session,
+    Batch, ConnectionLost, ConnectionOpened, Db, Error, Observer, QueryFinished, Session,
     TransactionFinished,
 };
 
 use crate::support::{self, Recorder};
 
 async fn observed(observer: Arc<dyn Observer>) -> Db {
-    let config = Config::from_url(support::url()).unwrap().observer(observer);
+    let config = support::config(support::url()).observer(observer);
     Db::connect_with(&config).await.unwrap()
 }
 
@@ -67,8 +67,7 @@ async fn every_call_is_told_wherever_it_runs() {
 #[tokio::test]
 async fn a_commit_that_nobody_answered_is_neither_committed_nor_not() {
     let recorder = Recorder::default();
-    let config = Config::from_url(support::url())
-        .unwrap()
+    let config = support::config(support::url())
         .observer(Arc::new(recorder.clone()))
         .advanced(|advanced| advanced.commit_timeout(Duration::from_millis(100)));
     let db = Db::connect_with(&config).await.unwrap();

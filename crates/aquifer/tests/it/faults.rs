@@ -158,7 +158,7 @@ async fn a_restart_of_the_server_is_survived() {
         "{config_error}"
     );
     server.start_again();
-    let back = tokio::time::timeout(Duration::from_secs(20), async {
+    let back = tokio::time::timeout(support::PATIENCE, async {
         while db.query("select * from t", ()).await.is_err() {}
     });
     assert!(back.await.is_ok());
@@ -167,8 +167,7 @@ async fn a_restart_of_the_server_is_survived() {
 
 #[tokio::test]
 async fn an_exhausted_pool_says_how_it_stands() {
-    let config = Config::from_url(support::url())
-        .unwrap()
+    let config = support::config(support::url())
         .connections_max(1)
         .acquire_timeout(Duration::from_millis(100));
     let db = Db::connect_with(&config).await.unwrap();

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use aquifer::{Batch, Db, Error, ErrorKind, Session, TransactionOptions};
+use aquifer::{Batch, Db, Error, ErrorKind, Resolved, Retry, Session, TransactionOptions};
 use aquifer_testkit::{Cut, Direction, Login, Postgres};
 
 use crate::support::{self, abort_at};
@@ -147,6 +147,42 @@ async fn a_write_whose_answer_was_cut_is_sent_again_and_takes_effect_once() {
         is_done(db.idempotent(&*key).execute(insert, (1,)).await);
         assert_eq!(rows(&db).await, i64::try_from(number).unwrap() + 2);
     }
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_was_cut_stays_unknown_when_it_can_not_be_sent_again() {
+    let (proxy, db) = support::proxied(|config| {
+        config
+            .connections_max(1)
+            .acquire_timeout(Duration::from_millis(300))
+    })
+    .await;
+    db.execute_script("create table t (a int)").await.unwrap();
+    let insert = "insert into t values ($1)";
+    db.idempotent("known").execute(insert, (0,)).await.unwrap();
+    // It is done, and there is no connection for another attempt.
+    proxy.refuse();
+    proxy.cut(Cut::before(Direction::ToClient, b'C').containing("INSERT"));
+    let lost = db.idempotent("lost").execute(insert, (1,)).await;
+    let error = lost.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.retry()),
+        (ErrorKind::Unknown, Retry::IfIdempotent),
+        "{error}"
+    );
+    let cause = std::error::Error::source(&error).map(ToString::to_string);
+    assert!(cause.is_some_and(|cause| cause.contains("no connection")));
+    proxy.accept();
+    let commit = error.unknown_commit().expect("it has a key");
+    let resolved = tokio::time::timeout(support::PATIENCE, async {
+        loop {
+            if let Ok(resolved) = db.resolve(commit).await {
+                return resolved;
+            }
+        }
+    });
+    assert_eq!(resolved.await.unwrap(), Resolved::Committed);
     support::assert_whole(&db).await;
 }
 

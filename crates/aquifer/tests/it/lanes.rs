@@ -1,7 +1,7 @@
 //! Who may wait behind whom: slow statements leave the lanes, full and stalled lanes harm nobody.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aquifer::{Config, Db, Error, ErrorKind, Session};
 use aquifer_testkit::{Mode, Postgres, Proxy};
@@ -17,7 +17,7 @@ const LITTLE: i32 = 1;
 const MUCH: i32 = 4_000_000;
 
 async fn with_lanes(lanes: u32, change: impl FnOnce(Config) -> Config) -> Db {
-    let config = Config::from_url(support::url()).unwrap();
+    let config = support::config(support::url());
     let config = change(config.advanced(|advanced| advanced.lanes(lanes)));
     let db = Db::connect_with(&config).await.unwrap();
     let wanted = usize::try_from(lanes).unwrap();
@@ -35,12 +35,13 @@ async fn on_a_lane(db: &Db, work: i32) -> bool {
 
 /// Runs it until it travels on a lane; how often it did not.
 async fn until_on_a_lane(db: &Db) -> usize {
-    for runs in 0..1000 {
-        if on_a_lane(db, LITTLE).await {
-            return runs;
-        }
+    let end = Instant::now() + support::PATIENCE;
+    let mut runs = 0;
+    while !on_a_lane(db, LITTLE).await {
+        runs += 1;
+        assert!(Instant::now() < end, "it never travels on a lane");
     }
-    panic!("it never travels on a lane");
+    runs
 }
 
 #[tokio::test]
@@ -60,12 +61,21 @@ async fn a_statement_that_was_slow_on_its_own_does_not_share_until_it_is_fast_ag
 #[tokio::test]
 async fn what_exceeds_the_limit_of_a_lane_is_run_again_elsewhere_and_leaves_it() {
     let db = with_lanes(1, lane_timeout(Duration::from_millis(50))).await;
-    until_on_a_lane(&db).await;
-    assert!(
-        !on_a_lane(&db, MUCH).await,
-        "the answer comes from elsewhere"
-    );
-    assert!(!on_a_lane(&db, LITTLE).await, "it is known to be slow now");
+    // On a busy machine a quick run may seem slow; the next one is a probe then, off the lane, and
+    // one long run there proves nothing.
+    let mut known_to_be_slow = false;
+    for _ in 0..50 {
+        until_on_a_lane(&db).await;
+        assert!(
+            !on_a_lane(&db, MUCH).await,
+            "the answer comes from elsewhere"
+        );
+        known_to_be_slow = !on_a_lane(&db, LITTLE).await;
+        if known_to_be_slow {
+            break;
+        }
+    }
+    assert!(known_to_be_slow, "it stays on the lane");
     assert!(until_on_a_lane(&db).await > 0);
     support::assert_whole(&db).await;
 }
@@ -142,12 +152,18 @@ async fn a_read_that_waits_on_a_lane_keeps_its_deadline_be_it_short_or_long() {
     let lock = "lock table waited_for in access exclusive mode";
     tx.execute(lock, ()).await.unwrap();
     for limit in [Duration::from_millis(50), Duration::from_millis(600)] {
-        let hasty = db.shared().with_query_timeout(limit);
-        let reading = tokio::spawn(async move { hasty.query_value::<i64>(blocked, ()).await });
-        support::until("it waits there", || db.pool_status().lane_requests > 0).await;
-        let ended = tokio::time::timeout(Duration::from_secs(20), reading).await;
-        let error = ended.expect("it ends").unwrap().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        let mut was_there = false;
+        while !was_there {
+            let hasty = db.shared().with_query_timeout(limit);
+            let reading = tokio::spawn(async move { hasty.query_value::<i64>(blocked, ()).await });
+            support::until("it ends", || {
+                was_there |= db.pool_status().lane_requests > 0;
+                reading.is_finished()
+            })
+            .await;
+            let error = reading.await.unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        }
     }
     tx.commit().await.unwrap();
     until_on_a_lane(&db).await;
@@ -190,12 +206,10 @@ async fn more_reads_at_once_than_lanes_and_queue_should_hold_are_all_answered() 
 async fn a_lane_that_stands_still_is_retired_and_its_reads_are_answered_elsewhere() {
     let server = Postgres::start();
     // No other attempt is allowed: what a retired lane leaves behind is not a failure.
-    let config = Config::from_url(server.url())
-        .unwrap()
-        .advanced(|advanced| {
-            let advanced = advanced.lanes(1).attempts_max(1);
-            advanced.lane_timeout(Duration::from_millis(50))
-        });
+    let config = support::config(server.url()).advanced(|advanced| {
+        let advanced = advanced.lanes(1).attempts_max(1);
+        advanced.lane_timeout(Duration::from_millis(50))
+    });
     let recorder = support::Losses::default();
     let db = Db::connect_with(&config.observer(Arc::new(recorder.clone())))
         .await
@@ -233,10 +247,11 @@ async fn a_lane_to_a_far_server_is_not_taken_for_one_that_stands_still() {
     let server = Postgres::shared();
     let proxy = Proxy::to_postgres(server);
     // Longer than a lane may stand still, there and back.
-    proxy.set(Mode::Delay(Duration::from_millis(80)));
-    let config = Config::from_url(proxy.through(server.tcp_url())).unwrap();
+    proxy.set(Mode::Delay(Duration::from_millis(250)));
+    let config = support::config(proxy.through(server.tcp_url()));
     let recorder = support::Losses::default();
-    let config = lane_timeout(Duration::from_millis(50))(config)
+    let config = lane_timeout(Duration::from_millis(200))(config)
+        .connect_timeout(support::PATIENCE)
         .advanced(|advanced| advanced.lanes(1))
         .observer(Arc::new(recorder.clone()));
     let db = Db::connect_with(&config).await.unwrap();
@@ -289,7 +304,9 @@ async fn the_handle_says_where_reads_run() {
 
 #[tokio::test]
 async fn a_handle_has_its_own_deadline() {
-    let db = with_lanes(1, |config| config.query_timeout(Duration::from_millis(300))).await;
+    let limit = Duration::from_millis(300);
+    let hasty = |config: Config| config.acquire_timeout(limit).query_timeout(limit);
+    let db = with_lanes(1, hasty).await;
     let error = db.query("select pg_sleep(1)", ()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
     let patient = db.with_query_timeout(Duration::from_secs(60));
@@ -320,7 +337,7 @@ async fn a_statement_that_nobody_waits_for_any_more_is_gone_from_the_server() {
         tokio::task::yield_now().await;
     }
     call.abort();
-    let gone = tokio::time::timeout(Duration::from_secs(5), async {
+    let gone = tokio::time::timeout(support::PATIENCE, async {
         while running(&db, "/* abandoned */").await > 0 {
             tokio::task::yield_now().await;
         }

@@ -72,7 +72,7 @@ async fn no_place_is_lent_to_a_queue_that_stands() {
     let config = Config::from_url(support::url())
         .unwrap()
         .connections_max(CONNECTIONS)
-        .acquire_timeout(Duration::from_millis(600));
+        .acquire_timeout(Duration::from_secs(2));
     let db = Db::connect_with(&config).await.unwrap();
     support::until("the lanes are open", || db.pool_status().lanes == 2).await;
     let held = [db.begin().await.unwrap(), db.begin().await.unwrap()];

@@ -1,10 +1,12 @@
 //! LISTEN and NOTIFY.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aquifer::{ErrorKind, Heard, Session};
+use aquifer_testkit::Mode;
 
-use crate::support;
+use crate::support::{self, Losses};
 
 #[tokio::test]
 async fn notifications_arrive_in_order_with_their_payload() {
@@ -59,6 +61,46 @@ async fn a_lost_connection_is_a_gap_and_listening_goes_on() {
 }
 
 #[tokio::test]
+async fn a_connection_that_falls_silent_is_noticed_and_listening_goes_on() {
+    let losses = Losses::default();
+    let (proxy, db) = support::proxied(|config| {
+        let config = config.connections_max(2).observer(Arc::new(losses.clone()));
+        let config = config.connect_timeout(Duration::from_millis(500));
+        config.advanced(|advanced| {
+            let soon = Duration::from_millis(100);
+            let advanced = advanced.lanes(0).keepalive_interval(soon);
+            advanced.check_timeout(soon)
+        })
+    })
+    .await;
+    let mut listener = db.listen(["news"]).await.unwrap();
+    let status = db.pool_status();
+    assert_eq!(
+        (status.in_use, status.idle),
+        (1, 0),
+        "there is no other one"
+    );
+    proxy.set(Mode::BlackHole);
+    // Nobody looks at the listener meanwhile.
+    support::until("its silence is noticed", || {
+        losses.text().contains("sign of life")
+    })
+    .await;
+    proxy.set(Mode::Pass);
+    let heard = tokio::time::timeout(Duration::from_secs(20), listener.recv());
+    assert_eq!(heard.await.unwrap().unwrap(), Heard::Gap);
+    db.query("select pg_notify('news', 'again')", ())
+        .await
+        .unwrap();
+    let Heard::Notification(heard) = listener.recv().await.unwrap() else {
+        panic!("another gap")
+    };
+    assert_eq!(heard.payload(), "again");
+    drop(listener);
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
 async fn a_receiver_that_is_too_slow_is_told_of_the_gap() {
     let db = support::db().await;
     let mut listener = db.listen(["flood"]).await.unwrap();
@@ -99,10 +141,7 @@ async fn a_shutdown_closes_a_listener_at_once_whether_or_not_somebody_looks_at_i
                 false => None,
             }
         };
-        let down = tokio::time::timeout(
-            Duration::from_secs(10),
-            db.shutdown(Duration::from_secs(60)),
-        );
+        let down = tokio::time::timeout(support::PATIENCE, db.shutdown(Duration::from_secs(600)));
         let (heard, down) = tokio::join!(heard, down);
         let done = down.expect("nothing is under way");
         assert_eq!(done.aborted, 0, "{done:?}");

@@ -16,11 +16,11 @@ use crate::support;
 const FAST: Duration = Duration::from_millis(20);
 
 fn config(url: impl Into<Secret>) -> Config {
-    Config::from_url(url).unwrap().advanced(|advanced| {
+    support::config(url).advanced(|advanced| {
         advanced
             .health_interval(FAST)
             .health_interval_alarm(FAST)
-            .health_timeout(Duration::from_millis(500))
+            .health_timeout(Duration::from_secs(2))
     })
 }
 
@@ -266,7 +266,7 @@ async fn listeners_that_are_slow_or_panic_delay_nobody_and_end_with_their_handle
     monitor.check_health().await;
     let one: i32 = db.query_value("select 1", ()).await.unwrap();
     assert_eq!((one, count.load(Ordering::Relaxed)), (1, 3));
-    let shutdown = tokio::time::timeout(Duration::from_secs(5), db.close());
+    let shutdown = tokio::time::timeout(support::PATIENCE, db.close());
     shutdown
         .await
         .expect("no shutdown waits for a listener")
@@ -301,4 +301,102 @@ async fn the_manager_watches_from_its_start_to_its_end() {
     let body = monitor.readiness().body;
     assert!(body.contains("shutting down"), "{body}");
     server.shut_down(Shutdown::Fast);
+}
+
+/// Blocks the thread on which it is asked, as a probe of a file system that hangs does.
+struct Blocks(Mutex<mpsc::Receiver<()>>);
+
+impl HealthProbe for Blocks {
+    fn service(&self) -> Service {
+        Service::Custom("blocks")
+    }
+
+    fn probe(&self) -> ProbeFuture<'_> {
+        Box::pin(async {
+            let _unblocked = self.0.lock().unwrap().recv();
+            Finding::up()
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_probe_that_blocks_its_thread_holds_up_neither_the_others_nor_a_shutdown() {
+    let db = Db::connect_with(&config(support::url())).await.unwrap();
+    let monitor = db.monitor();
+    let (unblock, blocked) = mpsc::channel();
+    monitor.register(Blocks(Mutex::new(blocked))).unwrap();
+    monitor.start();
+    for looks in 1..4 {
+        support::until("it goes on looking", || {
+            monitor.health_history(Service::Postgres).len() >= looks
+        })
+        .await;
+    }
+    assert_eq!(monitor.readiness().status_code, 503);
+    let health = monitor.current_health();
+    let statuses: Vec<_> = health.iter().map(|health| health.status).collect();
+    assert_eq!(statuses, [Status::Up, Status::Down]);
+    let shutdown = tokio::time::timeout(Duration::from_secs(10), async {
+        let db = db.clone();
+        tokio::spawn(async move { db.shutdown(Duration::from_secs(1)).await }).await
+    });
+    let ended = shutdown.await;
+    drop(unblock);
+    ended.expect("no shutdown waits for a probe").unwrap();
+}
+
+#[tokio::test]
+async fn the_figure_of_a_service_is_what_the_first_look_found() {
+    let server = Postgres::start();
+    let db = Db::connect_with(&config(server.url())).await.unwrap();
+    let spare = told(&db.monitor(), "spare", false);
+    *spare.lock().unwrap() = Finding::down("gone");
+    let figure = || {
+        let metric = db.metrics().metric("postgres.health");
+        metric.and_then(|metric| metric.value())
+    };
+    assert_eq!(figure(), Some(1.0));
+    server.kill();
+    db.monitor().check_health().await;
+    assert_eq!(db.monitor().current_health()[0].status, Status::Down);
+    assert_eq!(figure(), Some(0.0));
+    let page = db.metrics().prometheus();
+    assert!(
+        page.contains("aquifer_health{service=\"spare\"} 0\n"),
+        "{page}"
+    );
+}
+
+/// The one thread for listeners is busy when an event comes, and the handle is dropped before that
+/// thread is free.
+#[test]
+fn a_listener_is_not_called_any_more_once_its_handle_is_dropped() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let db = Db::connect_with(&config(support::url())).await.unwrap();
+        let monitor = db.monitor();
+        let finding = told(&monitor, "told", true);
+        let (unblock, blocked) = mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || blocked.recv());
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        let listening = monitor.on_event(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        *finding.lock().unwrap() = Finding::down("away");
+        monitor.check_health().await;
+        // The listener's turn has come, but for the thread.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        drop(listening);
+        drop(unblock);
+        assert!(busy.await.unwrap().is_err());
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        assert_eq!(calls.load(Ordering::Relaxed), 0);
+    });
 }

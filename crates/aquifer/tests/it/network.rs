@@ -10,11 +10,7 @@ use crate::support;
 /// One exclusive connection, through the proxy, on a table of its own.
 async fn through(proxy: &Proxy, table: &str) -> Db {
     let url = proxy.through(Postgres::shared().tcp_url());
-    let config = Config::from_url(url)
-        .unwrap()
-        .connections_max(1)
-        .acquire_timeout(Duration::from_secs(2))
-        .query_timeout(Duration::from_secs(4));
+    let config = support::config(url).connections_max(1);
     let db = Db::connect_with(&config).await.unwrap();
     let sql = format!("create table {table} (a int)");
     db.execute(aquifer::AssertSafe(sql), ()).await.unwrap();
@@ -141,7 +137,7 @@ async fn a_network_that_falls_silent_costs_the_deadline_and_no_capacity() {
         .connections_max(3)
         .acquire_timeout(Duration::from_millis(300))
         .query_timeout(Duration::from_millis(600))
-        .connect_timeout(Duration::from_millis(500));
+        .connect_timeout(Duration::from_secs(2));
     let db = Db::connect_with(&config).await.unwrap();
     let tx = db.begin().await.unwrap();
     proxy.set(Mode::BlackHole);
@@ -156,7 +152,7 @@ async fn a_network_that_falls_silent_costs_the_deadline_and_no_capacity() {
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     drop(tx);
     proxy.set(Mode::Pass);
-    let healed = tokio::time::timeout(Duration::from_secs(20), async {
+    let healed = tokio::time::timeout(support::PATIENCE, async {
         while db.query("select 1", ()).await.is_err() {}
     });
     assert!(healed.await.is_ok());
@@ -167,7 +163,8 @@ async fn a_network_that_falls_silent_costs_the_deadline_and_no_capacity() {
 async fn single_bytes_and_jitter_change_nothing() {
     let proxy = Proxy::to_postgres(Postgres::shared());
     let url = proxy.through(Postgres::shared().tcp_url());
-    let db = Db::connect(&url).await.unwrap();
+    let config = support::config(url);
+    let db = Db::connect_with(&config).await.unwrap();
     let jitter = Mode::Jitter {
         least: Duration::ZERO,
         most: Duration::from_millis(3),
@@ -205,8 +202,15 @@ async fn a_statement_that_can_not_be_cancelled_costs_its_connection() {
     let url = proxy.through(Postgres::shared().tcp_url());
     let config = Config::from_url(url)
         .unwrap()
-        .query_timeout(Duration::from_secs(1));
-    let db = Db::connect_with(&config).await.unwrap();
+        .query_timeout(support::PATIENCE)
+        .acquire_timeout(support::PATIENCE);
+    let patient = Db::connect_with(&config).await.unwrap();
+    // Both are open before time counts.
+    drop((
+        patient.begin().await.unwrap(),
+        patient.begin().await.unwrap(),
+    ));
+    let db = patient.with_query_timeout(Duration::from_secs(1));
     let tx = db.begin().await.unwrap();
     let session = db.dedicated().await.unwrap();
     // A cancel needs a connection of its own.
@@ -225,7 +229,7 @@ async fn a_statement_that_can_not_be_cancelled_costs_its_connection() {
     tx.rollback().await.unwrap();
     drop(session);
     proxy.accept();
-    let healed = tokio::time::timeout(Duration::from_secs(20), async {
+    let healed = tokio::time::timeout(support::PATIENCE, async {
         while db.execute("select 1", ()).await.is_err() {}
     });
     assert!(healed.await.is_ok());

@@ -10,12 +10,12 @@ use aquifer_testkit::{Cut, Direction, Mode, Postgres, Proxy, tag};
 use crate::support;
 
 /// Far above what it needs, far below what hanging means.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = support::PATIENCE;
 
 fn proxied() -> (Proxy, Config) {
     let server = Postgres::shared();
     let proxy = Proxy::to_postgres(server);
-    let config = Config::from_url(proxy.through(server.tcp_url())).unwrap();
+    let config = support::config(proxy.through(server.tcp_url()));
     (proxy, config)
 }
 
@@ -42,8 +42,7 @@ async fn lanes_that_can_not_be_opened_keep_nobody_from_an_exclusive_connection()
 
 #[tokio::test]
 async fn a_password_provider_that_hangs_is_given_up() {
-    let config = Config::from_url(support::url())
-        .unwrap()
+    let config = support::config(support::url())
         .connect_timeout(Duration::from_millis(100))
         .password_provider(|| async { std::future::pending().await });
     let connected = tokio::time::timeout(SOON, Db::connect_with(&config)).await;
@@ -56,8 +55,7 @@ async fn a_password_provider_that_hangs_is_given_up() {
 async fn a_password_provider_that_panics_fails_that_one_opening() {
     let calls = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&calls);
-    let config = Config::from_url(support::url())
-        .unwrap()
+    let config = support::config(support::url())
         .connections_max(1)
         .password_provider(move || {
             let call = counter.fetch_add(1, Ordering::Relaxed);
@@ -80,7 +78,7 @@ async fn a_password_provider_that_panics_fails_that_one_opening() {
 async fn a_shutdown_does_not_wait_for_a_connection_that_is_being_opened() {
     for (mode, refuse) in [(Mode::BlackHole, false), (Mode::Pass, true)] {
         let (proxy, config) = proxied();
-        let config = config.connect_timeout(Duration::from_secs(60));
+        let config = config.connect_timeout(Duration::from_secs(600));
         let db = Db::connect_with(&config).await.unwrap();
         support::until("the lanes are open", || db.pool_status().lanes == 2).await;
         proxy.set(mode);
@@ -89,7 +87,7 @@ async fn a_shutdown_does_not_wait_for_a_connection_that_is_being_opened() {
         }
         proxy.cut_all(aquifer_testkit::Ending::Reset);
         support::until("the end is noticed", || db.pool_status().lanes == 0).await;
-        let down = tokio::time::timeout(SOON, db.shutdown(Duration::from_secs(60)));
+        let down = tokio::time::timeout(SOON, db.shutdown(Duration::from_secs(600)));
         down.await.expect("nothing is under way");
         assert_eq!(db.tasks_running(), 0);
         assert_eq!(db.pool_status().connecting, 0);
@@ -98,9 +96,7 @@ async fn a_shutdown_does_not_wait_for_a_connection_that_is_being_opened() {
 
 #[tokio::test]
 async fn readers_that_find_their_lane_full_take_an_exclusive_connection() {
-    let config = Config::from_url(support::url())
-        .unwrap()
-        .advanced(|advanced| advanced.requests_max(1));
+    let config = support::config(support::url()).advanced(|advanced| advanced.requests_max(1));
     let db = Db::connect_with(&config).await.unwrap();
     support::until("the lanes are open", || db.pool_status().lanes == 2).await;
     let _known: i64 = db.query_value("select $1::bigint", (0_i64,)).await.unwrap();
@@ -121,8 +117,7 @@ async fn readers_that_find_their_lane_full_take_an_exclusive_connection() {
 
 #[tokio::test]
 async fn a_caller_that_gave_up_is_not_counted_as_waiting() {
-    let config = Config::from_url(support::url())
-        .unwrap()
+    let config = support::config(support::url())
         .connections_max(1)
         .acquire_timeout(Duration::from_millis(50));
     let db = Db::connect_with(&config).await.unwrap();

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use aquifer::{Batch, Config, Db, Error, ErrorKind, Isolation, Session, TransactionOptions};
+use aquifer::{Batch, Db, Error, ErrorKind, Isolation, Session, TransactionOptions};
 use aquifer_testkit::{Direction, Postgres, Proxy, Shutdown};
 
 use crate::support::{self, proxied};
@@ -152,7 +152,7 @@ async fn a_begin_that_the_server_refuses_runs_nothing() {
     std::fs::write(server.data_dir().join("standby.signal"), "").unwrap();
     server.start_again();
     let recorder = support::Recorder::default();
-    let config = Config::from_url(server.url()).unwrap();
+    let config = support::config(server.url());
     let db = Db::connect_with(&config.observer(std::sync::Arc::new(recorder.clone())))
         .await
         .unwrap();

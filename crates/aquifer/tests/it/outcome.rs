@@ -7,12 +7,13 @@ use aquifer_testkit::{Cut, Direction, Mode, Postgres, Proxy, Shutdown};
 
 use crate::support::{self, proxied};
 
+/// For a COMMIT only: whoever resolves it has time.
 fn impatient(config: Config) -> Config {
     config
-        .query_timeout(Duration::from_secs(5))
-        .acquire_timeout(Duration::from_secs(1))
-        .connect_timeout(Duration::from_millis(500))
-        .advanced(|advanced| advanced.commit_timeout(Duration::from_millis(500)))
+        .query_timeout(support::PATIENCE)
+        .acquire_timeout(support::PATIENCE)
+        .connect_timeout(Duration::from_secs(5))
+        .advanced(|advanced| advanced.commit_timeout(Duration::from_secs(1)))
 }
 
 async fn table(change: impl FnOnce(Config) -> Config) -> (Proxy, Db) {
@@ -181,7 +182,7 @@ async fn a_dead_synchronous_standby_ends_in_unknown_and_not_in_a_hang() {
         db.query_value::<String>("show synchronous_standby_names", ())
             .await
     };
-    let reloaded = tokio::time::timeout(Duration::from_secs(10), async {
+    let reloaded = tokio::time::timeout(support::PATIENCE, async {
         while shown().await.unwrap() != "nobody" {}
     });
     reloaded.await.unwrap();
@@ -211,7 +212,7 @@ async fn lose_the_server(
 ) -> (Result<(), Error>, Db, i64) {
     let server = Postgres::start();
     let proxy = Proxy::to_postgres(&server);
-    let config = Config::from_url(proxy.through(server.tcp_url())).unwrap();
+    let config = support::config(proxy.through(server.tcp_url()));
     let db = Db::connect_with(&config).await.unwrap();
     db.execute("create table t (a int)", ()).await.unwrap();
     let tx = match key {

@@ -11,6 +11,10 @@ use crate::support;
 
 /// Exclusive connections, each of which serves a call in 5 ms.
 const CONNECTIONS: usize = 4;
+
+/// Calls in a second; more can't be served, however fast the machine is.
+const SERVED_MAX: f64 = CONNECTIONS as f64 / 0.005;
+
 const SERVICE: &str = "select pg_sleep(0.005)";
 
 /// How long each phase lasts; `cargo xtask deep` asks for longer.
@@ -110,7 +114,12 @@ async fn three_times_what_can_be_served_is_shed_and_the_rest_is_served() {
     for _ in 0..rounds() {
         let peak = peak(&db).await;
         let told = Arc::new(Told::default());
-        let (served, rest) = overloaded(&db, 3.0 * peak, &told).await;
+        // What was served just before says little where the machine has other work.
+        let rate = match std::env::var_os("AQUIFER_OVERLOAD") {
+            Some(_) => 3.0 * peak,
+            None => 3.0 * SERVED_MAX,
+        };
+        let (served, rest) = overloaded(&db, rate, &told).await;
         refused += told.refused.load(Ordering::Relaxed);
         (peaks, goodput, drained) = (peaks + peak, goodput + served, drained.max(rest));
     }

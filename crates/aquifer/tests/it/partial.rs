@@ -1,7 +1,5 @@
 //! Connections that end at each boundary between two messages, in each way.
 
-use std::time::Duration;
-
 use aquifer::{Db, Error, ErrorKind, Retry, Session};
 use aquifer_testkit::{Cut, Direction, Ending, Proxy};
 
@@ -61,7 +59,7 @@ async fn cut_at_each_message(proxy: &Proxy, db: &Db, direction: Direction, endin
         let made = proxy.traffic().cuts();
         proxy.cut(Cut::after_any(direction).nth(nth).with(ending));
         let tag = i64::try_from(nth).unwrap();
-        let round = tokio::time::timeout(Duration::from_secs(30), calls(db, tag, &mut told));
+        let round = tokio::time::timeout(2 * support::PATIENCE, calls(db, tag, &mut told));
         round.await.expect("nothing hangs");
         proxy.clear_cuts();
         if proxy.traffic().cuts() == made {
@@ -88,7 +86,7 @@ async fn calls_are_cut_at_each_message_in_each_way() {
     let (proxy, db) = proxied(|config| {
         config
             .connections_max(3)
-            .query_timeout(Duration::from_secs(20))
+            .query_timeout(support::PATIENCE)
             .advanced(|advanced| advanced.lanes(1).attempts_max(10))
     })
     .await;

@@ -14,7 +14,7 @@ async fn behind(settings: &[&str], change: impl FnOnce(Config) -> Config) -> (Pg
     let server = Postgres::shared();
     let pooler = PgBouncer::start_with(server, settings);
     let url = pooler.url(server, &server.create_database());
-    let config = change(Config::from_url(url).unwrap());
+    let config = change(support::config(url));
     let db = Db::connect_with(&config).await.unwrap();
     support::until("the lanes are open", || {
         let status = db.pool_status();
@@ -242,8 +242,7 @@ async fn a_pooler_that_ignores_settings_is_recognized_or_can_be_named() {
     let server = Postgres::shared();
     let pooler = PgBouncer::start_with(server, &[ignoring]);
     let losses = support::Losses::default();
-    let config = Config::from_url(pooler.url(server, &server.create_database()))
-        .unwrap()
+    let config = support::config(pooler.url(server, &server.create_database()))
         .observer(Arc::new(losses.clone()))
         .advanced(|advanced| advanced.pooler(Pooler::None));
     let db = Db::connect_with(&config).await.unwrap();
@@ -256,9 +255,7 @@ async fn whoever_says_that_there_is_none_is_told_otherwise() {
     let server = Postgres::shared();
     let pooler = PgBouncer::start(server);
     let url = pooler.url(server, &server.create_database());
-    let config = Config::from_url(url)
-        .unwrap()
-        .advanced(|advanced| advanced.pooler(Pooler::None));
+    let config = support::config(url).advanced(|advanced| advanced.pooler(Pooler::None));
     let error = Db::connect_with(&config).await.unwrap_err();
     assert!(error.to_string().contains("startup parameter"), "{error}");
 }

@@ -17,7 +17,7 @@ use aquifer::{Config, Error, ErrorKind, Event, Events, Redis, Retry, Service, St
 use aquifer_testkit::Redis as Server;
 
 /// More than any call here takes unless something hangs.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = super::support::PATIENCE;
 
 /// A handle on what a URL names; calls have time, so that only hanging fails them.
 pub(super) fn config(url: &str) -> Config {

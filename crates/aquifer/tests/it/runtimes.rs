@@ -47,7 +47,7 @@ fn a_commit_that_begins_while_its_runtime_goes_down_does_not_block_it() {
     has_started.recv().unwrap();
     worker.shutdown_background();
     is_gone
-        .recv_timeout(Duration::from_secs(20))
+        .recv_timeout(support::PATIENCE)
         .expect("the task ends");
     home.block_on(support::assert_whole(&db));
 }
@@ -91,7 +91,7 @@ fn a_deadline_holds_while_the_runtime_of_the_lanes_stands_still() {
     });
     let outcome = runtime().block_on(async {
         let read = db.query_value::<i32>("select 1", ());
-        tokio::time::timeout(Duration::from_secs(20), read).await
+        tokio::time::timeout(support::PATIENCE, read).await
     });
     let error = outcome.expect("it ends").unwrap_err();
     assert_eq!(error.kind(), aquifer::ErrorKind::Timeout, "{error}");

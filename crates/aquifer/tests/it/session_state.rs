@@ -100,9 +100,8 @@ async fn a_role_of_the_connection_outlives_a_reset() {
     server.psql(&format!("create role {role}; grant {role} to current_user"));
     let options = format!("options=-c%20role%3D{role}");
     let separator = if database.url.contains('?') { '&' } else { '?' };
-    let config = aquifer::Config::from_url(format!("{}{separator}{options}", database.url))
-        .unwrap()
-        .connections_max(1);
+    let config =
+        support::config(format!("{}{separator}{options}", database.url)).connections_max(1);
     let db = Db::connect_with(&config).await.unwrap();
     const USER: &str = "select current_user::text";
     let before: String = db.query_value(USER, ()).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aquifer::{Batch, Config, Db, Error, ErrorKind, Session};
+use aquifer::{Batch, Db, Error, ErrorKind, Session};
 use tokio::task::JoinSet;
 
 use crate::support;
@@ -111,9 +111,7 @@ async fn what_could_carry_them_too_far_is_refused() {
 #[tokio::test]
 async fn their_values_are_told_to_nobody() {
     let recorder = support::Recorder::default();
-    let config = Config::from_url(support::url())
-        .unwrap()
-        .observer(Arc::new(recorder.clone()));
+    let config = support::config(support::url()).observer(Arc::new(recorder.clone()));
     let db = Db::connect_with(&config).await.unwrap();
     let one = of(&db, "canary");
     assert_eq!(tenant(&one).await, "canary");
@@ -126,7 +124,7 @@ async fn their_values_are_told_to_nobody() {
 /// A table whose policies show each tenant its own rows, and a role that they hold for.
 async fn rows_of_tenants(connections: u32) -> (Db, String) {
     let database = support::url();
-    let config = Config::from_url(database).unwrap();
+    let config = support::config(database);
     let db = Db::connect_with(&config.connections_max(connections))
         .await
         .unwrap();

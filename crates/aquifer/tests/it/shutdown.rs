@@ -1,46 +1,76 @@
 //! Shutdown ends within its deadline in each state.
 
-use std::time::{Duration, Instant};
+pub(crate) mod states;
 
-use aquifer::{Config, Db, ErrorKind, Session};
+use std::time::Duration;
+
+use aquifer::{Config, Db, ErrorKind, Session, Transaction};
 
 use crate::support;
 
-/// Far above what it needs, far below what hanging means.
+/// For what is cut at its end.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-async fn shut_down(db: &Db) -> aquifer::Shutdown {
-    let start = Instant::now();
-    let done = db.shutdown(DEADLINE).await;
-    assert!(
-        start.elapsed() < DEADLINE + Duration::from_secs(3),
-        "took {:?}",
-        start.elapsed()
-    );
+/// For what ends by itself, however busy the machine is.
+const AMPLE: Duration = Duration::from_secs(600);
+
+/// Shuts down, which takes far less than hanging means.
+async fn shut_down(db: &Db, deadline: Duration) -> aquifer::Shutdown {
+    let done = tokio::time::timeout(support::PATIENCE, db.shutdown(deadline)).await;
+    let done = done.expect("it ends in time");
     // Those that were cut are still held by their users, who find them closed.
     assert!(db.pool_status().in_use <= done.aborted);
     assert_eq!(db.tasks_running(), 0);
     done
 }
 
+/// Holds up every statement that must pass it.
+struct Gate(Transaction);
+
+/// Looks like a read.
+const PASS_THE_GATE: &str = "select pass_the_gate()";
+
+impl Gate {
+    /// One in the database that `config` names, held by a session of its own.
+    async fn close(config: &Config) -> Self {
+        let other = Db::connect_with(&config.clone().connections_max(1)).await;
+        let other = other.unwrap();
+        other
+            .execute_script(
+                "create or replace function pass_the_gate() returns int stable language plpgsql as \
+                 'begin perform pg_advisory_xact_lock_shared(1); return 1; end'",
+            )
+            .await
+            .unwrap();
+        let held = other.begin().await.unwrap();
+        let lock = "select pg_advisory_xact_lock(1)";
+        held.execute(lock, ()).await.unwrap();
+        Self(held)
+    }
+
+    async fn open(self) {
+        self.0.rollback().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn idle() {
     let db = support::db().await;
     support::until("the lanes are open", || db.pool_status().lanes == 2).await;
-    let done = shut_down(&db).await;
+    let done = shut_down(&db, AMPLE).await;
     assert_eq!((done.closed, done.aborted, done.refused), (3, 0, 0));
-    assert_eq!(shut_down(&db).await, aquifer::Shutdown::default());
+    let again = shut_down(&db, AMPLE).await;
+    assert_eq!((again.closed, again.aborted, again.refused), (0, 0, 0));
 }
 
 #[tokio::test]
 async fn with_calls_that_end_in_time() {
-    let db = support::db_of(1).await;
+    let config = support::config(support::url()).connections_max(1);
+    let db = Db::connect_with(&config).await.unwrap();
+    let gate = Gate::close(&config).await;
     let running = tokio::spawn({
         let db = db.clone();
-        async move {
-            db.query_value::<i32>("select 1 from pg_sleep(0.3)", ())
-                .await
-        }
+        async move { db.query_value::<i32>(PASS_THE_GATE, ()).await }
     });
     support::until("it runs", || db.pool_status().in_use == 1).await;
     let waiting = tokio::spawn({
@@ -48,17 +78,18 @@ async fn with_calls_that_end_in_time() {
         async move { db.query("select pg_sleep(0)", ()).await }
     });
     support::until("the other waits", || db.pool_status().waiting == 1).await;
-    let done = shut_down(&db).await;
+    let (done, waited) = tokio::join!(shut_down(&db, AMPLE), async {
+        let waited = waiting.await.unwrap();
+        gate.open().await;
+        waited
+    });
     assert_eq!((done.aborted, done.refused), (0, 1));
     assert_eq!(
         running.await.unwrap().unwrap(),
         1,
         "what was under way was let finish"
     );
-    assert_eq!(
-        waiting.await.unwrap().unwrap_err().kind(),
-        ErrorKind::Closed
-    );
+    assert_eq!(waited.unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[tokio::test]
@@ -66,10 +97,11 @@ async fn with_a_statement_that_would_run_for_long() {
     let db = support::db().await;
     let running = tokio::spawn({
         let db = db.clone();
-        async move { db.query("select pg_sleep(60)", ()).await }
+        async move { db.query("select pg_sleep(600)", ()).await }
     });
     support::until("it runs", || db.pool_status().in_use == 1).await;
-    let done = shut_down(&db).await;
+    // The rest is for a busy machine.
+    let done = shut_down(&db, 3 * DEADLINE).await;
     assert_eq!(
         done.aborted, 0,
         "the cancel at 70 % of the deadline ended it"
@@ -82,7 +114,7 @@ async fn with_a_statement_that_would_run_for_long() {
 async fn with_a_transaction_that_nobody_ends() {
     let db = support::db().await;
     let tx = db.begin().await.unwrap();
-    let done = shut_down(&db).await;
+    let done = shut_down(&db, DEADLINE).await;
     assert_eq!(done.aborted, 1);
     let error = tx.execute("select 1", ()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
@@ -103,7 +135,7 @@ async fn with_a_server_that_does_not_answer() {
     server.pause_backend(pid.cast_unsigned());
     let running = tokio::spawn(async move { tx.execute("select 1", ()).await });
     support::until("it runs", || db.pool_status().in_use == 1).await;
-    let done = shut_down(&db).await;
+    let done = shut_down(&db, DEADLINE).await;
     assert_eq!(done.aborted, 1);
     running.await.unwrap().unwrap_err();
     server.resume_backend(pid.cast_unsigned());
@@ -125,7 +157,7 @@ async fn with_reads_on_the_lanes() {
             )
         });
     }
-    let done = shut_down(&db).await;
+    let done = shut_down(&db, AMPLE).await;
     assert_eq!(done.aborted, 0);
     for (number, outcome) in reads.join_all().await {
         match outcome {
@@ -140,28 +172,23 @@ async fn with_reads_on_the_lanes() {
 
 #[tokio::test]
 async fn with_a_read_on_a_lane_that_is_full() {
-    let config = Config::from_url(support::url())
-        .unwrap()
-        .advanced(|advanced| {
-            let advanced = advanced.requests_max(1);
-            advanced.lane_timeout(Duration::from_secs(60))
-        });
+    let config = support::config(support::url()).advanced(|advanced| {
+        let advanced = advanced.requests_max(1);
+        advanced.lane_timeout(Duration::from_secs(60))
+    });
     let db = Db::connect_with(&config).await.unwrap().shared();
-    // Volatile in truth, so that it takes its time on a lane.
-    db.execute_script(
-        "create function nap() returns int language sql stable as 'select 1 from pg_sleep(0.3)'",
-    )
-    .await
-    .unwrap();
+    // Once without waiting, so that it is known as a read.
+    Gate::close(&config).await.open().await;
     support::until("the lanes are open", || db.pool_status().lanes == 2).await;
-    let nap = || {
+    let pass = || {
         let db = db.clone();
-        async move { db.query_value::<i32>("select nap()", ()).await }
+        async move { db.query_value::<i32>(PASS_THE_GATE, ()).await }
     };
-    nap().await.unwrap();
-    let running = tokio::spawn(nap());
+    pass().await.unwrap();
+    let gate = Gate::close(&config).await;
+    let running = tokio::spawn(pass());
     support::until("it runs", || db.pool_status().lane_requests == 1).await;
-    let done = shut_down(&db).await;
+    let (done, ()) = tokio::join!(shut_down(&db, AMPLE), gate.open());
     assert_eq!(done.aborted, 0);
     assert_eq!(running.await.unwrap().expect("it was let finish"), 1);
 }
@@ -173,8 +200,7 @@ async fn with_a_read_on_a_lane_that_would_run_for_long() {
         "select count(*) from pg_class a, pg_class b, pg_class c, pg_class d where $1::bool";
     let server = aquifer_testkit::Postgres::shared();
     let database = server.create_database();
-    let config = Config::from_url(database.url.as_str())
-        .unwrap()
+    let config = support::config(database.url.as_str())
         .advanced(|advanced| advanced.lane_timeout(Duration::from_secs(60)));
     let db = Db::connect_with(&config).await.unwrap().shared();
     support::until("the lanes are open", || db.pool_status().lanes == 2).await;
@@ -186,7 +212,7 @@ async fn with_a_read_on_a_lane_that_would_run_for_long() {
         async move { db.query(READ, (true,)).await }
     });
     support::until("it runs", || db.pool_status().lane_requests == 1).await;
-    let done = shut_down(&db).await;
+    let done = shut_down(&db, DEADLINE).await;
     assert_eq!((done.closed, done.aborted), (2, 1));
     running.await.unwrap().unwrap_err();
     server.psql(&format!(
@@ -204,7 +230,7 @@ async fn dropping_the_last_handle_closes_everything() {
         .await
         .unwrap();
     drop(db);
-    let gone = tokio::time::timeout(Duration::from_secs(10), async {
+    let gone = tokio::time::timeout(support::PATIENCE, async {
         let sql = "select count(*) from pg_stat_activity where datname = $1";
         while admin
             .query_value::<i64>(sql, (database.as_str(),))
@@ -227,6 +253,6 @@ async fn with_a_caller_that_gave_up_waiting() {
         assert!(gave_up.is_none());
     }
     drop(tx);
-    let done = shut_down(&db).await;
+    let done = shut_down(&db, AMPLE).await;
     assert_eq!(done.refused, 0, "nobody was there to be refused");
 }

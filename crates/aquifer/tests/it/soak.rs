@@ -21,7 +21,7 @@ const TASKS: usize = 8;
 const LONG: Duration = Duration::from_secs(240);
 
 /// Within this, calls succeed again after a fault.
-const RECOVERY: Duration = Duration::from_secs(30);
+const RECOVERY: Duration = support::PATIENCE;
 
 /// How long it takes; `cargo xtask deep soak` asks for ten minutes.
 fn length() -> Duration {
@@ -277,25 +277,15 @@ impl Report {
             let comma = if faults.is_empty() { "" } else { "," };
             write!(faults, "{comma}\"{name}\":{count}").unwrap();
         }
-        let Ledger {
-            done,
-            lost,
-            doubled,
-            invented,
-            unknown,
-            unresolved,
-            ..
-        } = self.ledger;
         let (reads, read_errors) = self.reads;
         let memory = self.samples.last().copied().unwrap_or(0);
         format!(
             "{{\"seconds\":{},\"faults\":{{{faults}}},\"reads\":{reads},\
-             \"read_errors\":{read_errors},\"writes\":{done},\"write_errors\":{},\
-             \"dropped_futures\":{},\"lost\":{lost},\"doubled\":{doubled},\
-             \"invented\":{invented},\"unknown\":{unknown},\"unresolved\":{unresolved},\
+             \"read_errors\":{read_errors},{},\"write_errors\":{},\"dropped_futures\":{},\
              \"tasks_left\":{},\"sessions_left\":{},\"files_left\":{},\"memory_kib\":{memory},\
              \"memory_growth_percent\":{:.2}}}",
             self.seconds,
+            self.ledger.json_members(),
             self.write_errors,
             self.dropped,
             self.tasks_left,

@@ -4,28 +4,45 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use aquifer::{Config, ConnectionLost, Db, Observer, QueryFinished, Session, TransactionFinished};
+use aquifer::{
+    Config, ConnectionLost, Db, ErrorKind, Observer, QueryFinished, Secret, Session,
+    TransactionFinished,
+};
 use aquifer_testkit::{Postgres, Proxy};
+
+/// Far above what anything takes that does not hang, also on a machine with too much to do.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A fresh database on the server that all tests of this process share.
 pub(crate) fn url() -> String {
     Postgres::shared().create_database().url
 }
 
+/// What a URL says, with time for callers on a busy machine.
+pub(crate) fn config(url: impl Into<Secret>) -> Config {
+    patient(Config::from_url(url).unwrap())
+}
+
+/// Callers wait as long as they must: a busy machine is no reason to refuse them.
+fn patient(config: Config) -> Config {
+    config
+        .query_timeout(2 * PATIENCE)
+        .acquire_timeout(PATIENCE)
+        .advanced(|advanced| advanced.queue_target(PATIENCE))
+}
+
 /// A pool on a fresh database.
 pub(crate) async fn db() -> Db {
-    Db::connect(&url())
-        .await
-        .expect("the test server takes connections")
+    let config = config(url());
+    let db = Db::connect_with(&config).await;
+    db.expect("the test server takes connections")
 }
 
 /// A pool of so many connections on a fresh database.
 pub(crate) async fn db_of(connections: u32) -> Db {
-    let config = Config::from_url(url())
-        .unwrap()
-        .connections_max(connections);
+    let config = config(url()).connections_max(connections);
     Db::connect_with(&config).await.unwrap()
 }
 
@@ -36,19 +53,19 @@ pub(crate) async fn proxied(change: impl FnOnce(Config) -> Config) -> (Proxy, Db
     let proxy = Proxy::to_postgres(server);
     let through = proxy.through(server.tcp_url());
     let (base, _) = through.rsplit_once('/').expect("a URL names a database");
-    let config = Config::from_url(format!("{base}/{}", database.name)).unwrap();
+    let config = config(format!("{base}/{}", database.name));
     let db = Db::connect_with(&change(config)).await.unwrap();
     (proxy, db)
 }
 
 /// Waits, bounded, until `condition` holds; the state it shows is asserted by the caller.
 pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(10), async {
+    let waited = tokio::time::timeout(PATIENCE, async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
-    assert!(waited.await.is_ok(), "not within 10 s: {what}");
+    assert!(waited.await.is_ok(), "not within {PATIENCE:?}: {what}");
 }
 
 /// Nothing is held, nobody waits, and the next caller gets its own reply.
@@ -76,13 +93,28 @@ pub(crate) async fn assert_whole(db: &Db) {
     })
     .await;
     for tag in 0..3_i64 {
-        let own: i64 = db.query_value("select $1::bigint", (tag,)).await.unwrap();
-        assert_eq!(own, tag, "a reply that was meant for somebody else");
-        let own: i64 = db
-            .query_value("select $1::bigint + 0 * txid_current()", (tag,))
-            .await
-            .unwrap();
-        assert_eq!(own, tag, "a reply that was meant for somebody else");
+        for sql in [
+            "select $1::bigint",
+            "select $1::bigint + 0 * txid_current()",
+        ] {
+            let own = reply(db, sql, tag).await;
+            assert_eq!(own, tag, "a reply that was meant for somebody else");
+        }
+    }
+}
+
+/// Asks until there is an answer: the time that a test allows its own calls may be too short for a
+/// connection that has to be opened first.
+async fn reply(db: &Db, sql: &'static str, tag: i64) -> i64 {
+    let db = db.with_query_timeout(PATIENCE);
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match db.query_value(sql, (tag,)).await {
+            Ok(own) => return own,
+            Err(error) if error.kind() == ErrorKind::Acquire && Instant::now() < end => {}
+            Err(error) if error.kind() == ErrorKind::Connection && Instant::now() < end => {}
+            Err(error) => panic!("{error:?}"),
+        }
     }
 }
 
@@ -164,7 +196,8 @@ impl Observer for Losses {
 /// then it travels on a lane later than usual.
 pub(crate) async fn until_value(db: &Db, sql: impl Into<String>, wanted: &str) {
     let sql = sql.into();
-    for _ in 0..1000 {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
         let asked = db.query_value(aquifer::AssertSafe(sql.clone()), ());
         let value: String = asked.await.unwrap();
         if value == wanted {

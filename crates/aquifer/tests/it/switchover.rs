@@ -4,13 +4,13 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
 
-use aquifer::{Config, Db, ErrorKind, Session};
+use aquifer::{Db, ErrorKind, Session};
 use aquifer_testkit::{Login, Mode, Postgres, Proxy, Upstream};
 
 use crate::support;
 
 /// Far above what it needs, far below what hanging means.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = support::PATIENCE;
 
 async fn pids(db: &Db) -> Vec<i32> {
     let sql = "select pid from pg_stat_activity where datname = current_database()";
@@ -23,9 +23,11 @@ async fn pids(db: &Db) -> Vec<i32> {
 async fn after_a_pause_every_connection_is_new_and_nobody_noticed() {
     let (old, new) = (Postgres::start(), Postgres::start());
     let proxy = Proxy::to_postgres(&old);
-    let db = Db::connect(&proxy.through(&old.login_url(Login::Trust)))
-        .await
-        .unwrap();
+    let db = Db::connect_with(&support::config(
+        proxy.through(&old.login_url(Login::Trust)),
+    ))
+    .await
+    .unwrap();
     support::until("the lanes are open", || db.pool_status().lanes == 2).await;
     let port = async |db: &Db| -> String {
         let sql = "select current_setting('port')";
@@ -71,7 +73,7 @@ async fn after_a_pause_every_connection_is_new_and_nobody_noticed() {
 
 #[tokio::test]
 async fn a_pause_waits_for_the_reads_on_a_lane_that_is_being_replaced() {
-    let config = Config::from_url(support::url()).unwrap();
+    let config = support::config(support::url());
     let observer = Db::connect_with(&config).await.unwrap();
     let db = Db::connect_with(&config.advanced(|advanced| {
         let advanced = advanced.lifetime_max(Duration::from_secs(1));
@@ -92,7 +94,8 @@ async fn a_pause_waits_for_the_reads_on_a_lane_that_is_being_replaced() {
         .await
         .unwrap();
     let reading = tokio::spawn(async move { reader.query_value::<i64>(sql, ()).await });
-    support::until("it is on the lane", || db.pool_status().lane_requests == 1).await;
+    let waiting = "select count(*) from pg_locks where relation = 't'::regclass and not granted";
+    while lock.query_value::<i64>(waiting, ()).await.unwrap() == 0 {}
     support::until("the lane is replaced", || {
         db.pool_status().lane_requests == 0
     })
@@ -109,7 +112,7 @@ async fn a_pause_waits_for_the_reads_on_a_lane_that_is_being_replaced() {
 async fn a_pause_that_is_never_ended_ends_by_itself() {
     let db = support::db().await;
     let before = pids(&db).await;
-    db.pause(Duration::from_millis(200)).await.unwrap();
+    db.pause(Duration::from_secs(2)).await.unwrap();
     assert!(db.pool_status().paused);
     let after = tokio::time::timeout(SOON, pids(&db)).await;
     let after = after.expect("the caller was held, then served");
@@ -132,9 +135,7 @@ async fn a_pause_that_calls_outlast_is_given_up() {
 
 #[tokio::test]
 async fn a_caller_whom_a_pause_outlasts_is_told_so() {
-    let config = Config::from_url(support::url())
-        .unwrap()
-        .acquire_timeout(Duration::from_millis(50));
+    let config = support::config(support::url()).acquire_timeout(Duration::from_millis(50));
     let db = Db::connect_with(&config).await.unwrap();
     db.pause(Duration::from_secs(60)).await.unwrap();
     let error = db.execute("select 1", ()).await.unwrap_err();
@@ -242,12 +243,13 @@ async fn a_size_that_leaves_no_exclusive_connection_is_refused() {
 async fn a_connection_that_was_being_opened_when_a_pause_began_is_not_used_after_it() {
     let (old, new) = (Postgres::start(), Postgres::start());
     let proxy = Proxy::to_postgres(&old);
-    let config = Config::from_url(proxy.through(&old.login_url(Login::Trust))).unwrap();
+    let config = support::config(proxy.through(&old.login_url(Login::Trust)));
+    let config = config.connect_timeout(SOON);
     let config = config.advanced(|advanced| advanced.lanes(0));
     let db = Db::connect_with(&config).await.unwrap();
     // It has a connection, and nothing was sent yet that would have to be undone.
     let held = db.begin().await.unwrap();
-    proxy.set(Mode::Delay(Duration::from_millis(500)));
+    proxy.set(Mode::Delay(Duration::from_secs(1)));
     let wanting = tokio::spawn(db.begin());
     support::until("one is being opened", || db.pool_status().connecting == 1).await;
     // Until the login has gone to the old server.

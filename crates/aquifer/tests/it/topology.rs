@@ -3,6 +3,7 @@
 mod failover;
 mod modes;
 mod reads;
+mod shutdown;
 mod start;
 
 use std::time::Duration;
@@ -10,7 +11,10 @@ use std::time::Duration;
 use aquifer::{Config, Db, Event, Events, HostRole, HostStatus};
 use aquifer_testkit::Postgres;
 
-/// A handle on all servers of a cluster, whose callers can wait for a failover on a busy machine.
+use crate::support::PATIENCE;
+
+/// A handle on all servers of a cluster, whose callers can wait for a failover on a busy machine, and
+/// which takes no server for lost that is only late there.
 async fn connect(url: &str) -> Db {
     connect_as(url, |config| config).await
 }
@@ -18,13 +22,19 @@ async fn connect(url: &str) -> Db {
 async fn connect_as(url: &str, change: impl FnOnce(Config) -> Config) -> Db {
     let config = Config::from_url(url)
         .unwrap()
-        .query_timeout(Duration::from_secs(20));
+        .query_timeout(PATIENCE)
+        .acquire_timeout(PATIENCE)
+        .advanced(|advanced| {
+            let advanced = advanced.probe_timeout(Duration::from_secs(2));
+            let advanced = advanced.queue_target(PATIENCE);
+            advanced.primary_wait(PATIENCE)
+        });
     Db::connect_with(&change(config)).await.unwrap()
 }
 
 /// The next event that `wanted` finds something in.
 async fn event<T>(events: &mut Events, what: &str, wanted: impl Fn(&Event) -> Option<T>) -> T {
-    let found = tokio::time::timeout(Duration::from_secs(20), async {
+    let found = tokio::time::timeout(PATIENCE, async {
         loop {
             let event = events.next().await.expect("the handle is there");
             if let Some(found) = wanted(&event) {
@@ -34,7 +44,7 @@ async fn event<T>(events: &mut Events, what: &str, wanted: impl Fn(&Event) -> Op
     });
     found
         .await
-        .unwrap_or_else(|_| panic!("not within 20 s: {what}"))
+        .unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
 }
 
 /// What is known about a server.

@@ -17,7 +17,7 @@ fn observed(config: Config) -> (Config, Arc<Connections>) {
 }
 
 fn config() -> Config {
-    Config::from_url(support::url()).unwrap()
+    support::config(support::url())
 }
 
 /// So many exclusive connections are open and idle.
@@ -96,14 +96,14 @@ async fn a_connection_that_has_lived_for_long_enough_is_replaced() {
 async fn idle_connections_whose_network_has_gone_silent_are_found_and_replaced() {
     let proxy = Proxy::to_postgres(Postgres::shared());
     let url = proxy.through(Postgres::shared().tcp_url());
-    let (config, observer) = observed(Config::from_url(url).unwrap());
+    let (config, observer) = observed(support::config(url));
     let config = config
         .connect_timeout(Duration::from_secs(1))
         .advanced(|advanced| {
             advanced
                 .lanes(0)
                 .keepalive_interval(Duration::from_millis(200))
-                .check_timeout(Duration::from_millis(100))
+                .check_timeout(Duration::from_secs(1))
         });
     let db = Db::connect_with(&config).await.unwrap();
     spread(&db, 8).await;
@@ -114,7 +114,7 @@ async fn idle_connections_whose_network_has_gone_silent_are_found_and_replaced()
         let lost = observer.lost.lock().unwrap();
         lost.iter().filter(|cause| cause.contains(silent)).count()
     };
-    assert_eq!(given_up(), 8);
+    assert!(given_up() >= 8);
     proxy.set(Mode::Pass);
     spread(&db, 10).await;
     support::assert_whole(&db).await;
@@ -124,14 +124,14 @@ async fn idle_connections_whose_network_has_gone_silent_are_found_and_replaced()
 async fn lanes_are_replaced_when_they_are_old_and_when_they_have_gone_silent() {
     let proxy = Proxy::to_postgres(Postgres::shared());
     let url = proxy.through(Postgres::shared().tcp_url());
-    let (config, observer) = observed(Config::from_url(url).unwrap());
+    let (config, observer) = observed(support::config(url));
     let config = config
         .connect_timeout(Duration::from_secs(1))
         .advanced(|advanced| {
             advanced
                 .lifetime_max(Duration::from_secs(1))
                 .keepalive_interval(Duration::from_millis(200))
-                .check_timeout(Duration::from_millis(100))
+                .check_timeout(Duration::from_secs(1))
         });
     let db = Db::connect_with(&config).await.unwrap();
     let mut seen = std::collections::BTreeSet::new();
@@ -146,8 +146,8 @@ async fn lanes_are_replaced_when_they_are_old_and_when_they_have_gone_silent() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let replaced = tokio::time::timeout(Duration::from_secs(20), replaced).await;
-    assert!(replaced.is_ok(), "after 20 s only {seen:?}");
+    let replaced = tokio::time::timeout(support::PATIENCE, replaced).await;
+    assert!(replaced.is_ok(), "only {seen:?}");
     assert!(observer.lost.lock().unwrap().is_empty());
     proxy.set(Mode::BlackHole);
     support::until("all are given up", || {
@@ -163,7 +163,7 @@ async fn lanes_are_replaced_when_they_are_old_and_when_they_have_gone_silent() {
 #[tokio::test]
 async fn a_call_is_not_kept_by_connections_that_do_not_answer() {
     let server = Postgres::start();
-    let config = Config::from_url(server.url()).unwrap();
+    let config = support::config(server.url());
     let config = config.advanced(|advanced| advanced.lanes(0));
     let db = Db::connect_with(&config).await.unwrap();
     let mut open = Vec::new();
@@ -186,7 +186,7 @@ async fn a_call_is_not_kept_by_connections_that_do_not_answer() {
     server.resume_backend(ended);
     support::until("its end is noticed", || db.pool_status().idle == 5).await;
     let one: i32 = tokio::time::timeout(
-        Duration::from_secs(4),
+        support::PATIENCE,
         db.query_value("select 1 + 0 * txid_current()::int", ()),
     )
     .await
@@ -230,6 +230,7 @@ async fn a_stall_of_the_whole_program_empties_no_pool() {
             .lanes(0)
             .idle_timeout(Duration::from_secs(1))
             .keepalive_interval(Duration::from_millis(500))
+            .check_timeout(Duration::from_secs(10))
     });
     let db = Db::connect_with(&config).await.unwrap();
     spread(&db, 8).await;
@@ -251,18 +252,22 @@ async fn who_holds_a_connection_for_long_is_named_once() {
     let config =
         config().advanced(|advanced| advanced.leak_warning_after(Duration::from_millis(20)));
     let db = Db::connect_with(&config).await.unwrap();
-    let mut events = db.events();
     let _listener = db.listen(["channel"]).await.unwrap();
+    // From here on nobody else holds any, be it for as long as it takes on a busy machine.
+    let mut events = db.events();
     let first = db.begin().await.unwrap();
     let line = line!() - 1;
-    let mut next = async || match events.next().await {
-        Some(Event::LeakSuspected {
+    let mut next = async || loop {
+        if let Event::LeakSuspected {
             location,
             held,
             process_id,
             ..
-        }) => (location, held, process_id),
-        other => panic!("{other:?}"),
+        } = events.next().await.expect("the handle lives")
+            && (location.file(), location.line()) >= (file!(), line)
+        {
+            return (location, held, process_id);
+        }
     };
     let (location, held, process_id) = next().await;
     assert_eq!((location.file(), location.line()), (file!(), line));
@@ -279,7 +284,7 @@ async fn connections_to_a_server_far_away_are_kept() {
     let url = proxy.through(Postgres::shared().tcp_url());
     // A round trip is longer than `check_timeout`.
     proxy.set(Mode::Delay(Duration::from_millis(150)));
-    let (config, observer) = observed(Config::from_url(url).unwrap());
+    let (config, observer) = observed(support::config(url));
     let db = Db::connect_with(&config.advanced(|advanced| advanced.lanes(0)))
         .await
         .unwrap();

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use aquifer_core::histogram::Distribution;
+
 use super::{Kind, Sink, seconds, state};
-use crate::metrics::StatementMetrics;
 use crate::metrics::custom::{Family, Instrument, Registry};
 use crate::metrics::names::float;
 use crate::metrics::reading::Reading;
+use crate::metrics::{PoolFigures, StatementMetrics};
 
 const OPERATION: &str = "db_client_operation_duration_seconds";
 
@@ -31,17 +33,49 @@ const TOTALS: [Total; 3] = [
     ),
 ];
 
+/// A gauge of each pool.
+type OfPool = (&'static str, fn(&PoolFigures) -> usize, &'static str);
+
+const OF_POOLS: [OfPool; 3] = [
+    (
+        "db_client_connection_max",
+        |pool| pool.connections_max,
+        "Most connections at once.",
+    ),
+    (
+        "db_client_connection_pending_requests",
+        |pool| pool.waiting,
+        "Callers that wait for a connection.",
+    ),
+    (
+        "aquifer_lane_requests",
+        |pool| pool.lane_requests,
+        "Reads under way on shared lanes.",
+    ),
+];
+
 pub(in crate::metrics) fn all(page: &mut impl Sink, all: &Reading, registry: &Registry) {
     operations(page, all);
     transactions(page, all);
     connections(page, all);
     for (name, read, help) in TOTALS {
-        page.family(name, Kind::Counter, help);
-        page.sample(name, &[], float(read(all)));
+        single(page, (name, Kind::Counter), read(all), help);
     }
     cache(page, all);
     state::write(page, &all.state);
     custom(page, &registry.families());
+}
+
+/// A family of one sample without labels.
+fn single(page: &mut impl Sink, (name, kind): (&str, Kind), value: u64, help: &str) {
+    page.family(name, kind, help);
+    page.sample(name, &[], float(value));
+}
+
+/// A family of one histogram without labels.
+fn durations(page: &mut impl Sink, name: &str, of: &Distribution, help: &str) {
+    page.family(name, Kind::Histogram, help);
+    page.durations(name, &[], of);
 }
 
 fn operations(page: &mut impl Sink, all: &Reading) {
@@ -56,105 +90,65 @@ fn operations(page: &mut impl Sink, all: &Reading) {
         page.durations(OPERATION, &[("db_system_name", "redis")], &all.redis.0);
     }
     let name = "aquifer_decode_duration_seconds";
-    page.family(
-        name,
-        Kind::Histogram,
-        "Duration of reading results of 16 rows or more.",
-    );
-    page.durations(name, &[], &all.decode);
+    let help = "Duration of reading results of 16 rows or more.";
+    durations(page, name, &all.decode, help);
     if all.orm.0.count() > 0 {
         let name = "aquifer_orm_query_duration_seconds";
-        page.family(name, Kind::Histogram, "Duration of queries of an ORM.");
-        page.durations(name, &[], &all.orm.0);
-        let name = "aquifer_orm_query_errors_total";
-        page.family(name, Kind::Counter, "Queries of an ORM that failed.");
-        page.sample(name, &[], float(all.orm.1));
+        durations(page, name, &all.orm.0, "Duration of queries of an ORM.");
+        let name = ("aquifer_orm_query_errors_total", Kind::Counter);
+        single(page, name, all.orm.1, "Queries of an ORM that failed.");
     }
 }
 
 fn transactions(page: &mut impl Sink, all: &Reading) {
-    let (durations, errors) = &all.transactions;
+    let (distribution, errors) = &all.transactions;
     let name = "aquifer_transaction_duration_seconds";
-    page.family(
-        name,
-        Kind::Histogram,
-        "Duration of transactions, from BEGIN to the end.",
-    );
-    page.durations(name, &[], durations);
-    let name = "aquifer_transactions_uncommitted_total";
-    page.family(
-        name,
-        Kind::Counter,
-        "Transactions that were not known to be committed.",
-    );
-    page.sample(name, &[], float(*errors));
+    let help = "Duration of transactions, from BEGIN to the end.";
+    durations(page, name, distribution, help);
+    let name = ("aquifer_transactions_uncommitted_total", Kind::Counter);
+    let help = "Transactions that were not known to be committed.";
+    single(page, name, *errors, help);
 }
 
 fn connections(page: &mut impl Sink, all: &Reading) {
     const POOL: &str = "db_client_connection_pool_name";
     let name = "db_client_connection_count";
-    page.family(
-        name,
-        Kind::Gauge,
-        "Open connections by what they do; lanes are used while they have requests.",
-    );
+    let help = "Open connections by what they do; lanes are used while they have requests.";
+    page.family(name, Kind::Gauge, help);
     for (pool, figures) in &all.pools {
-        page.sample(
-            name,
-            &[(POOL, pool), ("state", "idle")],
-            float(figures.idle as u64),
-        );
-        page.sample(
-            name,
-            &[(POOL, pool), ("state", "used")],
-            float(figures.used as u64),
-        );
+        for (state, connections) in [("idle", figures.idle), ("used", figures.used)] {
+            let labels = [(POOL, &**pool), ("state", state)];
+            page.sample(name, &labels, float(connections as u64));
+        }
     }
-    let name = "db_client_connection_max";
-    page.family(name, Kind::Gauge, "Most connections at once.");
-    for (pool, figures) in &all.pools {
-        page.sample(name, &[(POOL, pool)], float(figures.connections_max as u64));
-    }
-    let name = "db_client_connection_pending_requests";
-    page.family(name, Kind::Gauge, "Callers that wait for a connection.");
-    for (pool, figures) in &all.pools {
-        page.sample(name, &[(POOL, pool)], float(figures.waiting as u64));
-    }
-    let name = "aquifer_lane_requests";
-    page.family(name, Kind::Gauge, "Reads under way on shared lanes.");
-    for (pool, figures) in &all.pools {
-        page.sample(name, &[(POOL, pool)], float(figures.lane_requests as u64));
+    for (name, read, help) in OF_POOLS {
+        page.family(name, Kind::Gauge, help);
+        for (pool, figures) in &all.pools {
+            page.sample(name, &[(POOL, pool)], float(read(figures) as u64));
+        }
     }
     let name = "db_client_connection_create_time_seconds";
-    page.family(name, Kind::Histogram, "Duration of opening a connection.");
-    page.durations(name, &[], &all.openings);
+    let help = "Duration of opening a connection.";
+    durations(page, name, &all.openings, help);
     let name = "db_client_connection_wait_time_seconds";
-    page.family(
-        name,
-        Kind::Histogram,
-        "Duration of waiting for a connection of one's own.",
-    );
-    page.durations(name, &[], &all.queue);
+    let help = "Duration of waiting for a connection of one's own.";
+    durations(page, name, &all.queue, help);
 }
 
 fn cache(page: &mut impl Sink, all: &Reading) {
     let name = "aquifer_cache_requests_total";
-    page.family(
-        name,
-        Kind::Counter,
-        "Look-ups in the cache by whether it had the value.",
-    );
+    let help = "Look-ups in the cache by whether it had the value.";
+    page.family(name, Kind::Counter, help);
     page.sample(name, &[("result", "hit")], float(all.hits));
     page.sample(name, &[("result", "miss")], float(all.misses));
     let Some((memory, clients)) = all.state.redis else {
         return;
     };
-    let name = "aquifer_redis_memory_bytes";
-    page.family(name, Kind::Gauge, "Memory that Redis uses.");
-    page.sample(name, &[], float(memory));
-    let name = "aquifer_redis_clients";
-    page.family(name, Kind::Gauge, "Clients that are connected to Redis.");
-    page.sample(name, &[], float(clients));
+    let name = ("aquifer_redis_memory_bytes", Kind::Gauge);
+    single(page, name, memory, "Memory that Redis uses.");
+    let name = ("aquifer_redis_clients", Kind::Gauge);
+    let help = "Clients that are connected to Redis.";
+    single(page, name, clients, help);
 }
 
 fn custom(page: &mut impl Sink, families: &BTreeMap<String, Family>) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::super::closed;
+use super::super::{closed, refuse};
 use super::many::Many;
 use super::{Chosen, Destination};
 use crate::deadline::Deadline;
@@ -39,6 +39,15 @@ impl Many {
     ///
     /// Cancellation: nothing is lost.
     async fn hold(self: &Arc<Self>, deadline: Deadline) -> Result<Chosen<'_>, Error> {
+        let held = self.held_until(deadline).await;
+        if held.is_err() {
+            // A caller who asks again and again must not keep those from their turn who ask the hosts.
+            refuse(deadline).await;
+        }
+        held
+    }
+
+    async fn held_until(self: &Arc<Self>, deadline: Deadline) -> Result<Chosen<'_>, Error> {
         let held = Held::new(self)?;
         self.topology.ensure();
         let look = |_view: &View| {
@@ -93,6 +102,9 @@ impl Many {
     ) -> Option<Chosen<'static>> {
         let limit = self.plan.catchup_timeout.min(deadline.left());
         let look = |view: &View| {
+            if self.is_closed() {
+                return Some(None);
+            }
             let others = || view.readable.iter().filter(|host| Some(**host) != avoid);
             if others().next().is_none() {
                 return Some(None);

@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aquifer_core::breaker::Order;
 use aquifer_wire::Catalog;
 use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
 use super::super::drain::Drained;
-use super::super::{Holder, Inner, Limits, Pool, PoolStatus};
+use super::super::{BreakerLane, Holder, Inner, Limits, Pool, PoolStatus, closed};
 use super::Chosen;
 use crate::deadline::Deadline;
 use crate::observe::{HostRole, Observers};
@@ -54,6 +55,8 @@ struct Books {
     /// Pools that were closed while something was under way on them, by host.
     retired: Vec<(usize, Pool)>,
     connections_max: Option<usize>,
+    /// What an operator said of the breakers of hosts, for pools to come.
+    orders: Vec<(usize, BreakerLane, Order)>,
     /// When the pause ends by itself, if there is one.
     paused_until: Option<Instant>,
 }
@@ -70,6 +73,7 @@ impl Many {
                 roles: vec![None; hosts],
                 retired: Vec::new(),
                 connections_max: None,
+                orders: Vec::new(),
                 paused_until: None,
             }),
             turn: AtomicUsize::new(0),
@@ -180,6 +184,9 @@ impl Many {
         if let Some(until) = books.paused_until.filter(|until| clock::now() < *until) {
             pool.hold(until);
         }
+        for (_, lane, order) in books.orders.iter().filter(|(of, ..)| *of == host) {
+            pool.order_breaker(*lane, *order);
+        }
         Some(pool)
     }
 
@@ -221,15 +228,47 @@ impl Many {
 
     /// Cancellation: the pools are resumed, each by itself.
     pub(crate) async fn pause(&self, hold_max: Duration) -> Result<(), Error> {
-        self.books().paused_until = Some(clock::now() + hold_max);
+        if self.is_closed() {
+            return Err(closed());
+        }
+        let left = Deadline::after(hold_max).left();
+        self.books().paused_until = Some(clock::now() + left);
         let resumes = Resume(Some(self));
+        // Some may be given up, also while this waits; what is under way on them must end, too.
         let pools = self.all();
-        let outcomes = wait::all(pools.iter().map(|pool| pool.pause(hold_max))).await;
+        let outcomes = wait::all(pools.iter().map(|pool| pool.come_to_rest(hold_max))).await;
         for outcome in outcomes {
             outcome?;
         }
         resumes.done();
         Ok(())
+    }
+
+    /// Carries out an operator's word, now and for the pools that the host will have; whether there is
+    /// such a host.
+    pub(in crate::pool) fn order_breaker(
+        &self,
+        host: &str,
+        lane: BreakerLane,
+        order: Order,
+    ) -> bool {
+        let mut names = self.topology.names().iter();
+        let Some(index) = names.position(|name| **name == *host) else {
+            return false;
+        };
+        {
+            let mut books = self.books();
+            books
+                .orders
+                .retain(|(of, on, _)| (*of, *on) != (index, lane));
+            if order != Order::Reset {
+                books.orders.push((index, lane, order));
+            }
+        }
+        if let Some(pool) = self.seat(index) {
+            pool.order_breaker(lane, order);
+        }
+        true
     }
 
     pub(crate) fn resume(&self) {

@@ -258,7 +258,7 @@ async fn a_slow_reader_holds_the_server_up_and_nobody_else() {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), waits)
+    tokio::time::timeout(support::PATIENCE, waits)
         .await
         .expect("the server is never held up");
     // It stays so while others work.

@@ -226,8 +226,7 @@ async fn use_the_canary(db: &Db) {
 #[tokio::test]
 async fn no_value_and_no_password_is_ever_logged() {
     let (capture, _guard) = Capture::begin();
-    let config = Config::from_url(support::url())
-        .unwrap()
+    let config = support::config(support::url())
         .redis_url("redis://user:canary-4711@localhost:1/0")
         .advanced(|advanced| advanced.slow_query_threshold(Duration::from_millis(1)));
     let db = Db::connect_with(&config).await.unwrap();
@@ -306,14 +305,56 @@ async fn a_query_is_a_span_with_the_attributes_of_opentelemetry() {
 }
 
 #[tokio::test]
+async fn an_operation_on_many_rows_is_one_span_and_counted_with_its_rows() {
+    let (capture, _guard) = Capture::begin();
+    let db = support::db().await;
+    db.execute("create table t (a int)", ()).await.unwrap();
+    let into = "copy t from stdin";
+    let mut copy = db.copy_in(into).await.unwrap();
+    copy.send(&b"1\n".repeat(100_000)).await.unwrap();
+    copy.send(b"2\n").await.unwrap();
+    assert_eq!(copy.finish().await.unwrap(), 100_001);
+    let rows = (0..3).map(|a| (a,));
+    db.insert_many("t", ["a"], rows).await.unwrap();
+    let out = "copy (select a from t limit 7) to stdout";
+    let mut copy = db.copy_out(out).await.unwrap();
+    while copy.next().await.unwrap().is_some() {}
+    let mut stream = db.stream("select a from t limit 50", ()).await.unwrap();
+    stream.next().await.unwrap().expect("a row");
+    drop(stream);
+    let mut wrong = db.copy_in("copy t (a) from stdin").await.unwrap();
+    wrong.send(b"x\n").await.unwrap();
+    wrong.finish().await.unwrap_err();
+    let statements = db.metrics().statements();
+    for (text, rows, errors) in [
+        (into, 100_001, 0),
+        ("insert into \"t\" (\"a\")", 3, 0),
+        ("copy (select a from t limit ?) to stdout", 7, 0),
+        ("select a from t limit ?", 50, 0),
+        ("copy t (a) from stdin", 0, 1),
+    ] {
+        let found = statements.iter().find(|statement| statement.text == text);
+        let found = found.unwrap_or_else(|| panic!("{text} is not in {statements:?}"));
+        let counted = (found.calls, found.rows, found.errors);
+        assert_eq!(counted, (1, rows, errors), "{text}");
+        let text = format!("db.query.text={text} ");
+        let spans = capture.with(&["span", "aquifer.query", &text]);
+        assert_eq!(spans.len(), 1, "{text}: {:?}", capture.lines());
+    }
+    assert_eq!(capture.with(&["ended", "returned_rows=100001"]).len(), 1);
+    assert_eq!(capture.with(&["ended", "error.type=22P02"]).len(), 1);
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
 async fn a_slow_query_is_logged_with_its_place_and_its_times() {
     let (capture, _guard) = Capture::begin();
-    let config = Config::from_url(support::url()).unwrap();
-    let threshold = Duration::from_millis(40);
+    let config = support::config(support::url());
+    let threshold = Duration::from_secs(1);
     let config = config.advanced(|advanced| advanced.slow_query_threshold(threshold));
     let db = Db::connect_with(&config).await.unwrap();
     db.execute("select 1", ()).await.unwrap();
-    db.execute("select pg_sleep($1)", (0.05_f64,))
+    db.execute("select pg_sleep($1)", (1.05_f64,))
         .await
         .unwrap();
     let lines = capture.with(&["slow query"]);

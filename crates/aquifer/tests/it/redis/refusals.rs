@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aquifer::redis::Value;
-use aquifer::{Error, ErrorKind, Retry, Status};
+use aquifer::{Error, Retry, Status};
 use aquifer_testkit::Redis as Server;
 
 use super::{PATIENCE, connect, end, get, set};
@@ -124,7 +124,7 @@ async fn a_script_that_runs_for_too_long_holds_calls_no_longer_than_their_deadli
                 .timeout(Duration::from_millis(200));
             match asked.run::<Value>().await {
                 Err(error) if error.redis_code() == Some("BUSY") => return error,
-                Err(error) => assert_eq!(error.kind(), ErrorKind::Timeout, "{error}"),
+                Err(error) => assert_eq!(error.retry(), Retry::Safe, "{error}"),
                 Ok(_) => {}
             }
         }
@@ -143,5 +143,39 @@ async fn a_script_that_runs_for_too_long_holds_calls_no_longer_than_their_deadli
         .unwrap();
     assert_eq!(waiting.await.unwrap().unwrap().as_deref(), Some("1"));
     assert!(script.await.unwrap().is_err());
+    end(redis).await;
+}
+
+/// Codes that a server gives when it did nothing may as well be a script's own, which has written.
+#[tokio::test]
+async fn a_script_that_fails_in_the_servers_words_is_run_once() {
+    let server = Server::start();
+    let redis = connect(&server.url()).await;
+    for code in [
+        "BUSY",
+        "LOADING",
+        "TRYAGAIN",
+        "CLUSTERDOWN",
+        "MASTERDOWN",
+        "READONLY",
+        "NOAUTH",
+    ] {
+        let script = "redis.call('INCR', KEYS[1]); return redis.error_reply(ARGV[1])";
+        let words = |key: &str| [script, "1", key, &format!("{code} as I say")].map(str::to_owned);
+        let alone = redis.command("EVAL").arg(&words(code));
+        let limit = Duration::from_millis(300);
+        let error = alone.timeout(limit).run::<()>().await.unwrap_err();
+        assert_eq!(error.redis_code(), Some(code), "{error}");
+        let value = get(&redis, code).await.unwrap();
+        assert_eq!(value.as_deref(), Some("1"), "{code}");
+
+        let atomic = redis.pipeline().atomic().timeout(limit);
+        let atomic = atomic.command("INCR").arg("n").command("EVAL");
+        let answers = atomic.arg(&words("atomic")).run_each().await.unwrap();
+        assert!(answers[0].is_ok(), "{answers:?}");
+        assert_eq!(answers[1].as_ref().unwrap_err().redis_code(), Some(code));
+        let value = get(&redis, "atomic").await.unwrap();
+        assert_eq!(value, get(&redis, "n").await.unwrap(), "{code}");
+    }
     end(redis).await;
 }

@@ -91,12 +91,18 @@ async fn a_full_disk_ends_writes_and_room_brings_them_back() {
         if let Err(error) = db.execute(FILL, ()).await {
             assert!(full(&error), "{error}");
             refused += 1;
-            assert!(refused <= 3, "{error}");
         }
     }
-    assert_eq!(refused, 3);
+    // Three, if they are no further apart than ten seconds.
+    assert!(refused >= 3, "{refused}");
     assert_eq!(next_mode(&mut events).await, Mode::ReadOnly);
-    let error = db.execute(FILL, ()).await.unwrap_err();
+    // Now and then one is let through, and finds the disk full.
+    let error = loop {
+        let error = db.execute(FILL, ()).await.unwrap_err();
+        if !full(&error) {
+            break error;
+        }
+    };
     assert_eq!(
         (error.kind(), error.retry()),
         (ErrorKind::ReadOnly, Retry::Safe),
@@ -112,7 +118,7 @@ async fn a_full_disk_ends_writes_and_room_brings_them_back() {
         None => drop(server.psql("drop table full_disk")),
     });
     let one = "insert into notes values ('a')";
-    let back = tokio::time::timeout(Duration::from_secs(20), async {
+    let back = tokio::time::timeout(support::PATIENCE, async {
         while db.mode() != Mode::Normal {
             if let Err(error) = db.execute(one, ()).await {
                 assert_eq!(error.kind(), ErrorKind::ReadOnly, "{error}");

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use aquifer::{
-    Consistency, Db, Error, ErrorKind, Event, HostRole, Isolation, Session, TransactionOptions,
+    BreakerLane, BreakerOrder, BreakerState, BreakerStatus, Consistency, Db, Error, ErrorKind,
+    Event, HostRole, Isolation, Session, TransactionOptions,
 };
 use aquifer_testkit::{Cluster, Postgres};
 
@@ -38,6 +39,8 @@ impl World {
         let script = "create table notes (id int primary key, text text); \
                       create function writes() returns int language sql as \
                       $$ insert into notes values (-1, 'written') returning id $$; \
+                      create function sick() returns int language plpgsql stable as \
+                      $$ begin raise 'no disk' using errcode = '58030'; end $$; \
                       create view hidden as select writes() as id";
         db.execute_script(script).await.unwrap();
         let world = Self { cluster, db };
@@ -63,6 +66,8 @@ impl World {
 async fn reads_go_to_replicas_and_nothing_else_does() {
     let world = World::start().await;
     only_reads(&world).await;
+    answers(&world).await;
+    sick_replicas(&world).await;
     transactions(&world).await;
     own_writes(&world).await;
     conflicts(&world).await;
@@ -89,6 +94,23 @@ async fn only_reads(world: &World) {
     }
     let error = read.execute_script("select 1").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+    let copied = read.copy_in("copy notes from stdin").await.map(drop);
+    let written = read.copy_into("notes", ["id"]).await.map(drop);
+    let inserted = read.insert_many("notes", ["id"], [(1,)]).await.map(drop);
+    for outcome in [copied, written, inserted] {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+        assert!(error.to_string().contains("Db::read"), "{error}");
+    }
+    let tenant = read.with_settings([("app.tenant", "one")]).unwrap();
+    for db in [&read, &tenant] {
+        let sql = "copy (select inet_server_port()) to stdout";
+        let mut out = db.copy_out(sql).await.unwrap();
+        let bytes = out.next().await.unwrap().expect("a row");
+        let port = std::str::from_utf8(&bytes).unwrap().trim().parse().unwrap();
+        assert!(world.is_on_standby(port));
+        assert!(out.next().await.unwrap().is_none());
+    }
     // What a standby refuses is done on the primary.
     let locked = "select inet_server_port() from (select 1) as one for update";
     for sql in [
@@ -106,6 +128,83 @@ async fn only_reads(world: &World) {
     let batch = aquifer::Batch::new().add(one, two).add(WHERE, ());
     assert_eq!(read.batch(batch).await.unwrap(), [1, 1]);
     support::assert_whole(db).await;
+}
+
+/// Whoever wants to know is told who has answered.
+async fn answers(world: &World) {
+    let (read, answers) = world.db.read().with_answers();
+    assert_eq!(answers.last(), None);
+    for _ in 0..3 {
+        assert!(world.is_on_standby(port(&read).await));
+        let answered = answers.last().unwrap();
+        assert_eq!(answered.host, host(&world.db, world.standby()).host);
+        assert_eq!(answered.role, Some(HostRole::Standby));
+        assert!(!answered.is_degraded());
+    }
+    let locked = "select inet_server_port() from (select 1) as one for update";
+    let _port: i32 = read.query_value(locked, ()).await.unwrap();
+    assert_eq!(answers.last().unwrap().role, Some(HostRole::Primary));
+    let snapshot = TransactionOptions::new().read_only();
+    let tx = read.begin_with(snapshot).await.unwrap();
+    assert_eq!(answers.last().unwrap().role, Some(HostRole::Standby));
+    tx.rollback().await.unwrap();
+}
+
+/// A replica whose breaker is open is passed over; the primary, the last host there is, is not.
+async fn sick_replicas(world: &World) {
+    let db = connect_as(&world.cluster.url(), |config| {
+        config.advanced(|advanced| advanced.lanes(0).attempts_max(1).breaker_calls_min(3))
+    })
+    .await;
+    until_role(&db, world.standby(), HostRole::Standby).await;
+    let read = db.read();
+    let sick = "select sick()";
+    let of = |server: &Postgres| {
+        let name = host(&db, server).host;
+        let mut breakers = db.breakers().into_iter();
+        let is_it =
+            |breaker: &BreakerStatus| breaker.host == name && breaker.lane == BreakerLane::Writes;
+        breakers.find(is_it).expect("it has a pool")
+    };
+    let fail = async |db: &Db, server: &Postgres| {
+        for _ in 0..50 {
+            if of(server).state != BreakerState::Closed {
+                return;
+            }
+            let error = db.query(sick, ()).await.unwrap_err();
+            let code = error.sqlstate().map(|state| state.code());
+            assert_eq!(code, Some("58030"), "{error}");
+        }
+        panic!("its breaker does not open: {:?}", of(server));
+    };
+    assert!(world.is_on_standby(port(&read).await));
+    fail(&read, world.standby()).await;
+    // It is tried every 300 ms, so that it is held open for a look.
+    let (name, lane) = (host(&db, world.standby()).host, BreakerLane::Writes);
+    db.set_breaker(&name, lane, BreakerOrder::ForceOpen)
+        .unwrap();
+    for _ in 0..5 {
+        assert!(!world.is_on_standby(port(&read).await), "it is passed over");
+    }
+    db.set_breaker(&name, lane, BreakerOrder::Reset).unwrap();
+    fail(&db, world.primary()).await;
+    // It is the only one for writes, so its callers wait for it instead of being refused.
+    for _ in 0..5 {
+        assert!(!world.is_on_standby(port(&db).await));
+        assert!(port(&read).await > 0);
+    }
+    for server in [world.standby(), world.primary()] {
+        support::until("it is tried again", || {
+            of(server).state == BreakerState::Closed
+        })
+        .await;
+    }
+    let back = tokio::time::timeout(Duration::from_secs(10), async {
+        while !world.is_on_standby(port(&read).await) {}
+    });
+    back.await.expect("it takes reads again");
+    support::assert_whole(&db).await;
+    db.close().await.unwrap();
 }
 
 async fn transactions(world: &World) {
@@ -180,7 +279,8 @@ async fn conflicts(world: &World) {
     });
     let slow = db.read();
     let slow = tokio::spawn(async move {
-        let sql = "select inet_server_port() from notes, pg_sleep(1) limit 1";
+        // Once for each row, of which there is none where it is made again.
+        let sql = "select inet_server_port() from notes where pg_sleep(600) is not null limit 1";
         slow.query_value::<i32>(sql, ()).await
     });
     let table = "select count(*) from pg_stat_activity where query like '%pg_sleep%' \

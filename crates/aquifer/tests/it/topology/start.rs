@@ -1,9 +1,11 @@
 //! Opening a handle on several hosts.
 
-use std::time::Duration;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use aquifer::{Config, Db, ErrorKind, HostRole, Mode, Session};
-use aquifer_testkit::{Cluster, Login};
+use aquifer::{Config, Db, ErrorKind, HostRole, Mode, Retry, Session};
+use aquifer_testkit::{Cluster, Login, Postgres};
 
 use super::{blocking, connect, connect_as, host, until_role};
 use crate::support;
@@ -111,10 +113,57 @@ async fn refusals(cluster: &Cluster) {
     let rejected = Db::connect(&cluster.login_url(Login::Rejected)).await;
     let error = rejected.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+    // Also when the other host is away, which it is for a service that starts during an outage.
+    let url = cluster.primary().login_url(Login::Rejected);
+    let beside = format!("127.0.0.1:{}", free_port());
+    let config = Config::from_url(url).unwrap();
+    let config = config.advanced(|advanced| advanced.replicas([beside]));
+    let error = Db::connect_with(&config).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+    assert_eq!(error.retry(), Retry::Never, "{error}");
+    assert!(!error.to_string().contains("held"), "{error}");
     let only = cluster.standbys()[0].tcp_url();
     let twice = Config::from_url(only).unwrap().advanced(|advanced| {
         advanced.replicas([format!("127.0.0.1:{}", cluster.standbys()[0].port())])
     });
     let error = Db::connect_with(&twice).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+}
+
+/// One at which nobody listens.
+fn free_port() -> u16 {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    nobody.local_addr().unwrap().port()
+}
+
+/// A host that is away from the start is no obstacle, and when all are, callers that ask again at once,
+/// on a single thread, do not keep the hosts from being asked.
+#[tokio::test]
+async fn a_loop_of_refused_calls_leaves_time_to_ask_the_hosts() {
+    let server = Arc::new(Postgres::start());
+    let away = free_port();
+    let url = server.tcp_url();
+    let (before, after) = url.split_once(&format!(":{}", server.port())).unwrap();
+    let host = before.rsplit_once('@').map_or(before, |(_, host)| host);
+    let url = format!("{before}:{},{host}:{away}{after}", server.port());
+    let db = connect_as(&url, |config| {
+        config.advanced(|advanced| advanced.primary_wait(Duration::from_millis(1)))
+    })
+    .await;
+    db.execute("select 1", ()).await.unwrap();
+    server.kill();
+    support::until("it is missed", || db.mode() == Mode::Down).await;
+    let starting = std::thread::spawn({
+        let server = Arc::clone(&server);
+        move || server.start_again()
+    });
+    let begun = Instant::now();
+    while let Err(error) = db.execute("select 1", ()).await {
+        assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "nobody asks");
+    }
+    starting.join().unwrap();
+    db.pause(Duration::MAX).await.unwrap();
+    db.resume();
+    support::assert_whole(&db).await;
 }
