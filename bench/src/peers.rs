@@ -36,7 +36,9 @@ pub fn of_the_wire() -> Vec<Entry> {
     let raw = tokio_postgres::ENTRIES.iter().copied();
     let wire = raw.chain(aquifer_wire::ENTRIES.iter().copied());
     #[cfg(feature = "layer")]
-    let wire = wire.chain(aquifer::ENTRIES.iter().copied());
+    let wire = wire
+        .chain(aquifer::ENTRIES.iter().copied())
+        .chain([aquifer::COUNTED]);
     wire.collect()
 }
 

@@ -16,6 +16,14 @@ pub const LOOKUP: &str = "aquifer, lookup";
 /// The two statements of the transaction as a static batch.
 pub const BATCH: &str = "aquifer, batch";
 
+/// The handle that shares lanes for all reads, for counting: a valgrind that slows the program down lets
+/// reads seem slow, and some of them would be tried alone, the more the busier the machine is.
+pub(super) const COUNTED: Entry = Entry {
+    name: "aquifer, all reads shared",
+    offers: &[Workload::Select],
+    open: |place| Box::pin(async move { Ok(race(Aquifer(connect(&place).await?.shared()))) }),
+};
+
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: AQUIFER,

@@ -143,7 +143,7 @@ impl Breaker {
     /// When it is open, or half-open with enough calls under way.
     #[inline]
     pub fn permit<B: Deref<Target = Self>>(breaker: B, now: Instant) -> Result<Permit<B>, Refused> {
-        Self::admit(breaker, None, now)
+        Self::admit(breaker, None, now).map_err(|(_breaker, refused)| refused)
     }
 
     /// The right to make one call, for who has no other host to call.
@@ -160,6 +160,19 @@ impl Breaker {
         patience: Duration,
         now: Instant,
     ) -> Result<Permit<B>, Refused> {
+        Self::permit_of_last_or_back(breaker, patience, now).map_err(|(_breaker, refused)| refused)
+    }
+
+    /// As [`permit_of_last`](Self::permit_of_last), for who needs `breaker` back with a refusal.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn permit_of_last_or_back<B: Deref<Target = Self>>(
+        breaker: B,
+        patience: Duration,
+        now: Instant,
+    ) -> Result<Permit<B>, (B, Refused)> {
         Self::admit(breaker, Some(patience), now)
     }
 
@@ -168,12 +181,15 @@ impl Breaker {
         breaker: B,
         patience: Option<Duration>,
         now: Instant,
-    ) -> Result<Permit<B>, Refused> {
+    ) -> Result<Permit<B>, (B, Refused)> {
         let gate = breaker.gate();
         let (gate, has_place) = if gate.is(State::Closed) {
             (gate, false)
         } else {
-            breaker.admit_guarded(patience, now)?
+            match breaker.admit_guarded(patience, now) {
+                Ok(admitted) => admitted,
+                Err(refused) => return Err((breaker, refused)),
+            }
         };
         Ok(Permit {
             breaker,
@@ -433,11 +449,26 @@ pub struct Permit<B: Deref<Target = Breaker>> {
 }
 
 impl<B: Deref<Target = Breaker>> Permit<B> {
+    /// What it was asked of.
+    pub fn breaker(&self) -> &B {
+        &self.breaker
+    }
+
     /// Tells how the call ended; hands back the change of state that follows from it, if one does.
     #[inline]
-    pub fn record(mut self, outcome: Outcome, now: Instant) -> Option<Change> {
+    pub fn record(self, outcome: Outcome, now: Instant) -> Option<Change> {
+        let mut changed = None;
+        self.record_and(outcome, now, |_breaker, change| changed = Some(change));
+        changed
+    }
+
+    /// As [`record`](Self::record), but hands a change of state to `tell`, with the breaker.
+    #[inline]
+    pub fn record_and(mut self, outcome: Outcome, now: Instant, tell: impl FnOnce(&B, Change)) {
         let has_place = std::mem::take(&mut self.has_place);
-        self.breaker.record(self.gate, has_place, outcome, now)
+        if let Some(change) = self.breaker.record(self.gate, has_place, outcome, now) {
+            tell(&self.breaker, change);
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 //! a retry, every retry takes out a whole one, and both are forgotten after ten seconds. A floor
 //! lets quiet services retry too. The scheme is that of Finagle's `RetryBudget`.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// For how many slots of [`SLOT`] each payments and withdrawals count.
@@ -106,6 +108,54 @@ impl Budget {
     }
 }
 
+/// So many payments are entered together.
+const TOGETHER: u32 = 8;
+
+/// A [`Budget`] that many callers share.
+///
+/// A first attempt costs one addition, and only each eighth takes the lock: so of payments that are not
+/// entered yet, seven at most, some may count as of a later time than their own.
+#[derive(Debug)]
+pub struct SharedBudget {
+    payments: AtomicU32,
+    budget: Mutex<Budget>,
+}
+
+impl SharedBudget {
+    /// Shares `budget`.
+    #[must_use]
+    pub fn new(budget: Budget) -> Self {
+        Self {
+            payments: AtomicU32::new(0),
+            budget: Mutex::new(budget),
+        }
+    }
+
+    /// Pays for one first attempt.
+    #[inline]
+    pub fn deposit(&self, now: Instant) {
+        let payments = self.payments.fetch_add(1, Ordering::Relaxed) + 1;
+        if payments.is_multiple_of(TOGETHER) {
+            drop(self.enter(now));
+        }
+    }
+
+    /// Takes out one retry; `false` means that callers can't afford it, so it must not be made.
+    #[must_use]
+    pub fn withdraw(&self, now: Instant) -> bool {
+        self.enter(now).withdraw(now)
+    }
+
+    #[cold]
+    fn enter(&self, now: Instant) -> MutexGuard<'_, Budget> {
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        let payments = self.payments.swap(0, Ordering::Relaxed);
+        let paid = budget.payment * i64::from(payments);
+        budget.enter(paid, now);
+        budget
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -114,6 +164,18 @@ mod tests {
 
     fn grants(budget: &mut Budget, now: Instant) -> usize {
         (0..1000).take_while(|_| budget.withdraw(now)).count()
+    }
+
+    #[test]
+    fn payments_of_many_callers_are_all_there_when_a_retry_is_asked_for() {
+        let now = Instant::now();
+        let shared = SharedBudget::new(Budget::new(20, 0, now));
+        assert!(!shared.withdraw(now));
+        for _ in 0..25 {
+            shared.deposit(now);
+        }
+        let granted = (0..1000).take_while(|_| shared.withdraw(now)).count();
+        assert_eq!(granted, 5);
     }
 
     #[test]

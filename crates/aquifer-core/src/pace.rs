@@ -113,6 +113,13 @@ impl Pace {
         matches!(self.state, State::Fast | State::Suspect | State::Probing)
     }
 
+    /// Whether others may wait behind it, and there is nothing to find out about it.
+    #[must_use]
+    #[inline]
+    pub fn is_fast(self) -> bool {
+        self.state == State::Fast
+    }
+
     /// What it usually takes on its own.
     #[must_use]
     pub fn usual(self) -> Duration {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+pub use self::execute::{Started, Unfinished};
 use crate::cancel::Cancel;
 use crate::driver::Driver;
 use crate::ended::{Ended, Reason};

@@ -41,7 +41,7 @@ mod tls;
 mod transport;
 pub mod types;
 
-pub use crate::client::{Client, Limits, TransactionStatus};
+pub use crate::client::{Client, Limits, Started, TransactionStatus, Unfinished};
 pub use crate::config::{Config, Target};
 pub use crate::copy::{CopyIn, CopyOut};
 pub use crate::database_error::DatabaseError;

@@ -13,16 +13,22 @@ const PARAMETERS_MAX: usize = 65_535;
 ///
 /// # Errors
 /// [`Kind::Limit`] beyond 65,535.
+#[inline]
 pub fn check_count(params: &(dyn Params + Sync)) -> Result<(), Error> {
     let count = params.count();
     if count > PARAMETERS_MAX {
-        let text = format!(
-            "{count} parameters are more than the {PARAMETERS_MAX} that PostgreSQL takes; \
-             pass lists as one array parameter (= ANY($1), UNNEST)"
-        );
-        return Err(Error::new(Kind::Limit, text));
+        return Err(too_many(count));
     }
     Ok(())
+}
+
+#[cold]
+fn too_many(count: usize) -> Error {
+    let text = format!(
+        "{count} parameters are more than the {PARAMETERS_MAX} that PostgreSQL takes; pass lists as \
+         one array parameter (= ANY($1), UNNEST)"
+    );
+    Error::new(Kind::Limit, text)
 }
 
 /// Appends the tail of a Bind message: formats, values, result formats.

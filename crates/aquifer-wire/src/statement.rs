@@ -1,3 +1,5 @@
+mod recent;
+
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
@@ -7,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use self::recent::Edition;
 use crate::Error;
 use crate::from_row::Mapping;
 use crate::types::{Kind, Type};
@@ -175,6 +178,8 @@ pub struct Statement {
     pub(crate) columns: Arc<Columns>,
     note: AtomicU64,
     fingerprint: u64,
+    /// When it was looked up last, by its catalog's count.
+    used: AtomicU64,
 }
 
 /// A hash of a statement's text, by which its figures are found.
@@ -198,6 +203,7 @@ impl Statement {
             columns,
             note: AtomicU64::new(0),
             fingerprint: fingerprint(sql),
+            used: AtomicU64::new(0),
         }
     }
 
@@ -248,7 +254,10 @@ pub struct Catalog {
     statements: Mutex<Kept>,
     types: Arc<Mutex<HashMap<u32, Type>>>,
     statements_max: usize,
-    clock: AtomicU64,
+    /// Twice the number of descriptions that were taken in: those looked up since the last one are
+    /// equally recent, and more so than that one.
+    taken_in: AtomicU64,
+    edition: Edition,
 }
 
 /// Most bytes of text that a catalog keeps; the longest texts are those built at run time.
@@ -263,7 +272,7 @@ struct Kept {
     text_bytes: usize,
 }
 
-type Statements = HashMap<Box<str>, Entry, BuildHasherDefault<TextHasher>>;
+type Statements = HashMap<Box<str>, Arc<Statement>, BuildHasherDefault<TextHasher>>;
 
 /// The one-shot form of XXH3: for text of usual length a fraction of the streaming form's work.
 #[derive(Debug, Default)]
@@ -282,16 +291,11 @@ impl Hasher for TextHasher {
     }
 }
 
-#[derive(Debug)]
-struct Entry {
-    statement: Arc<Statement>,
-    used: u64,
-}
-
 impl Kept {
-    fn remove(&mut self, sql: &str) {
+    fn remove(&mut self, sql: &str, edition: &Edition) {
         if self.by_text.remove(sql).is_some() {
             self.text_bytes -= sql.len();
+            edition.change();
         }
     }
 }
@@ -305,7 +309,8 @@ impl Catalog {
             statements: Mutex::default(),
             types: Arc::default(),
             statements_max: statements_max.max(1),
-            clock: AtomicU64::new(0),
+            taken_in: AtomicU64::new(0),
+            edition: Edition::new(),
         }
     }
 
@@ -319,59 +324,77 @@ impl Catalog {
 
     /// The description of `sql`, if it is known.
     #[must_use]
+    #[inline]
     pub fn statement(&self, sql: &str) -> Option<Arc<Statement>> {
-        let used = self.clock.fetch_add(1, Ordering::Relaxed);
-        let mut kept = self.kept();
-        let entry = kept.by_text.get_mut(sql)?;
-        if entry.statement.columns.altered.load(Ordering::Relaxed) {
-            kept.remove(sql);
-            drop(kept);
+        let statement = match recent::find(self.edition.number(), sql) {
+            Some(statement) => statement,
+            None => self.look_up(sql)?,
+        };
+        if statement.columns.altered.load(Ordering::Relaxed) {
+            self.forget(&statement);
             self.forget_types();
             return None;
         }
-        entry.used = used;
-        Some(Arc::clone(&entry.statement))
+        let used = self.taken_in.load(Ordering::Relaxed) + 1;
+        // Looked at first: what all callers write, all callers wait for.
+        if statement.used.load(Ordering::Relaxed) != used {
+            statement.used.store(used, Ordering::Relaxed);
+        }
+        Some(statement)
+    }
+
+    #[cold]
+    fn look_up(&self, sql: &str) -> Option<Arc<Statement>> {
+        let kept = self.kept();
+        let statement = Arc::clone(kept.by_text.get(sql)?);
+        // Under the lock it is that of the statement.
+        let edition = self.edition.number();
+        drop(kept);
+        recent::remember(edition, sql, &statement);
+        Some(statement)
     }
 
     pub(crate) fn keep(&self, statement: Arc<Statement>) {
-        let used = self.clock.fetch_add(1, Ordering::Relaxed);
+        let used = self.taken_in.fetch_add(2, Ordering::Relaxed) + 2;
+        statement.used.store(used, Ordering::Relaxed);
         let mut kept = self.kept();
-        kept.remove(&statement.sql);
+        kept.remove(&statement.sql, &self.edition);
         let bytes = statement.sql.len();
         if bytes > LONG {
             return;
         }
         while kept.by_text.len() >= self.statements_max || kept.text_bytes + bytes > TEXT_MAX {
-            let oldest = kept.by_text.values().min_by_key(|entry| entry.used);
-            let Some(oldest) = oldest.map(|entry| Arc::clone(&entry.statement)) else {
+            let statements = kept.by_text.values();
+            let oldest = statements.min_by_key(|known| known.used.load(Ordering::Relaxed));
+            let Some(oldest) = oldest.map(Arc::clone) else {
                 break;
             };
-            kept.remove(&oldest.sql);
+            kept.remove(&oldest.sql, &self.edition);
         }
         kept.text_bytes += bytes;
         let sql = statement.sql.clone();
-        kept.by_text.insert(sql, Entry { statement, used });
+        kept.by_text.insert(sql, statement);
     }
 
     /// Drops a description that turned out to be stale, unless a newer one has taken its place.
     pub(crate) fn forget(&self, stale: &Statement) {
         let mut kept = self.kept();
-        let entry = kept.by_text.get(&stale.sql);
-        if entry.is_some_and(|entry| entry.statement.id == stale.id) {
-            kept.remove(&stale.sql);
+        let known = kept.by_text.get(&stale.sql);
+        if known.is_some_and(|known| known.id == stale.id) {
+            kept.remove(&stale.sql, &self.edition);
         }
     }
 
     /// Drops the description of a statement, so that it is asked for anew.
     pub fn forget_text(&self, sql: &str) {
-        self.kept().remove(sql);
+        self.kept().remove(sql, &self.edition);
     }
 
     /// The ids of all descriptions.
     pub(crate) fn ids(&self) -> Vec<u64> {
         let kept = self.kept();
-        let entries = kept.by_text.values();
-        entries.map(|entry| entry.statement.id).collect()
+        let statements = kept.by_text.values();
+        statements.map(|statement| statement.id).collect()
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -424,6 +447,42 @@ mod tests {
         catalog.keep(statement("three"));
         assert!(catalog.statement("two").is_none());
         assert!(catalog.statement("one").is_some() && catalog.statement("three").is_some());
+    }
+
+    #[test]
+    fn what_a_thread_looked_up_is_forgotten_with_the_catalogs_own() {
+        let (catalog, other) = (Catalog::new(2), Catalog::new(2));
+        let text = "select 1".to_owned();
+        let known = |catalog: &Catalog| catalog.statement(&text).map(|statement| statement.id);
+        let (first, second) = (statement(&text), statement(&text));
+        catalog.keep(Arc::clone(&first));
+        assert_eq!(
+            (known(&catalog), known(&catalog)),
+            (Some(first.id), Some(first.id))
+        );
+        assert_eq!(known(&other), None);
+        catalog.keep(Arc::clone(&second));
+        assert_eq!(known(&catalog), Some(second.id));
+        catalog.forget(&first);
+        assert_eq!(known(&catalog), Some(second.id));
+        catalog.forget(&second);
+        assert_eq!(known(&catalog), None);
+        catalog.keep(second);
+        assert!(known(&catalog).is_some());
+        catalog.forget_text(&text);
+        assert_eq!(known(&catalog), None);
+    }
+
+    #[test]
+    fn another_text_in_the_same_place_is_not_taken_for_the_first() {
+        let catalog = Catalog::new(2);
+        let mut text = "select 1".to_owned();
+        catalog.keep(statement(&text));
+        assert!(catalog.statement(&text).is_some());
+        let place = text.as_ptr();
+        text.replace_range(7..8, "2");
+        assert_eq!(text.as_ptr(), place);
+        assert!(catalog.statement(&text).is_none());
     }
 
     #[test]

@@ -9,10 +9,10 @@ mod queries;
 
 use std::fmt;
 use std::panic::Location;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_core::budget::Budget;
+use aquifer_core::budget::{Budget, SharedBudget};
 use aquifer_wire::{FromRow, Reply};
 use tokio::task::AbortHandle;
 
@@ -173,7 +173,11 @@ impl Db {
             settings: None,
             answers: None,
             detached: false,
-            budget: Arc::new(Mutex::new(Budget::new(20, 10, clock::now().into_std()))),
+            budget: Arc::new(SharedBudget::new(Budget::new(
+                20,
+                10,
+                clock::now().into_std(),
+            ))),
         });
         metered::attach(&metrics, &source, &engine.pools);
         let collecting = metered::collect(&engine, &metrics, metrics_interval);
@@ -644,15 +648,8 @@ impl Db {
 impl Session for Db {}
 
 impl sealed::Run for Db {
-    async fn run(&self, call: Call<'_>) -> Result<Reply, Error> {
-        match transaction::current(&self.engine)? {
-            // Boxed: it would be most of the future of every call.
-            Some(ambient) => Box::pin(ambient.run(call)).await,
-            None if self.engine.observers.wants_spans() => {
-                Box::pin(execute::run_in_span(&self.engine, call)).await
-            }
-            None => execute::run(&self.engine, call).await,
-        }
+    fn run<'a>(&'a self, call: Call<'a>) -> impl Future<Output = Result<Reply, Error>> + Send {
+        execute::run_unless(&self.engine, call, transaction::run_elsewhere)
     }
 
     fn check_write(&self) -> Result<(), Error> {

@@ -1,9 +1,8 @@
-use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::clock;
 
@@ -20,7 +19,11 @@ pub(crate) struct Elapsed;
 
 impl Deadline {
     pub(crate) fn after(time: Duration) -> Self {
-        let start = clock::now();
+        Self::since(clock::now(), time)
+    }
+
+    /// That of a call which began at `start`.
+    pub(crate) fn since(start: Instant, time: Duration) -> Self {
         // Longer than a century is never: adding it could overflow.
         let century = Duration::from_secs(100 * 365 * 24 * 3600);
         Self {
@@ -36,7 +39,12 @@ impl Deadline {
 
     /// The earlier of this deadline and `time` from now.
     pub(crate) fn at_most(self, time: Duration) -> Self {
-        let other = Self::after(time);
+        self.at_most_after(clock::now(), time)
+    }
+
+    /// The earlier of this deadline and `time` from `start`, which is now.
+    pub(crate) fn at_most_after(self, start: Instant, time: Duration) -> Self {
+        let other = Self::since(start, time);
         Self {
             start: other.start,
             at: other.at.min(self.at),
@@ -87,27 +95,39 @@ impl Deadline {
             .await
             .map_err(|_late| Elapsed)
     }
+}
 
-    /// As [`run`](Self::run), of a future that as a rule is ready long before: one whose task is woken
-    /// from time to time anyway gets a timer only when it still waits then.
-    pub(crate) async fn run_woken<F: Future>(
-        &self,
-        is_woken: bool,
-        mut future: Pin<&mut F>,
-    ) -> Result<F::Output, Elapsed> {
-        let mut has_waited = !is_woken;
-        let early = poll_fn(|context| match future.as_mut().poll(context) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending if has_waited => Poll::Ready(None),
-            Poll::Pending => {
-                has_waited = true;
-                Poll::Pending
-            }
-        });
-        if let Some(output) = early.await {
-            return Ok(output);
+/// The timer of a future that is polled by hand and as a rule is ready long before its deadline: one
+/// whose task is woken from time to time anyway gets it only when it still waits then.
+#[derive(Debug)]
+pub(crate) struct LateTimer {
+    has_waited: bool,
+    /// Boxed: it is large, and most do without.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl LateTimer {
+    pub(crate) fn new(is_woken: bool) -> Self {
+        Self {
+            has_waited: !is_woken,
+            timer: None,
         }
-        // Boxed: the timer is large, and most do without.
-        Box::pin(self.run(future)).await
+    }
+
+    /// Ready when the deadline has passed; asked whenever the future turned out not to be ready.
+    #[inline]
+    pub(crate) fn poll(
+        &mut self,
+        deadline: impl FnOnce() -> Deadline,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        if self.has_waited {
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline().at)));
+            return timer.as_mut().poll(context);
+        }
+        self.has_waited = true;
+        Poll::Pending
     }
 }

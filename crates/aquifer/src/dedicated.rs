@@ -104,7 +104,7 @@ impl Dedicated {
 impl Session for Dedicated {}
 
 impl sealed::Run for Dedicated {
-    async fn run(&self, call: Call<'_>) -> Result<Reply, Error> {
+    async fn run<'a>(&'a self, call: Call<'a>) -> Result<Reply, Error> {
         refuse_copy(call.sql)?;
         let client = self.checkout.client();
         // Boxed: it holds the way of a new statement, and would be most of this future.

@@ -2,12 +2,13 @@
 //!
 //! deadline → loop { route → breaker permit → attempt → classify → record; attempts and budget decide on
 //! another lap } → event. The only retry loop, the only timer of a call. Of a read that takes a lane, the first
-//! attempt stands before the loop.
+//! attempt stands before the loop, in `first`.
 
 mod again;
 mod answers;
 mod batch;
 mod ending;
+mod first;
 mod lane;
 mod lap;
 mod read;
@@ -16,10 +17,10 @@ mod told;
 
 use std::panic::Location;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_core::budget::Budget;
+use aquifer_core::budget::SharedBudget;
 use aquifer_core::retry::Intent;
 use aquifer_core::scan;
 use aquifer_wire::{Client, Reply, Sharing, Statement};
@@ -28,6 +29,8 @@ use tokio::time::Instant;
 pub(crate) use self::again::{Attempts, delay, is_wrong_role, may_help, may_help_transaction};
 pub use self::answers::{Answered, Answers};
 pub(crate) use self::batch::{run_batch, run_keyed, run_script};
+pub(crate) use self::first::BoxedRun;
+use self::first::{Instead, Run};
 use self::lap::Lap;
 use self::route::{Place, Route};
 pub(crate) use self::route::{
@@ -39,7 +42,7 @@ pub(crate) use self::told::{Counted, Told, run_in_span, within};
 use crate::deadline::Deadline;
 use crate::error::fault;
 use crate::observe::{Observers, QueryFinished};
-use crate::pool::{Checkout, Chosen, Destination, Pools, TICK, refuse};
+use crate::pool::{Checkout, Chosen, Destination, Pools, refuse};
 use crate::settings::Settings;
 use crate::statement::{Call, Prepared};
 use crate::tasks::Tasks;
@@ -64,7 +67,7 @@ pub(crate) struct Engine {
     /// Where its user wants to be told which host answered.
     pub(crate) answers: Option<Answers>,
     /// What all callers together can afford of further attempts.
-    pub(crate) budget: Arc<Mutex<Budget>>,
+    pub(crate) budget: Arc<SharedBudget>,
 }
 
 /// One attempt that failed, and what the statement was known to be.
@@ -78,49 +81,26 @@ struct Failed {
 }
 
 /// Runs one statement, again where that is safe and may help.
-///
-/// Nearly every read of a busy service is answered by the first lane that it takes. That is written
-/// out here, and all else is boxed, so that the future of such a read is small.
-pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error> {
-    let deadline = Deadline::after(engine.query_timeout);
-    engine.first_attempt(deadline.start());
-    let mut first = engine.present(call.sql).map(|pool| {
-        let place = Place::of(engine, &pool, call.sql);
-        (pool, Ok(place))
-    });
-    if let Some((pool, place)) = &mut first
-        && let Ok(Place::Lane(statement, lane)) = &place
-        && lane::is_bare(engine, pool)
-    {
-        let permit = lane::permit(pool, deadline).await;
-        let permit = permit.map_err(|failed| engine.never_sent(call, deadline, failed))?;
-        let is_woken = engine.query_timeout > 2 * TICK && lane.wakes_callers();
-        let outcome = {
-            // Pinned here, as below: moved along, its bytes would be copied at each hand-over.
-            let answer = pin!(lane.run(statement, call.params, Sharing::Shared));
-            deadline.run_woken(is_woken, answer).await
-        };
-        *place = match outcome {
-            Ok(Ok(reply)) => {
-                let elapsed = lane::note_time((lane, permit), statement, deadline);
-                engine.note_answer(pool.name());
-                engine.observers.query_finished(&QueryFinished {
-                    rows: reply.len() as u64,
-                    fingerprint: Some(statement.fingerprint()),
-                    ..QueryFinished::new(call.sql, call.location, elapsed, None)
-                });
-                return Ok(reply);
-            }
-            Ok(Err(error)) => match lane::failure(pool, (lane, permit), statement, error) {
-                None => Ok(Place::Alone(Some(Arc::clone(statement)))),
-                Some(failed) => Err(failed.on(engine, pool)),
-            },
-            Err(_) => {
-                lane::note_silence(pool, permit, deadline);
-                Err(refused(engine.timed_out(deadline, call.sql), Intent::Read))
-            }
-        };
-    }
+pub(crate) fn run<'a>(engine: &'a Engine, call: Call<'a>) -> Run<'a> {
+    run_unless(engine, call, |_engine, _call| None)
+}
+
+/// As [`run`], unless `instead` says, when the call is made, that it goes another way.
+pub(crate) fn run_unless<'a>(engine: &'a Engine, call: Call<'a>, instead: Instead) -> Run<'a> {
+    Run::new(engine, call, instead)
+}
+
+/// What is known of the first attempt: where it is to be made, or how it failed.
+type First<'a> = (Chosen<'a>, Result<Place, Failed>);
+
+/// Runs one statement, with what is known of the first attempt.
+#[expect(clippy::large_futures, reason = "who calls this boxes it whole")]
+async fn run_laps<'a>(
+    engine: &'a Engine,
+    call: Call<'a>,
+    deadline: Deadline,
+    mut first: Option<First<'a>>,
+) -> Result<Reply, Error> {
     let queue = Queue::default();
     let attempt = |lap| {
         let first = first.take();
@@ -138,7 +118,7 @@ pub(crate) async fn run(engine: &Engine, call: Call<'_>) -> Result<Reply, Error>
         }
     };
     let start = (deadline, &queue);
-    Box::pin(laps(engine, (call.sql, call.location), start, attempt)).await
+    laps(engine, (call.sql, call.location), start, attempt).await
 }
 
 /// Makes attempts until one succeeds, no other is safe or may help, or the time is over.
@@ -336,17 +316,14 @@ async fn learn(checkout: &Checkout, sql: &str) -> Result<Arc<Statement>, Failed>
 
 impl Engine {
     /// Pays into the budget of further attempts.
+    #[inline]
     pub(crate) fn first_attempt(&self, start: Instant) {
-        self.budget().deposit(start.into_std());
+        self.budget.deposit(start.into_std());
     }
 
     /// Takes another attempt out of the budget, if it is in there.
     pub(crate) fn can_afford_another(&self) -> bool {
-        self.budget().withdraw(clock::now().into_std())
-    }
-
-    fn budget(&self) -> MutexGuard<'_, Budget> {
-        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+        self.budget.withdraw(clock::now().into_std())
     }
 }
 

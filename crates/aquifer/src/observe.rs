@@ -252,7 +252,39 @@ impl Observers {
     }
 
     pub(crate) fn query_finished(&self, event: &QueryFinished<'_>) {
-        self.watch.measures.query_finished(event);
+        let watch = &*self.watch;
+        watch.measures.query_finished(event);
+        // One look for all who might be told besides: mostly there are none.
+        let is_plain = event.error.is_none() && !watch.slow.is_slow(event.elapsed);
+        if !is_plain || !self.list.is_empty() || log::is_verbose() {
+            self.tell_of_query(event);
+        }
+    }
+
+    /// As [`query_finished`](Self::query_finished), of a read that succeeded at the first attempt.
+    #[inline]
+    pub(crate) fn read_finished(
+        &self,
+        (sql, location): (&str, &'static Location<'static>),
+        fingerprint: u64,
+        rows: u64,
+        elapsed: Duration,
+    ) {
+        let watch = &*self.watch;
+        watch
+            .measures
+            .read_finished((fingerprint, sql), rows, elapsed);
+        if watch.slow.is_slow(elapsed) || !self.list.is_empty() || log::is_verbose() {
+            self.tell_of_query(&QueryFinished {
+                rows,
+                fingerprint: Some(fingerprint),
+                ..QueryFinished::new(sql, location, elapsed, None)
+            });
+        }
+    }
+
+    #[cold]
+    fn tell_of_query(&self, event: &QueryFinished<'_>) {
         self.tell(|observer| observer.query_finished(event));
         if self.watch.slow.is_slow(event.elapsed)
             && let Some(suppressed) = self.watch.slow.admit()

@@ -260,10 +260,10 @@ impl Pool {
         deadline: Deadline,
         location: &'static Location<'static>,
     ) -> Result<Checkout, Error> {
-        let deadline = deadline.at_most(self.0.limits.acquire_timeout);
+        let mut time = clock::now();
+        let deadline = deadline.at_most_after(time, self.0.limits.acquire_timeout);
         loop {
             let pass_on = |claimed| self.0.pass_on(claimed);
-            let time = clock::now();
             let call = match self.0.breakers.permit_write(time.into_std()) {
                 Ok(call) => call,
                 Err(refused) => {
@@ -289,7 +289,8 @@ impl Pool {
                         self.0.upkeep.tell();
                     }
                     let outcome = deadline.run(waiting).await;
-                    self.0.observers.waited(clock::now() - time);
+                    let asked = std::mem::replace(&mut time, clock::now());
+                    self.0.observers.waited(time - asked);
                     match outcome {
                         Ok(outcome) => outcome,
                         Err(_elapsed) => return Err(self.0.timed_out(deadline)),
@@ -298,7 +299,9 @@ impl Pool {
                 Err(refusal) => Err(refusal),
             };
             let claimed = outcome.map_err(|refusal| self.0.refused(refusal, deadline))?;
-            let Some(mut checkout) = Checkout::of(&self.0, claimed, call, location) else {
+            let holder = (location, time);
+            let Some(mut checkout) = Checkout::of(&self.0, claimed, call, holder) else {
+                time = clock::now();
                 continue;
             };
             if !answering && !checkout.is_doubtful() {
@@ -310,6 +313,7 @@ impl Pool {
                 Ok(false) => self.0.doubt_all(),
                 Err(_elapsed) => return Err(self.0.timed_out(deadline)),
             }
+            time = clock::now();
         }
     }
 
@@ -399,8 +403,8 @@ impl Inner {
     }
 
     /// A connection in good order goes to the first waiter, else it is idle.
-    fn release(&self, permit: Permit, connection: Connection) {
-        let surplus = self.desk.release(permit, connection, now());
+    fn release(&self, permit: Permit, connection: Connection, time: std::time::Instant) {
+        let surplus = self.desk.release(permit, connection, time);
         self.returned(surplus);
     }
 

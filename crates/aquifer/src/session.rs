@@ -32,7 +32,7 @@ pub(crate) mod sealed {
     /// What differs between those that run statements.
     pub trait Run: Sync {
         /// Runs one statement.
-        fn run(&self, call: Call<'_>) -> impl Future<Output = Result<Reply, Error>> + Send;
+        fn run<'a>(&'a self, call: Call<'a>) -> impl Future<Output = Result<Reply, Error>> + Send;
 
         /// Runs several statements in one round trip.
         fn run_batch(

@@ -26,6 +26,7 @@ pub struct Call<'a> {
 
 impl<'a> Call<'a> {
     /// Takes the parameters of the call, or those that the text brings along.
+    #[inline]
     pub(crate) fn new(
         sql: &'a Sql,
         params: &'a (impl Params + Send + Sync),

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aquifer_wire::SqlState;
 use tokio::time::Instant;
 
-pub(crate) use self::ambient::current;
+pub(crate) use self::ambient::{current, run_elsewhere};
 pub(crate) use self::closure::run as with_transaction;
 use self::hooks::Hooks;
 pub use self::idempotency::Idempotent;

@@ -13,14 +13,15 @@ const CONTENDER: &str = "aquifer-wire, 1 shared";
 /// Counts stay the same on a busy machine, times do not: so counts are the gate.
 const LIMITS: [(&str, f64); 2] = [("instructions", 4_000.0), ("system_calls", 0.5)];
 
-/// The library as `Db::connect` opens it, and the wire with as many connections as it has lanes.
-const LIBRARY: &str = "aquifer";
+/// The library with all reads on lanes, and the wire with as many connections as it has lanes. Under
+/// valgrind reads seem slow, and as `Db::connect` opens it the library would try some of them alone,
+/// the more the busier the machine is.
+const LIBRARY: &str = "aquifer, all reads shared";
 const BENEATH: &str = "aquifer-wire, 2 shared";
 
 /// What the library may cost on top of the wire. The aim is 800 instructions and one allocation; these
-/// are what was reached and some per cent, so that it does not get worse unseen. It was counted beside
-/// much other load, where under valgrind reads seem slow and some are tried alone.
-const LAYER_LIMITS: [(&str, f64); 2] = [("instructions", 1_800.0), ("allocations", 1.1)];
+/// are what was reached (1,103) and some per cent, so that it does not get worse unseen.
+const LAYER_LIMITS: [(&str, f64); 2] = [("instructions", 1_200.0), ("allocations", 1.1)];
 
 /// Counts client instructions and system calls per shared query, and what the library adds to the wire.
 pub(super) fn run(workspace: &Workspace) -> Result<Outcome, Failure> {

@@ -1,6 +1,9 @@
 //! Statements and batches, and what is done when a description no longer fits.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 
@@ -17,6 +20,25 @@ use crate::{Error, Kind, lookup};
 /// A statement with its encoded parameters.
 pub(super) type Encoded = (Arc<Statement>, BytesMut);
 
+/// A statement that was sent by [`Client::start`] and whose answer is waited for.
+///
+/// Dropped, its answer is thrown away when it comes; the statement is carried out.
+#[derive(Debug)]
+pub struct Started(Answer);
+
+/// Why a statement that was started has no reply yet: [`Client::finish`] goes on from there.
+#[derive(Debug)]
+pub struct Unfinished(Cause);
+
+#[derive(Debug)]
+enum Cause {
+    /// A neighbour under the same Sync failed first; nothing was done.
+    Skipped,
+    /// The session returned other columns than were described.
+    Changed(Box<Reply>),
+    Failed(Error),
+}
+
 impl Client {
     /// Runs a statement whose description is known; otherwise as [`query`](Self::query).
     ///
@@ -25,42 +47,116 @@ impl Client {
     ///
     /// # Cancel safety
     /// As [`query`](Self::query).
-    pub async fn run(
+    pub fn run<'a>(
+        &'a self,
+        statement: &'a Arc<Statement>,
+        params: &'a (dyn Params + Sync),
+        sharing: Sharing,
+    ) -> impl Future<Output = Result<Reply, Error>> + Send + 'a {
+        Run {
+            client: self,
+            what: (statement, params),
+            sharing,
+            state: State::New,
+        }
+    }
+
+    /// Sends a statement whose description is known, for a caller that polls by hand: what
+    /// [`run`](Self::run) does first.
+    ///
+    /// # Errors
+    /// When it could not be sent; [`finish`](Self::finish) says why, or sends it after all.
+    #[inline]
+    pub fn start(
         &self,
-        statement: &Arc<Statement>,
+        statement: &Statement,
         params: &(dyn Params + Sync),
         sharing: Sharing,
+    ) -> Result<Started, Unfinished> {
+        match self.submit(statement, params, sharing) {
+            Ok(answer) => Ok(Started(answer)),
+            Err(error) => Err(Unfinished(Cause::Failed(error))),
+        }
+    }
+
+    /// The reply to a statement of this client that was started; not to be asked for again once it
+    /// was there.
+    ///
+    /// # Errors
+    /// When there is none for now; [`finish`](Self::finish) goes on from there.
+    #[inline]
+    pub fn poll_reply(
+        &self,
+        started: &mut Started,
+        statement: &Statement,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Reply, Unfinished>> {
+        let Poll::Ready(answer) = Pin::new(&mut started.0).poll(context) else {
+            return Poll::Pending;
+        };
+        let unfinished = match answer {
+            Ok(Some(frames)) => match self.judge(reply::read_one(frames, statement)) {
+                Ok(reply) if reply.changed_fields.is_none() => return Poll::Ready(Ok(reply)),
+                Ok(reply) => Cause::Changed(Box::new(reply)),
+                Err(error) => Cause::Failed(error),
+            },
+            Ok(None) => Cause::Skipped,
+            Err(error) => Cause::Failed(error),
+        };
+        Poll::Ready(Err(Unfinished(unfinished)))
+    }
+
+    /// Does what is left to do for a statement that was started and is `unfinished`: the rest of
+    /// what [`run`](Self::run) does.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    ///
+    /// # Cancel safety
+    /// As [`query`](Self::query).
+    pub async fn finish(
+        &self,
+        (statement, params): (&Arc<Statement>, &(dyn Params + Sync)),
+        sharing: Sharing,
+        unfinished: Unfinished,
     ) -> Result<Reply, Error> {
         let mut renewed = None;
-        let mut attempt = sharing;
+        let Unfinished(mut cause) = unfinished;
         loop {
             let current = renewed.as_ref().unwrap_or(statement);
-            let read = match self.submit(current, params, attempt) {
-                Ok(answer) => match answer.await {
-                    Ok(Some(frames)) => self.judge(reply::read_one(frames, current)),
-                    Ok(None) => {
-                        attempt = Sharing::Own;
-                        continue;
-                    }
-                    Err(error) => Err(error),
+            let again = match cause {
+                Cause::Skipped => self.attempt(current, params, Sharing::Own).await,
+                Cause::Changed(reply) => match self.described_anew(*reply, current).await {
+                    Ok(reply) => Ok(reply),
+                    Err(error) => Err(Unfinished(Cause::Failed(error))),
                 },
-                Err(error) => Err(error),
+                Cause::Failed(error)
+                    if renewed.is_some() || !reply::is_stale(&error) && !is_doubtful(&error) =>
+                {
+                    return Err(error);
+                }
+                Cause::Failed(error) => {
+                    let fresh = self.prepared_anew(statement, sharing, error).await?;
+                    let fresh = renewed.insert(fresh);
+                    self.attempt(fresh, params, sharing).await
+                }
             };
-            let error = match read {
-                Ok(reply) if reply.changed_fields.is_none() => return Ok(reply),
-                // Boxed, as what follows: it is rare, and would be most of each call's future.
-                Ok(reply) => match Box::pin(self.described_anew(reply, current)).await {
-                    Ok(reply) => return Ok(reply),
-                    Err(error) => error,
-                },
-                Err(error) => error,
-            };
-            if renewed.is_some() || !reply::is_stale(&error) && !is_doubtful(&error) {
-                return Err(error);
+            match again {
+                Ok(reply) => return Ok(reply),
+                Err(Unfinished(next)) => cause = next,
             }
-            renewed = Some(Box::pin(self.prepared_anew(statement, sharing, error)).await?);
-            attempt = sharing;
         }
+    }
+
+    /// Sends a statement and waits for its reply.
+    async fn attempt(
+        &self,
+        statement: &Statement,
+        params: &(dyn Params + Sync),
+        sharing: Sharing,
+    ) -> Result<Reply, Unfinished> {
+        let mut started = self.start(statement, params, sharing)?;
+        poll_fn(|context| self.poll_reply(&mut started, statement, context)).await
     }
 
     /// Sends a statement with its parameters.
@@ -272,6 +368,57 @@ impl Client {
         self.shared.queue().names.forget(statement.id);
         if error.sqlstate().is_some_and(|state| state.class() == "XX") {
             self.catalog.forget_types();
+        }
+    }
+}
+
+/// A statement that runs; see [`Client::run`].
+///
+/// Polled by hand: of nested `async fn`s each would keep a state of its own and hand on the reply by a
+/// copy. What is rare is boxed.
+struct Run<'a> {
+    client: &'a Client,
+    what: (&'a Arc<Statement>, &'a (dyn Params + Sync)),
+    sharing: Sharing,
+    state: State<'a>,
+}
+
+type Rest<'a> = dyn Future<Output = Result<Reply, Error>> + Send + 'a;
+
+enum State<'a> {
+    New,
+    Started(Started),
+    Unfinished(Pin<Box<Rest<'a>>>),
+}
+
+impl Future for Run<'_> {
+    type Output = Result<Reply, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let run = self.get_mut();
+        let (client, what) = (run.client, run.what);
+        let (statement, params) = what;
+        loop {
+            let outcome = match &mut run.state {
+                State::New => match client.start(statement, params, run.sharing) {
+                    Ok(started) => {
+                        run.state = State::Started(started);
+                        continue;
+                    }
+                    Err(unfinished) => Err(unfinished),
+                },
+                State::Started(started) => {
+                    ready!(client.poll_reply(started, statement, context))
+                }
+                State::Unfinished(rest) => return rest.as_mut().poll(context),
+            };
+            match outcome {
+                Ok(reply) => return Poll::Ready(Ok(reply)),
+                Err(unfinished) => {
+                    let rest = client.finish(what, run.sharing, unfinished);
+                    run.state = State::Unfinished(Box::pin(rest));
+                }
+            }
         }
     }
 }

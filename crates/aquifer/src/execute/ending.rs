@@ -1,7 +1,9 @@
 //! What callers are told who got no answer.
 
+use std::time::Duration;
+
 use aquifer_core::scan;
-use aquifer_wire::SqlState;
+use aquifer_wire::{Reply, SqlState, Statement};
 
 use super::{Engine, Failed};
 use crate::deadline::Deadline;
@@ -10,6 +12,20 @@ use crate::statement::Call;
 use crate::{Error, ErrorKind, Retry};
 
 impl Engine {
+    /// Tells of a read that a lane answered at the first attempt.
+    #[inline]
+    pub(super) fn read_finished(
+        &self,
+        call: Call<'_>,
+        statement: &Statement,
+        (reply, elapsed): (&Reply, Duration),
+    ) {
+        let told = (call.sql, call.location);
+        let rows = reply.len() as u64;
+        self.observers
+            .read_finished(told, statement.fingerprint(), rows, elapsed);
+    }
+
     /// Tells of a call that the circuit breaker refused.
     pub(super) fn never_sent(&self, call: Call<'_>, deadline: Deadline, failed: Failed) -> Error {
         let (error, elapsed) = (failed.error, deadline.elapsed());

@@ -1,5 +1,6 @@
 //! Running a read on a lane, where answers come in order and others wait behind it.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,9 +8,11 @@ use aquifer_core::breaker::Fault;
 use aquifer_core::pace::SLOW;
 use aquifer_core::retry::Intent;
 use aquifer_wire::{Client, Kind, Reply, Sharing, SqlState, Statement};
+use tokio::time::Instant;
 
 use super::route::{Route, change_pace};
 use super::{Engine, Failed, failed, refused, together};
+use crate::clock;
 use crate::deadline::Deadline;
 use crate::error::fault;
 use crate::pool::{Pool, ReadPermit};
@@ -43,7 +46,7 @@ pub(super) async fn run(
     };
     match outcome {
         Ok(reply) => {
-            note_time((lane, permit), statement, deadline);
+            note_time((lane, permit), statement, deadline.start());
             Some(Ok(reply))
         }
         Err(error) => failure(pool, (lane, permit), statement, error).map(Err),
@@ -51,10 +54,10 @@ pub(super) async fn run(
 }
 
 /// The right to make a call on a lane.
-pub(super) async fn permit(pool: &Pool, deadline: Deadline) -> Result<ReadPermit<'_>, Failed> {
-    match pool.permit_read(deadline.start()) {
+async fn permit(pool: &Pool, deadline: Deadline) -> Result<ReadPermit<&Pool>, Failed> {
+    match ReadPermit::of(pool, deadline.start()) {
         Ok(permit) => Ok(permit),
-        Err(refusal) => {
+        Err((_pool, refusal)) => {
             // Boxed: it is rare, and would be a part of each read's future.
             let error = Box::pin(pool.read_refused(refusal)).await;
             Err(refused(error, Intent::Read))
@@ -64,13 +67,14 @@ pub(super) async fn permit(pool: &Pool, deadline: Deadline) -> Result<ReadPermit
 
 /// Notes how long a read took on a lane, counted from when the call began: at worst it makes a suspect
 /// of what is none.
-pub(super) fn note_time(
-    (lane, permit): (&Client, ReadPermit<'_>),
+#[inline]
+pub(super) fn note_time<P: Deref<Target = Pool>>(
+    (lane, permit): (&Client, ReadPermit<P>),
     statement: &Statement,
-    deadline: Deadline,
+    start: Instant,
 ) -> Duration {
-    let elapsed = deadline.elapsed();
-    permit.answered(deadline.start(), elapsed);
+    let elapsed = clock::now() - start;
+    permit.answered(start, elapsed);
     // Hardly ever: then nothing is written, for which all callers would have to wait.
     if elapsed > SLOW {
         // A far server is not slow for that.
@@ -82,18 +86,22 @@ pub(super) fn note_time(
 }
 
 /// Notes that a read got no answer on a lane before its deadline.
-pub(super) fn note_silence(pool: &Pool, permit: ReadPermit<'_>, deadline: Deadline) {
+pub(super) fn note_silence<P: Deref<Target = Pool>>(
+    pool: &Pool,
+    permit: ReadPermit<P>,
+    deadline: Deadline,
+) {
     // After that time the server would have ended the statement, if it could.
     if deadline.elapsed() > pool.lane_timeout() {
-        permit.failed(Some(Fault::Silent));
+        permit.failed(pool, Some(Fault::Silent));
     }
 }
 
 /// What a failure on a lane means for the read; `None` when it must be run elsewhere, where doing so
 /// is harmless.
-pub(super) fn failure(
+pub(super) fn failure<P: Deref<Target = Pool>>(
     pool: &Pool,
-    (lane, permit): (&Client, ReadPermit<'_>),
+    (lane, permit): (&Client, ReadPermit<P>),
     statement: &Statement,
     error: aquifer_wire::Error,
 ) -> Option<Failed> {
@@ -101,7 +109,8 @@ pub(super) fn failure(
     let is_retired = ended.as_ref().is_some_and(|ended| ended.by_us());
     if error.sent() {
         // A lane that stood still was retired.
-        permit.failed(fault(&error).map(|fault| if is_retired { Fault::Silent } else { fault }));
+        let fault = fault(&error).map(|fault| if is_retired { Fault::Silent } else { fault });
+        permit.failed(pool, fault);
     }
     match error.sqlstate() {
         // A write that the router did not see: the server refused it, and it moves for good.

@@ -63,13 +63,17 @@ pub(super) enum Place {
 }
 
 impl Place {
+    #[inline]
     pub(super) fn of(engine: &Engine, pool: &Pool, sql: &str) -> Self {
         let Some(statement) = pool.catalog().statement(sql) else {
             return Self::Alone(None);
         };
         match Route::of(&statement) {
             None => Self::Alone(None),
-            Some(route) if !route.may_share(engine, pool, &statement) => {
+            Some(route)
+                if !is_known_to_share(engine, route, &statement)
+                    && !route.may_share(engine, pool, &statement) =>
+            {
                 Self::Alone(Some(statement))
             }
             Some(_) => match pool.lane() {
@@ -86,6 +90,7 @@ impl Route {
         Self::noted(statement).filter(|route| *route != Self::Undecided)
     }
 
+    #[inline]
     fn noted(statement: &Statement) -> Option<Self> {
         match (statement.note() & ROUTE_BITS) >> ROUTE_SHIFT {
             1 => Some(Self::Shared),
@@ -152,6 +157,15 @@ impl Route {
             Self::Shared | Self::Exclusive | Self::Volatile | Self::Undecided => {}
         }
     }
+}
+
+/// Whether a statement may share, as nearly all of a busy service may: it reads and is fast. What this
+/// leaves out is decided by [`Route::may_share`].
+#[inline]
+fn is_known_to_share(engine: &Engine, route: Route, statement: &Statement) -> bool {
+    engine.placement == Placement::Measured
+        && route == Route::Shared
+        && Pace::unpack(statement.note()).is_fast()
 }
 
 /// Whether this caller is the one who finds out how fast a suspect is.

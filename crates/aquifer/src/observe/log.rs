@@ -8,9 +8,17 @@ use std::time::Duration;
 
 use aquifer_core::scan::masked;
 
+use tracing::level_filters::LevelFilter;
+
 use super::measures::error_type;
 use super::{ConnectionLost, ConnectionOpened, Event, QueryFinished, Status, TransactionFinished};
 use crate::{Error, ErrorKind};
+
+/// Whether somebody may want to hear of each call: a comparison.
+#[inline]
+pub(super) fn is_verbose() -> bool {
+    LevelFilter::current() >= LevelFilter::DEBUG
+}
 
 pub(super) fn query_finished(event: &QueryFinished<'_>) {
     if !tracing::enabled!(target: "aquifer::query", tracing::Level::TRACE) {

@@ -21,6 +21,7 @@ pub(crate) struct Endpoint {
 }
 
 /// Whether anybody wants spans: a comparison or two.
+#[inline]
 pub(super) fn are_wanted() -> bool {
     tracing::enabled!(target: "aquifer::query", Level::DEBUG)
 }

@@ -61,16 +61,19 @@ impl StatementTable {
             let entry = match slot.get() {
                 Some(entry) => entry,
                 None if self.used.load(Ordering::Relaxed) >= STATEMENTS_MAX => break,
-                None => slot.get_or_init(|| {
-                    self.used.fetch_add(1, Ordering::Relaxed);
-                    Box::new(StatementEntry::new(fingerprint, &shown(sql)))
-                }),
+                None => slot.get_or_init(|| self.first(fingerprint, sql)),
             };
             if entry.fingerprint == fingerprint {
                 return entry;
             }
         }
         &self.other
+    }
+
+    #[cold]
+    fn first(&self, fingerprint: u64, sql: &str) -> Box<StatementEntry> {
+        self.used.fetch_add(1, Ordering::Relaxed);
+        Box::new(StatementEntry::new(fingerprint, &shown(sql)))
     }
 
     /// All entries, that of the others last.

@@ -8,6 +8,7 @@
 //! [`Pool::breakers_allow`] first.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -147,34 +148,61 @@ impl Breakers {
     }
 }
 
-/// The right to make one call on a lane; dropped, it is given back.
-pub(crate) struct ReadPermit<'a> {
-    permit: Permit<&'a Breaker>,
-    pool: &'a Inner,
+/// The right to make one call on a lane of the pool; dropped, it is given back.
+pub(crate) struct ReadPermit<P: Deref<Target = Pool>>(Permit<Reads<P>>);
+
+/// The breaker before the lanes of a pool.
+struct Reads<P>(P);
+
+impl<P: Deref<Target = Pool>> Deref for Reads<P> {
+    type Target = Breaker;
+
+    #[inline]
+    fn deref(&self) -> &Breaker {
+        &self.0.0.breakers.reads
+    }
 }
 
-impl ReadPermit<'_> {
+impl<P: Deref<Target = Pool>> ReadPermit<P> {
+    /// The right to make one call on a lane.
+    ///
+    /// # Errors
+    /// Why there is none, with the pool; see [`Pool::read_refused`].
+    #[inline]
+    pub(crate) fn of(pool: P, time: Instant) -> Result<Self, (P, Refused)> {
+        let patience = pool.0.breakers.patience;
+        match Breaker::permit_of_last_or_back(Reads(pool), patience, time.into_std()) {
+            Ok(permit) => Ok(Self(permit)),
+            Err((Reads(pool), refused)) => Err((pool, refused)),
+        }
+    }
+
+    /// Whose lanes it is for.
+    pub(crate) fn pool(&self) -> &P {
+        &self.0.breaker().0
+    }
+
     /// The call was answered, so long after `start`.
     #[inline]
     pub(crate) fn answered(self, start: Instant, elapsed: Duration) {
         // For what second it counts is no matter of milliseconds, and the clock costs as much as this.
-        let change = self
-            .permit
-            .record(Outcome::AnsweredIn(elapsed), start.into_std());
-        if let Some(change) = change {
-            self.pool.breaker_changed(BreakerLane::Reads, change);
-        }
+        self.record(Outcome::AnsweredIn(elapsed), start.into_std());
     }
 
     /// The call failed; `None` when that was not the host's fault, though it was answered.
-    pub(crate) fn failed(self, fault: Option<Fault>) {
+    pub(crate) fn failed(self, pool: &Pool, fault: Option<Fault>) {
         let outcome = fault.map_or(Outcome::Answered, Outcome::Failed);
         // What a shutdown cuts is no fault of the host.
-        if !self.pool.is_closed()
-            && let Some(change) = self.permit.record(outcome, now())
-        {
-            self.pool.breaker_changed(BreakerLane::Reads, change);
+        if !pool.is_closed() {
+            self.record(outcome, now());
         }
+    }
+
+    #[inline]
+    fn record(self, outcome: Outcome, time: std::time::Instant) {
+        self.0.record_and(outcome, time, |Reads(pool), change| {
+            pool.0.breaker_changed(BreakerLane::Reads, change);
+        });
     }
 }
 
@@ -182,14 +210,6 @@ impl Pool {
     /// The host, as in the configuration.
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.0.breakers.host
-    }
-
-    /// The right to make one call on a lane.
-    #[inline]
-    pub(crate) fn permit_read(&self, time: Instant) -> Result<ReadPermit<'_>, Refused> {
-        let (pool, breakers) = (&*self.0, &self.0.breakers);
-        let permit = Breaker::permit_of_last(&breakers.reads, breakers.patience, time.into_std())?;
-        Ok(ReadPermit { permit, pool })
     }
 
     /// The error of a call on a lane that may not be made.
@@ -284,10 +304,20 @@ impl Inner {
 
     /// Records how a call on an exclusive connection ended.
     pub(super) fn record_write(&self, permit: Option<CallPermit>, outcome: Outcome) {
+        self.record_write_at(permit, outcome, now());
+    }
+
+    /// As [`record_write`](Self::record_write), for who has looked at the clock.
+    pub(super) fn record_write_at(
+        &self,
+        permit: Option<CallPermit>,
+        outcome: Outcome,
+        time: std::time::Instant,
+    ) {
         // What a shutdown cuts is no fault of the host.
         if let Some(permit) = permit
             && !self.is_closed()
-            && let Some(change) = permit.record(outcome, now())
+            && let Some(change) = permit.record(outcome, time)
         {
             self.breaker_changed(BreakerLane::Writes, change);
         }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use aquifer_core::breaker::{Fault, Outcome};
 use aquifer_core::slots::{self, Claimed, Permit};
 use aquifer_wire::{Client, TransactionStatus};
+use tokio::time::Instant;
 
 use super::breakers::CallPermit;
-use super::{Connection, Inner};
+use super::{Connection, Inner, now};
 use crate::deadline::Deadline;
 
 /// How long a connection may take to be put in order before it is closed instead.
@@ -50,9 +51,9 @@ impl Checkout {
         pool: &Arc<Inner>,
         claimed: Claimed<Connection>,
         call: CallPermit,
-        location: &'static Location<'static>,
+        (location, since): (&'static Location<'static>, Instant),
     ) -> Option<Self> {
-        let holder = |client: &Arc<Client>| pool.holders.add(client, location);
+        let holder = |client: &Arc<Client>| pool.holders.add(client, location, since);
         Self::held_by(pool, claimed, Some(call), holder)
     }
 
@@ -287,8 +288,9 @@ impl Drop for Checkout {
         } else if is_clean(&connection) {
             connection.client.rejoin();
             self.pool.holders.remove(self.holder);
-            self.pool.record_write(call, Outcome::Answered);
-            self.pool.release(permit, connection);
+            let time = now();
+            self.pool.record_write_at(call, Outcome::Answered, time);
+            self.pool.release(permit, connection, time);
         } else {
             let pool = Arc::clone(&self.pool);
             let held = Some((Place::new(Some(permit)), connection));

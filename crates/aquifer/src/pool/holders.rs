@@ -54,10 +54,15 @@ impl Entry {
 }
 
 impl Holders {
-    pub(super) fn add(&self, client: &Arc<Client>, location: &'static Location<'static>) -> u64 {
+    pub(super) fn add(
+        &self,
+        client: &Arc<Client>,
+        location: &'static Location<'static>,
+        since: Instant,
+    ) -> u64 {
         let mut list = self.lock();
         list.next += 1;
-        let (number, since) = (list.next, clock::now());
+        let number = list.next;
         let entry = Entry {
             client: Arc::clone(client),
             location,

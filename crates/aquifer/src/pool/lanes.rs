@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use aquifer_wire::{Client, Driver, Ended, Pulse};
+use arc_swap::ArcSwap;
 use tokio::runtime::{self, Handle};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -61,6 +62,8 @@ pub(super) async fn tick(pulse: Pulse) {
 #[derive(Debug)]
 pub(super) struct Lanes {
     state: Mutex<State>,
+    /// Those open in `state`, for who takes one: that must not wait for a lock.
+    open: ArcSwap<Vec<Lane>>,
     lanes_max: usize,
     requests_max: usize,
     /// Told when one was opened.
@@ -90,6 +93,7 @@ impl Lanes {
     pub(super) fn new(lanes_max: usize, requests_max: usize) -> Self {
         Self {
             state: Mutex::default(),
+            open: ArcSwap::default(),
             lanes_max,
             requests_max,
             opened: Notify::new(),
@@ -99,8 +103,8 @@ impl Lanes {
     /// The lane with the fewest requests, the first of equals: so that few lanes carry large groups;
     /// and whether it has fewer than it should have at most.
     pub(super) fn least_busy(&self) -> Option<(Lane, bool)> {
-        let state = self.lock();
-        let lanes = state.open.iter().map(|lane| (lane.in_flight(), lane));
+        let open = self.open.load();
+        let lanes = open.iter().map(|lane| (lane.in_flight(), lane));
         let (in_flight, lane) = lanes.min_by_key(|(in_flight, _)| *in_flight)?;
         Some((lane.clone(), in_flight < self.requests_max))
     }
@@ -136,6 +140,7 @@ impl Lanes {
         if !state.closed && state.retired == retirements && client.ended().is_none() {
             let (client, home) = (Arc::new(client), here());
             state.open.push(Lane { client, home });
+            self.show(&state);
             drop(state);
             self.opened.notify_waiters();
         }
@@ -143,7 +148,9 @@ impl Lanes {
 
     /// Removes lanes that have ended.
     pub(super) fn prune(&self) {
-        self.lock().open.retain(|client| client.ended().is_none());
+        let mut state = self.lock();
+        state.open.retain(|client| client.ended().is_none());
+        self.show(&state);
     }
 
     /// Open lanes, and the requests under way on them.
@@ -167,6 +174,7 @@ impl Lanes {
         let mut state = self.lock();
         state.open.retain(|open| !Arc::ptr_eq(&open.client, lane));
         state.leave(lane);
+        self.show(&state);
     }
 
     /// Whether there is more than the one lane that never lends its place.
@@ -185,6 +193,7 @@ impl Lanes {
         let lane = state.open.pop()?.client;
         state.leave(&lane);
         state.lent += 1;
+        self.show(&state);
         Some(lane)
     }
 
@@ -211,6 +220,7 @@ impl Lanes {
         for lane in &retired {
             state.leave(lane);
         }
+        self.show(&state);
         retired
     }
 
@@ -229,6 +239,11 @@ impl Lanes {
     pub(super) fn close(&self) -> Vec<Arc<Client>> {
         self.lock().closed = true;
         self.retire_all()
+    }
+
+    /// Lets callers see which lanes are open; under the lock, after every change of them.
+    fn show(&self, state: &State) {
+        self.open.store(Arc::new(state.open.clone()));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -47,7 +47,7 @@ pub(crate) enum Destination {
 }
 
 /// The pool that was chosen for one attempt.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Chosen<'a> {
     Only(&'a Pool),
     OneOf(Pool, usize),

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::Transaction;
 use crate::Error;
-use crate::execute::Engine;
+use crate::execute::{self, BoxedRun, Engine};
+use crate::session::sealed::Run;
+use crate::statement::Call;
 
 tokio::task_local! {
     static AMBIENT: Option<Arc<Ambient>>;
@@ -52,4 +54,14 @@ pub(crate) fn current(engine: &Engine) -> Result<Option<Transaction>, Error> {
     };
     transaction.check_settings(engine)?;
     Ok(Some(transaction))
+}
+
+/// A call that joins the transaction around it, or is made in a span.
+pub(crate) fn run_elsewhere<'a>(engine: &'a Engine, call: Call<'a>) -> Option<BoxedRun<'a>> {
+    match current(engine) {
+        Ok(None) if !engine.observers.wants_spans() => None,
+        Ok(None) => Some(Box::pin(execute::run_in_span(engine, call))),
+        Ok(Some(ambient)) => Some(Box::pin(async move { ambient.run(call).await })),
+        Err(error) => Some(Box::pin(std::future::ready(Err(error)))),
+    }
 }

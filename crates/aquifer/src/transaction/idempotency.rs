@@ -202,7 +202,7 @@ impl Idempotent {
 impl Session for Idempotent {}
 
 impl sealed::Run for Idempotent {
-    async fn run(&self, call: Call<'_>) -> Result<Reply, Error> {
+    async fn run<'a>(&'a self, call: Call<'a>) -> Result<Reply, Error> {
         let list = [(call.sql, call.params)];
         let mut replies = if ambient::current(&self.engine)?.is_some() {
             let savepoint = self

@@ -22,7 +22,7 @@ use crate::{Error, ErrorKind};
 impl Session for Transaction {}
 
 impl sealed::Run for Transaction {
-    async fn run(&self, call: Call<'_>) -> Result<Reply, Error> {
+    async fn run<'a>(&'a self, call: Call<'a>) -> Result<Reply, Error> {
         let statement = async {
             self.refuse(call.sql)?;
             if !self.0.root.is_begun() {
