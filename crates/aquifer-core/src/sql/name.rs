@@ -105,7 +105,11 @@ impl Table {
     /// # Errors
     /// When a part is no name, or the text looks like something other than a table.
     pub fn parse(text: impl Into<Cow<'static, str>>) -> Result<Self, Error> {
-        let text = plain(text.into(), "table")?;
+        let text = text.into();
+        if is_simple(&text) {
+            return Ok(Name(text).into());
+        }
+        let text = plain(text, "table")?;
         let (schema, name) = split_qualifier(text, "table")?;
         Ok(Self { schema, name })
     }
@@ -149,7 +153,11 @@ impl Column {
     /// # Errors
     /// When a part is no name, or the text looks like something other than a column.
     pub fn parse(text: impl Into<Cow<'static, str>>) -> Result<Self, Error> {
-        let text = plain(text.into(), "column")?;
+        let text = text.into();
+        if is_simple(&text) {
+            return Ok(Name(text).into());
+        }
+        let text = plain(text, "column")?;
         let (table, name) = split_qualifier(text, "column")?;
         Ok(Self { table, name })
     }
@@ -194,6 +202,13 @@ pub fn split_alias(text: impl Into<Cow<'static, str>>) -> Result<Aliased, Error>
     };
     let (before, after) = split_cow(text, at, 4);
     Ok((before, Some(Name::new(after)?)))
+}
+
+/// Whether the text is one name as nearly all are, for which one look is enough.
+#[inline]
+fn is_simple(text: &str) -> bool {
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    (1..=LENGTH_MAX).contains(&text.len()) && text.as_bytes().iter().all(word)
 }
 
 fn find_as(text: &str) -> Option<usize> {

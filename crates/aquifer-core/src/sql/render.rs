@@ -4,7 +4,7 @@ mod change;
 mod expression;
 mod select;
 
-use super::{Bind, Cte, Error, Name, Order, Statement, Table, Tables};
+use super::{Bind, Cte, Error, Name, Order, Select, Statement, Table, Tables};
 use super::{Direction, Nulls};
 
 /// Parameters that one statement can have: the protocol counts them with 16 bits.
@@ -42,42 +42,32 @@ impl<V: Bind> Statement<V> {
     /// For UPDATE and DELETE without a condition, unless all rows are meant; for parts that don't fit
     /// together; for more parameters than the protocol takes; for a tree of more than 100 levels.
     pub fn render(self) -> Result<Rendered<V>, Error> {
+        match self {
+            Self::Select(select) => select.render(),
+            statement => {
+                let mut renderer = Renderer::new();
+                renderer.statement(statement)?;
+                renderer.finish()
+            }
+        }
+    }
+}
+
+impl<V: Bind> Select<V> {
+    /// Writes the text of the query, as [`Statement::render`] does.
+    ///
+    /// # Errors
+    /// As [`Statement::render`].
+    pub fn render(self) -> Result<Rendered<V>, Error> {
         let mut renderer = Renderer::new();
-        if let Self::Select(select) = &self {
-            renderer.limited = select.limit.is_some();
-        }
-        renderer.statement(self)?;
-        if renderer.values.len() > PARAMETERS_MAX {
-            return Err(Error::new(
-                format!(
-                    "the statement has {} parameters, and the protocol takes {PARAMETERS_MAX}",
-                    renderer.values.len()
-                ),
-                "pass lists as one value each (`where_in`, `insert_many`), or use COPY",
-            ));
-        }
-        Ok(Rendered {
-            text: renderer.text,
-            values: renderer.values,
-            read: renderer.read,
-            written: renderer.written,
-            locks: renderer.locks,
-            has_raw: renderer.has_raw,
-            limited: renderer.limited,
-            unconnected: renderer.unconnected,
-        })
+        renderer.out.limited = self.limit.is_some();
+        renderer.select(self)?;
+        renderer.finish()
     }
 }
 
 struct Renderer<V> {
-    text: String,
-    values: Vec<V>,
-    read: Tables,
-    written: Tables,
-    locks: bool,
-    has_raw: bool,
-    limited: bool,
-    unconnected: Option<Name>,
+    out: Rendered<V>,
     /// The CTEs that can be named where the writer is; they are no tables.
     ctes: Vec<Name>,
     depth: u16,
@@ -86,18 +76,33 @@ struct Renderer<V> {
 impl<V: Bind> Renderer<V> {
     fn new() -> Self {
         Self {
-            // Room for most statements, so that they take one allocation each.
-            text: String::with_capacity(192),
-            values: Vec::with_capacity(4),
-            read: Tables::default(),
-            written: Tables::default(),
-            locks: false,
-            has_raw: false,
-            limited: false,
-            unconnected: None,
+            out: Rendered {
+                // Room for most statements, so that they take one allocation each.
+                text: String::with_capacity(192),
+                values: Vec::with_capacity(4),
+                read: Tables::default(),
+                written: Tables::default(),
+                locks: false,
+                has_raw: false,
+                limited: false,
+                unconnected: None,
+            },
             ctes: Vec::new(),
             depth: 0,
         }
+    }
+
+    fn finish(self) -> Result<Rendered<V>, Error> {
+        let count = self.out.values.len();
+        if count > PARAMETERS_MAX {
+            return Err(Error::new(
+                format!(
+                    "the statement has {count} parameters, and the protocol takes {PARAMETERS_MAX}"
+                ),
+                "pass lists as one value each (`where_in`, `insert_many`), or use COPY",
+            ));
+        }
+        Ok(self.out)
     }
 
     fn statement(&mut self, statement: Statement<V>) -> Result<(), Error> {
@@ -124,11 +129,11 @@ impl<V: Bind> Renderer<V> {
     }
 
     fn push(&mut self, text: &str) {
-        self.text.push_str(text);
+        self.out.text.push_str(text);
     }
 
     fn name(&mut self, name: &Name) {
-        name.write(&mut self.text);
+        name.write(&mut self.out.text);
     }
 
     fn names(&mut self, names: &[Name]) {
@@ -165,8 +170,8 @@ impl<V: Bind> Renderer<V> {
     /// The next parameter.
     #[inline]
     fn value(&mut self, value: V) {
-        self.values.push(value);
-        self.parameter(self.values.len());
+        self.out.values.push(value);
+        self.parameter(self.out.values.len());
     }
 
     fn parameter(&mut self, number: usize) {
@@ -180,7 +185,7 @@ impl<V: Bind> Renderer<V> {
             self.number(number / 10);
         }
         let digit = u8::try_from(number % 10).unwrap_or(0);
-        self.text.push(char::from(b'0' + digit));
+        self.out.text.push(char::from(b'0' + digit));
     }
 
     /// The next parameter with its own type, where nothing else says it.
@@ -219,7 +224,7 @@ impl<V: Bind> Renderer<V> {
         if table.schema.is_none() && self.ctes.contains(&table.name) {
             return;
         }
-        self.read.add(table);
+        self.out.read.add(table);
     }
 
     /// WITH; `types` is what stands first in it. Returns how many names were known before.
@@ -296,7 +301,7 @@ impl<V: Bind> Renderer<V> {
             self.push("])");
         }
         self.push(" from ");
-        table.write(&mut self.text);
+        table.write(&mut self.out.text);
         self.push(")");
         Ok(())
     }

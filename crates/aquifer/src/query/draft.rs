@@ -116,7 +116,7 @@ impl Draft {
 
     #[inline]
     pub(crate) fn into_plan(self) -> Result<Plan, Error> {
-        Plan::of(self.into_select()?)
+        Plan::of_select(self.into_select()?)
     }
 
     /// How many rows it has: `count(*)` of it.
@@ -134,9 +134,9 @@ impl Draft {
         select.order.clear();
         if plain {
             select.items = vec![count_all()?.into()];
-            return Plan::of(select);
+            return Plan::of_select(select);
         }
-        Plan::of(outer(select, count_all()?.into())?)
+        Plan::of_select(outer(select, count_all()?.into())?)
     }
 
     /// Whether it has any row.
@@ -147,7 +147,7 @@ impl Draft {
             items: vec![Tree::Exists(Box::new(select)).into()],
             ..Select::default()
         };
-        Plan::of(outer)
+        Plan::of_select(outer)
     }
 
     /// An aggregate of it.
@@ -160,7 +160,7 @@ impl Draft {
         select.order.clear();
         select.items =
             vec![Tree::from(Call::new(Function::parse(function)?, vec![column?])).into()];
-        Plan::of(select)
+        Plan::of_select(select)
     }
 
     /// What changes the rows that it finds. Further tables become FROM.

@@ -4,6 +4,7 @@ use aquifer_core::sql::{Rendered, Statement, Table};
 use aquifer_wire::fingerprint;
 use aquifer_wire::types::Value;
 
+use super::Select;
 use crate::Error;
 
 /// A statement that was built: its text, its parameters, and what is known about it.
@@ -34,6 +35,15 @@ impl Plan {
         Ok(Self {
             rendered: statement.render()?,
             is_select,
+        })
+    }
+
+    /// As [`of`](Self::of), of a query, without a pointer between.
+    #[inline]
+    pub(crate) fn of_select(select: Select) -> Result<Self, Error> {
+        Ok(Self {
+            rendered: select.render()?,
+            is_select: true,
         })
     }
 

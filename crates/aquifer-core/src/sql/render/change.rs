@@ -6,7 +6,7 @@ use crate::sql::{
 
 impl<V: Bind> Renderer<V> {
     pub(super) fn insert(&mut self, insert: Insert<V>) -> Result<(), Error> {
-        let first = self.values.len() + 1;
+        let first = self.out.values.len() + 1;
         let (source, types) = match insert.source {
             InsertSource::Lists(lists) => (
                 None,
@@ -20,7 +20,7 @@ impl<V: Bind> Renderer<V> {
         };
         let known = self.with(insert.with, types)?;
         self.push("insert into ");
-        insert.into.write(&mut self.text);
+        insert.into.write(&mut self.out.text);
         if !insert.columns.is_empty() {
             self.push(" (");
             self.names(&insert.columns);
@@ -33,7 +33,7 @@ impl<V: Bind> Renderer<V> {
             }
             Some(source) => self.insert_source(source, insert.columns.len())?,
         }
-        self.written.add(insert.into);
+        self.out.written.add(insert.into);
         if let Some(conflict) = insert.conflict {
             self.conflict(*conflict)?;
         }
@@ -132,7 +132,7 @@ impl<V: Bind> Renderer<V> {
         } = update;
         // Rows that are given are joined by a condition, so that it is never all of the table.
         check_filter("UPDATE", &table, &filter, all_rows)?;
-        let first = self.values.len() + 1;
+        let first = self.out.values.len() + 1;
         let (rows, types) = match lists {
             None => (None, None),
             Some(lists) => (Some((lists.alias, lists.columns)), Some(lists.lists)),
@@ -147,7 +147,7 @@ impl<V: Bind> Renderer<V> {
         };
         let known = self.with(with, types)?;
         self.push("update ");
-        table.write(&mut self.text);
+        table.write(&mut self.out.text);
         self.alias(alias.as_ref());
         self.push(" set ");
         self.assignments(set)?;
@@ -160,7 +160,7 @@ impl<V: Bind> Renderer<V> {
                 self.from(", ", from, joins)?;
             }
         }
-        self.written.add(table);
+        self.out.written.add(table);
         self.filter(" where ", filter)?;
         self.returning(returning)?;
         self.ctes.truncate(known);
@@ -171,10 +171,10 @@ impl<V: Bind> Renderer<V> {
         check_filter("DELETE", &delete.table, &delete.filter, delete.all_rows)?;
         let known = self.with(delete.with, None)?;
         self.push("delete from ");
-        delete.table.write(&mut self.text);
+        delete.table.write(&mut self.out.text);
         self.alias(delete.alias.as_ref());
         self.from(" using ", delete.using, delete.joins)?;
-        self.written.add(delete.table);
+        self.out.written.add(delete.table);
         self.filter(" where ", delete.filter)?;
         self.returning(delete.returning)?;
         self.ctes.truncate(known);

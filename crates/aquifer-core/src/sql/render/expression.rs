@@ -26,10 +26,10 @@ impl<V: Bind> Renderer<V> {
 
     pub(super) fn expr(&mut self, expr: Expr<V>) -> Result<(), Error> {
         match expr {
-            Expr::Column(column) => column.write(&mut self.text),
+            Expr::Column(column) => column.write(&mut self.out.text),
             Expr::Value(value) => self.value(value),
             Expr::Compare(column, operator, value) => {
-                column.write(&mut self.text);
+                column.write(&mut self.out.text);
                 self.operator(operator);
                 self.value(value);
             }
@@ -270,7 +270,7 @@ impl<V: Bind> Renderer<V> {
     }
 
     pub(super) fn call(&mut self, call: Call<V>) -> Result<(), Error> {
-        call.function.write(&mut self.text);
+        call.function.write(&mut self.out.text);
         self.push("(");
         if call.distinct {
             self.push("distinct ");
@@ -298,7 +298,7 @@ impl<V: Bind> Renderer<V> {
 
     pub(super) fn window(&mut self, window: Window<V>) -> Result<(), Error> {
         self.push("(");
-        let start = self.text.len();
+        let start = self.out.text.len();
         if !window.partition.is_empty() {
             self.push("partition by ");
             self.list(window.partition, Self::bare)?;
@@ -318,7 +318,7 @@ impl<V: Bind> Renderer<V> {
 
     /// A blank, unless nothing was written since `start`.
     fn gap(&mut self, start: usize) {
-        if self.text.len() > start {
+        if self.out.text.len() > start {
             self.push(" ");
         }
     }
@@ -352,7 +352,7 @@ impl<V: Bind> Renderer<V> {
 
     /// Text written by hand: `{}` becomes the next parameter, `{{` and `}}` one brace.
     pub(super) fn fragment(&mut self, fragment: Fragment<V>) -> Result<(), Error> {
-        self.has_raw = true;
+        self.out.has_raw = true;
         let mut values = fragment.values.into_iter();
         let mut rest: &str = &fragment.template;
         while let Some(at) = rest.find(['{', '}']) {

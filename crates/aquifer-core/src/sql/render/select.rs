@@ -121,14 +121,14 @@ impl<V: Bind> Renderer<V> {
         if named
             && !lateral
             && join.using.is_empty()
-            && self.unconnected.is_none()
+            && self.out.unconnected.is_none()
             && !join
                 .on
                 .list
                 .iter()
                 .any(|condition| connects(condition, join.source.name()))
         {
-            self.unconnected = Some(join.source.name().clone());
+            self.out.unconnected = Some(join.source.name().clone());
         }
         self.source(join.source)?;
         if !join.using.is_empty() {
@@ -142,7 +142,7 @@ impl<V: Bind> Renderer<V> {
     fn source(&mut self, source: Source<V>) -> Result<(), Error> {
         match source {
             Source::Table { table, alias } => {
-                table.write(&mut self.text);
+                table.write(&mut self.out.text);
                 self.alias(alias.as_ref());
                 self.reads(table);
                 Ok(())
@@ -269,7 +269,7 @@ impl<V: Bind> Renderer<V> {
     }
 
     fn lock(&mut self, lock: &Lock) {
-        self.locks = true;
+        self.out.locks = true;
         self.push(match lock.strength {
             LockStrength::Update => " for update",
             LockStrength::NoKeyUpdate => " for no key update",
