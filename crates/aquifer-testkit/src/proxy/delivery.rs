@@ -115,10 +115,15 @@ impl<'a, W: AsyncWrite + Unpin> Delivery<'a, W> {
     async fn deliver_piece(&mut self, piece: Piece) -> Result<Next, Ending> {
         if piece.begins.is_some() {
             self.current = piece.begins;
-            if let Some(next) = self.cut(false)? {
-                return Ok(next);
+            if let Some(ending) = self.cut_due(false) {
+                return self.cut(ending);
             }
         }
+        // Asked before the message is seen: a cut that is ordered on seeing it means the next one.
+        let after = match piece.ends {
+            true => self.cut_due(true),
+            false => None,
+        };
         self.write(&piece.bytes).await?;
         let message = self.current.as_ref().map(|head| head.tag);
         let message = message.filter(|_| piece.ends);
@@ -126,34 +131,33 @@ impl<'a, W: AsyncWrite + Unpin> Delivery<'a, W> {
             .state
             .delivered(self.direction, piece.bytes.len(), message);
         if piece.ends {
-            if let Some(next) = self.cut(true)? {
-                return Ok(next);
-            }
             self.current = None;
         }
-        Ok(Next::GoOn)
+        after.map_or(Ok(Next::GoOn), |ending| self.cut(ending))
     }
 
-    /// Whether the connection, or this direction of it, ends here.
-    fn cut(&self, after: bool) -> Result<Option<Next>, Ending> {
-        let Some(head) = &self.current else {
-            return Ok(None);
-        };
-        let due = self.connection.state.cut_due(Moment {
+    /// How the connection, or this direction of it, is to end before or after the current message.
+    fn cut_due(&self, after: bool) -> Option<Ending> {
+        let head = self.current.as_ref()?;
+        self.connection.state.cut_due(Moment {
             connection: self.connection.number,
             direction: self.direction,
             head,
             after,
-        });
-        match due {
-            None => Ok(None),
-            Some(Ending::HalfClose(direction)) => {
-                let Connection { state, number, .. } = self.connection;
-                state.end(*number, Ending::HalfClose(direction));
-                Ok((direction == self.direction).then_some(Next::Stop))
-            }
-            Some(ending) => Err(ending),
-        }
+        })
+    }
+
+    fn cut(&self, ending: Ending) -> Result<Next, Ending> {
+        let Ending::HalfClose(direction) = ending else {
+            return Err(ending);
+        };
+        let Connection { state, number, .. } = self.connection;
+        state.end(*number, ending);
+        Ok(if direction == self.direction {
+            Next::Stop
+        } else {
+            Next::GoOn
+        })
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Ending> {

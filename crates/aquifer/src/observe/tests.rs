@@ -55,9 +55,11 @@ fn written() -> BTreeSet<Line> {
 #[test]
 fn every_line_of_the_log_is_documented_and_none_that_is_not_written() {
     let written = written();
+    let code = SOURCE.lines().filter(|line| !line.starts_with("use "));
+    let mentions: usize = code.map(|line| line.matches("tracing::").count()).sum();
     assert_eq!(
         written.len(),
-        SOURCE.matches("tracing::").count() - 2 * SOURCE.matches("tracing::enabled!").count()
+        mentions - 2 * SOURCE.matches("tracing::enabled!").count()
     );
     assert_eq!(written, documented());
 }
