@@ -248,8 +248,11 @@ impl Drop for Paused {
 
 async fn pool_exhausted() -> Under {
     let db = support::db_of(3).await;
-    let held = db.begin().await.unwrap();
-    held.execute("select 1", ()).await.unwrap();
+    // All but the lane.
+    let held = [db.begin().await.unwrap(), db.begin().await.unwrap()];
+    for transaction in &held {
+        transaction.execute("select 1", ()).await.unwrap();
+    }
     let mut under = Under::new(db).keep(held);
     for _ in 0..50 {
         under = under.query("select pg_sleep(0.001)");
