@@ -112,6 +112,18 @@ pub enum Statement<V> {
     Delete(Box<Delete<V>>),
 }
 
+impl<V> Statement<V> {
+    /// What is returned of each row that is changed; a SELECT has no such list.
+    pub fn returning_mut(&mut self) -> Option<&mut Vec<Item<V>>> {
+        match self {
+            Self::Select(_) => None,
+            Self::Insert(insert) => Some(&mut insert.returning),
+            Self::Update(update) => Some(&mut update.returning),
+            Self::Delete(delete) => Some(&mut delete.returning),
+        }
+    }
+}
+
 impl<V> From<Select<V>> for Statement<V> {
     fn from(select: Select<V>) -> Self {
         Self::Select(Box::new(select))

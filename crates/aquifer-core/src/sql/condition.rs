@@ -25,6 +25,15 @@ impl<V> Filter<V> {
         self.list.push(condition);
     }
 
+    /// Makes one condition of alternatives, so that what is pushed from now on must hold besides.
+    pub fn all_must_hold(&mut self) {
+        if self.connective == Connective::Or && self.list.len() > 1 {
+            let any = std::mem::take(&mut self.list);
+            self.list.push(Expr::Group(Connective::Or, any));
+        }
+        self.connective = Connective::And;
+    }
+
     /// Whether there is no condition.
     #[must_use]
     pub fn is_empty(&self) -> bool {

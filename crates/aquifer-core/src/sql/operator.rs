@@ -158,6 +158,15 @@ impl Operator {
                 | Self::Modulo
         )
     }
+
+    /// Whether what stands on its right is made of values, and no expression.
+    #[must_use]
+    pub fn takes_values(self) -> bool {
+        matches!(
+            self,
+            Self::In | Self::NotIn | Self::Is | Self::IsNot | Self::Between | Self::NotBetween
+        )
+    }
 }
 
 #[cold]

@@ -265,13 +265,7 @@ impl<E: Entity, W> Insert<E, W> {
     /// # Errors
     /// [`ErrorKind::Usage`] where a field has no value that needs one.
     pub fn build(self) -> Result<Plan, Error> {
-        self.plan(columns(E::META))
-    }
-
-    fn plan(self, returning: Vec<sql::Item<Value>>) -> Result<Plan, Error> {
-        let mut insert = self.draft.finish()?;
-        insert.returning = returning;
-        Plan::of(insert)
+        returning(E::META, self.draft.finish())
     }
 
     /// Inserts the row without reading it back; how many rows were inserted or changed.
@@ -286,7 +280,8 @@ impl<E: Entity, W> Insert<E, W> {
         if self.draft.is_of_no_rows() {
             return Box::pin(ready(Ok(0)));
         }
-        affected(self.plan(Vec::new()), session, Location::caller())
+        let plan = self.draft.finish().map_err(Error::from).and_then(Plan::of);
+        Attached::to(session).affected(plan, Location::caller())
     }
 }
 
@@ -364,7 +359,7 @@ impl<E: Entity, W> Update<E, W> {
     where
         W: IsChosen,
     {
-        affected(self.build(), session, Location::caller())
+        Attached::to(session).affected(self.build(), Location::caller())
     }
 
     /// Changes the rows, and returns them as they are then.
@@ -379,14 +374,7 @@ impl<E: Entity, W> Update<E, W> {
     where
         W: IsChosen,
     {
-        let plan = self
-            .draft
-            .update()
-            .map_err(Error::from)
-            .and_then(|mut update| {
-                update.returning = columns(E::META);
-                Plan::of(update)
-            });
+        let plan = returning(E::META, self.draft.update());
         Attached::to(session).rows(plan, Location::caller())
     }
 }
@@ -415,7 +403,7 @@ impl<E: Entity, W> Delete<E, W> {
     where
         W: IsChosen,
     {
-        affected(self.build(), session, Location::caller())
+        Attached::to(session).affected(self.build(), Location::caller())
     }
 
     /// Deletes the rows, or marks them as deleted, and returns them.
@@ -430,15 +418,7 @@ impl<E: Entity, W> Delete<E, W> {
     where
         W: IsChosen,
     {
-        let statement = self.draft.delete_or_mark(self.forever);
-        let plan = statement.map_err(Error::from).and_then(|mut statement| {
-            match &mut statement {
-                sql::Statement::Update(update) => update.returning = columns(E::META),
-                sql::Statement::Delete(delete) => delete.returning = columns(E::META),
-                _ => {}
-            }
-            Plan::of(statement)
-        });
+        let plan = returning(E::META, self.draft.delete_or_mark(self.forever));
         Attached::to(session).rows(plan, Location::caller())
     }
 }
@@ -449,16 +429,23 @@ pub(super) fn save<'a, E: Entity>(
     session: &'a impl Session,
     location: &'static Location<'static>,
 ) -> SessionFuture<'a, ()> {
-    let plan = super::change::save(&*entity)
-        .map_err(Error::from)
-        .and_then(|mut update| {
-            update.returning = columns(E::META);
-            Plan::of(update)
-        });
+    let plan = returning(E::META, super::change::save(&*entity));
     Attached::to(session).run(plan, location, move |reply| {
         *entity = reply.decode_first()?.ok_or_else(|| gone(E::META))?;
         Ok(())
     })
+}
+
+/// The statement that returns all columns of each row that it changes.
+fn returning(
+    meta: &'static Meta,
+    statement: Result<impl Into<sql::Statement<Value>>, sql::Error>,
+) -> Result<Plan, Error> {
+    let mut statement = statement?.into();
+    if let Some(returning) = statement.returning_mut() {
+        *returning = columns(meta);
+    }
+    Plan::of(statement)
 }
 
 /// All columns, for RETURNING.
@@ -468,14 +455,6 @@ fn columns(meta: &'static Meta) -> Vec<sql::Item<Value>> {
     let mut items: Vec<_> = columns.map(|column| item(&table, column.name())).collect();
     unqualify::items(&mut items, &table);
     items
-}
-
-fn affected<'a>(
-    plan: Result<Plan, Error>,
-    session: &'a impl Session,
-    location: &'static Location<'static>,
-) -> SessionFuture<'a, u64> {
-    Attached::to(session).run(plan, location, |reply| Ok(reply.affected()))
 }
 
 fn at_most_one<T: FromRow>(reply: &Reply) -> Result<Option<T>, Error> {

@@ -95,6 +95,15 @@ impl<'a> Attached<'a> {
         })
     }
 
+    /// Runs a plan; how many rows it has changed.
+    pub(crate) fn affected(
+        self,
+        plan: Result<Plan, Error>,
+        location: &'static Location<'static>,
+    ) -> SessionFuture<'a, u64> {
+        self.run(plan, location, |reply| Ok(reply.affected()))
+    }
+
     /// Runs a statement that is no plan.
     pub(super) fn call<'s>(self, call: Call<'s>) -> SessionFuture<'s, Reply>
     where

@@ -2,15 +2,14 @@ use std::borrow::Cow;
 use std::future::IntoFuture;
 use std::panic::Location;
 
-use aquifer_core::sql::{
-    self, Assignment, Column, Delete, Lists, Name, Operator, Statement, Update,
-};
+use aquifer_core::sql::{self, Assignment, Column, Lists, Name, Operator, Statement, Update};
 use aquifer_wire::types::{IntoValue, Value};
 use aquifer_wire::{FromRow, Row};
 
 use super::Tree;
 use super::attached::Attached;
 use super::builder::{Place, QueryBuilder};
+use super::draft::Draft;
 use super::input::Items;
 use super::plan::Plan;
 use super::record::{Record, Table as Rows};
@@ -23,14 +22,8 @@ use crate::session::SessionFuture;
 #[must_use = "nothing is changed before it is awaited"]
 pub struct Change<'a> {
     session: Attached<'a>,
-    kind: Result<Kind, sql::Error>,
+    statement: Result<Statement<Value>, sql::Error>,
     location: Place,
-}
-
-#[derive(Clone, Debug)]
-enum Kind {
-    Update(Box<Update<Value>>),
-    Delete(Box<Delete<Value>>),
 }
 
 /// A statement that changes rows, for [`with_change`](QueryBuilder::with_change).
@@ -67,17 +60,12 @@ impl<'a> QueryBuilder<Attached<'a>> {
     /// ```
     #[track_caller]
     pub fn update(self, values: Record) -> Change<'a> {
-        let location = Location::caller();
-        let kind = values.into_assignments().and_then(|set| {
-            let mut update = self.draft.into_update()?;
+        self.change(|draft| {
+            let set = values.into_assignments()?;
+            let mut update = draft.into_update()?;
             update.set = set;
-            Ok(Kind::Update(Box::new(update)))
-        });
-        Change {
-            session: self.session,
-            kind,
-            location,
-        }
+            Ok(update)
+        })
     }
 
     /// Changes many rows by one statement, each to values of its own: rows are found by the columns
@@ -102,17 +90,11 @@ impl<'a> QueryBuilder<Attached<'a>> {
         key: impl IntoIterator<Item = N>,
         rows: impl IntoIterator<Item = Record>,
     ) -> Change<'a> {
-        let location = Location::caller();
-        let key: Result<Vec<_>, _> = key.into_iter().map(Name::new).collect();
-        let kind = key.and_then(|key| {
-            let update = many(self.draft.into_update()?, &key, Rows::of(rows)?)?;
-            Ok(Kind::Update(Box::new(update)))
-        });
-        Change {
-            session: self.session,
-            kind,
-            location,
-        }
+        self.change(|draft| {
+            let key: Result<Vec<_>, _> = key.into_iter().map(Name::new).collect();
+            let key = key?;
+            many(draft.into_update()?, &key, Rows::of(rows)?)
+        })
     }
 
     /// Adds to a column of the rows that the conditions find.
@@ -141,28 +123,16 @@ impl<'a> QueryBuilder<Attached<'a>> {
 
     #[track_caller]
     fn shift(self, operator: Operator, column: Cow<'static, str>, by: Value) -> Change<'a> {
-        let location = Location::caller();
-        let kind = Name::new(column).and_then(|column| {
-            let mut update = self.draft.into_update()?;
-            let table = update
-                .alias
-                .clone()
-                .unwrap_or_else(|| update.table.name.clone());
-            let own = Tree::Column(Column {
-                table: Some(table),
-                name: column.clone(),
-            });
+        self.change(|draft| {
+            let column = Name::new(column)?;
+            let mut update = draft.into_update()?;
+            let own = own(&update, &column);
             update.set.push(Assignment {
                 column,
                 value: Tree::binary(own, operator, Tree::Value(by)),
             });
-            Ok(Kind::Update(Box::new(update)))
-        });
-        Change {
-            session: self.session,
-            kind,
-            location,
-        }
+            Ok(update)
+        })
     }
 
     /// Deletes the rows that the conditions find; awaited, it says how many. A joined table becomes
@@ -175,23 +145,34 @@ impl<'a> QueryBuilder<Attached<'a>> {
     /// As [`update`](Self::update).
     #[track_caller]
     pub fn delete(self) -> Change<'a> {
-        let location = Location::caller();
-        let delete = self.draft.into_delete();
+        self.change(Draft::into_delete)
+    }
+
+    #[track_caller]
+    fn change<T: Into<Statement<Value>>>(
+        self,
+        make: impl FnOnce(Draft) -> Result<T, sql::Error>,
+    ) -> Change<'a> {
         Change {
             session: self.session,
-            kind: delete.map(|delete| Kind::Delete(Box::new(delete))),
-            location,
+            statement: make(self.draft).map(Into::into),
+            location: Location::caller(),
         }
     }
+}
+
+/// A column of the table that is changed.
+fn own(update: &Update<Value>, column: &Name) -> Tree {
+    let table = update.alias.as_ref().unwrap_or(&update.table.name);
+    Tree::Column(Column {
+        table: Some(table.clone()),
+        name: column.clone(),
+    })
 }
 
 /// An update by rows that are given.
 fn many(mut update: Update<Value>, key: &[Name], rows: Rows) -> Result<Update<Value>, sql::Error> {
     let alias = Name::new("new")?;
-    let table = update
-        .alias
-        .clone()
-        .unwrap_or_else(|| update.table.name.clone());
     if let Some(missing) = key.iter().find(|name| !rows.columns.contains(name)) {
         return Err(sql::Error::new(
             format!("the rows have no column {missing}, by which they are to be found"),
@@ -210,20 +191,10 @@ fn many(mut update: Update<Value>, key: &[Name], rows: Rows) -> Result<Update<Va
             name: name.clone(),
         })
     };
+    update.filter.all_must_hold();
     for name in &rows.columns {
         if key.contains(name) {
-            let own = Tree::Column(Column {
-                table: Some(table.clone()),
-                name: name.clone(),
-            });
-            if update.filter.connective == sql::Connective::Or && update.filter.list.len() > 1 {
-                let all = std::mem::take(&mut update.filter.list);
-                update
-                    .filter
-                    .list
-                    .push(Tree::Group(sql::Connective::Or, all));
-            }
-            update.filter.connective = sql::Connective::And;
+            let own = own(&update, name);
             update
                 .filter
                 .push(Tree::binary(own, Operator::Equal, new(name)));
@@ -245,12 +216,13 @@ fn many(mut update: Update<Value>, key: &[Name], rows: Rows) -> Result<Update<Va
 impl<'a> Change<'a> {
     /// What is returned of each row, for [`rows`](Self::rows).
     pub fn returning(mut self, items: impl Items) -> Self {
-        match (items.into_items(), &mut self.kind) {
-            (Ok(items), Ok(Kind::Update(update))) => update.returning = items,
-            (Ok(items), Ok(Kind::Delete(delete))) => delete.returning = items,
-            (Err(error), Ok(_)) => self.kind = Err(error),
-            (_, Err(_)) => {}
-        }
+        self.statement = self.statement.and_then(|mut statement| {
+            let items = items.into_items()?;
+            if let Some(returning) = statement.returning_mut() {
+                *returning = items;
+            }
+            Ok(statement)
+        });
         self
     }
 
@@ -274,12 +246,8 @@ impl<'a> Change<'a> {
     /// # Cancel safety
     /// As [`QueryBuilder::update`].
     pub fn rows_as<T: FromRow + Send>(mut self) -> SessionFuture<'a, Vec<T>> {
-        let returning = match &mut self.kind {
-            Ok(Kind::Update(update)) => Some(&mut update.returning),
-            Ok(Kind::Delete(delete)) => Some(&mut delete.returning),
-            Err(_) => None,
-        };
-        if let Some(returning) = returning
+        if let Ok(statement) = &mut self.statement
+            && let Some(returning) = statement.returning_mut()
             && returning.is_empty()
         {
             returning.push(Tree::All(None).into());
@@ -303,15 +271,12 @@ impl<'a> IntoFuture for Change<'a> {
 
     fn into_future(self) -> Self::IntoFuture {
         let (session, location) = (self.session, self.location);
-        session.run(self.build(), location, |reply| Ok(reply.affected()))
+        session.affected(self.build(), location)
     }
 }
 
 impl IntoStatement for Change<'_> {
     fn into_statement(self) -> Result<Statement<Value>, sql::Error> {
-        Ok(match self.kind? {
-            Kind::Update(update) => Statement::Update(update),
-            Kind::Delete(delete) => Statement::Delete(delete),
-        })
+        self.statement
     }
 }

@@ -207,11 +207,7 @@ impl Draft {
                 "use `join`, or `where_exists` with a sub-query",
             ));
         }
-        if filter.connective == Connective::Or && filter.list.len() > 1 {
-            let all = std::mem::take(&mut filter.list);
-            filter.list = vec![Tree::Group(Connective::Or, all)];
-        }
-        filter.connective = Connective::And;
+        filter.all_must_hold();
         filter.list.extend(first.on.list);
         Ok((Some(first.source), joins.collect(), filter))
     }
@@ -274,7 +270,7 @@ pub(crate) fn comparison(left: Tree, operator: Operator, right: Tree) -> Result<
             Operator::NotIn => Ok(Tree::Not(Box::new(Tree::InSelect(Box::new(left), select)))),
             _ => Ok(Tree::binary(left, operator, Tree::Select(select))),
         },
-        right if operator.is_condition() && !takes_values(operator) => {
+        right if operator.is_condition() && !operator.takes_values() => {
             Ok(Tree::binary(left, operator, right))
         }
         _ => Err(sql::Error::new(
@@ -282,18 +278,6 @@ pub(crate) fn comparison(left: Tree, operator: Operator, right: Tree) -> Result<
             "give it values, or use another operator",
         )),
     }
-}
-
-fn takes_values(operator: Operator) -> bool {
-    matches!(
-        operator,
-        Operator::In
-            | Operator::NotIn
-            | Operator::Is
-            | Operator::IsNot
-            | Operator::Between
-            | Operator::NotBetween
-    )
 }
 
 fn between(left: Tree, operator: Operator, ends: Value) -> Result<Tree, sql::Error> {

@@ -282,7 +282,7 @@ impl<'a, Many> Insertion<'a, Many> {
     #[doc(alias = "count")]
     pub fn execute(self) -> SessionFuture<'a, u64> {
         let (session, location) = (self.session, self.location);
-        session.run(self.build(), location, |reply| Ok(reply.affected()))
+        session.affected(self.build(), location)
     }
 
     /// All rows that were inserted or changed.

@@ -44,18 +44,7 @@ fn shape() -> impl Strategy<Value = Shape> {
     let operators: Vec<_> = Operator::ALL
         .iter()
         .copied()
-        .filter(|operator| {
-            operator.is_condition()
-                && !matches!(
-                    operator,
-                    Operator::In
-                        | Operator::NotIn
-                        | Operator::Is
-                        | Operator::IsNot
-                        | Operator::Between
-                        | Operator::NotBetween
-                )
-        })
+        .filter(|operator| operator.is_condition() && !operator.takes_values())
         .collect();
     let leaf = prop_oneof![
         proptest::sample::select(operators).prop_map(Shape::Compare),
