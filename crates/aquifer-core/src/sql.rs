@@ -55,12 +55,14 @@ mod tests;
 
 pub use self::call::{Call, Frame, FrameEdge, FrameUnit, Function, Over, Window};
 pub use self::change::{
-    Assignment, Conflict, ConflictAction, ConflictTarget, Delete, Insert, InsertSource, Lists,
-    Update,
+    Assignment, ColumnList, Conflict, ConflictAction, ConflictTarget, Delete, Insert, InsertSource,
+    Lists, Update,
 };
 pub use self::condition::Filter;
 pub use self::error::Error;
-pub use self::expression::{Branch, Case, Connective, Constant, Expr, Fragment, Test, TypeName};
+pub use self::expression::{
+    Branch, Case, Connective, Constant, Expr, Fragment, Test, TimeUnit, TypeName,
+};
 pub use self::name::{Aliased, Column, Name, Table, split_alias};
 pub use self::operator::{Operator, escape_like};
 pub use self::render::{PARAMETERS_MAX, Rendered};

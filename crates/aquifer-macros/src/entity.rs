@@ -132,6 +132,7 @@ fn implement(
         #[automatically_derived]
         impl #root::entity::Source for #name {
             type Of = Self;
+            const TABLE: &'static #root::entity::Meta = <Self as #root::entity::Entity>::META;
         }
 
         #[automatically_derived]

@@ -6,6 +6,7 @@ use syn::{DeriveInput, parse_macro_input};
 
 mod attributes;
 mod decode;
+mod derived_table;
 mod encode;
 mod entity;
 mod from_row;
@@ -151,6 +152,21 @@ pub fn derive_from_row(input: TokenStream) -> TokenStream {
 pub fn derive_entity(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     entity::expand(&input)
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+/// Makes a struct the row of a query, and gives it a constant for each column, so that other queries
+/// can use it as a table: in WITH, in FROM, in unions.
+///
+/// | attribute | on | meaning |
+/// |---|---|---|
+/// | `#[entity(table = "totals")]` | struct | its name in statements; by default that of the struct in snake case |
+/// | `#[entity(crate = "…")]` | struct | where `entity` is found, if not in `::aquifer` |
+#[proc_macro_derive(DerivedTable, attributes(entity))]
+pub fn derive_derived_table(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    derived_table::expand(&input)
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
 }

@@ -77,6 +77,9 @@
 //! | conditions | the methods of [`Col`] and [`Expr`]; [`Pred::and`], [`or`](Pred::or), `!`, [`any`], [`all`] |
 //! | rows of other tables | [`Query::join`], [`left_join`](Query::left_join) with a [`Relation`]; [`Relation::any`] and [`in_query`](Col::in_query) where only the condition matters |
 //! | a table twice | [`alias!`](crate::alias) |
+//! | a condition on rows that belong to each row | [`Query::outer`] and [`has_rows`](Query::has_rows), [`scalar`](Query::scalar), [`Query::join_lateral`] |
+//! | WITH, sub-queries in FROM, unions | [`macro@DerivedTable`]: a struct that is the row of a query, with columns of its own |
+//! | window functions | [`row_number`], [`rank`], [`Col::lag`], [`Expr::over`] with a [`window`] |
 //! | groups | [`Query::group_by`], [`having`](Query::having), [`Col::count`], [`sum`](Col::sum), [`max`](Col::max), [`count_rows`] |
 //! | pages, streams | [`Query::paginate`], [`Query::stream`] |
 //! | to insert | [`insert!`](crate::insert), [`Entity::insert_many`], [`Insert::on_conflict`] |
@@ -94,6 +97,9 @@ mod change;
 #[doc(hidden)]
 pub mod check;
 mod column;
+mod compute;
+mod correlated;
+mod derived;
 mod draft;
 mod expression;
 mod insert;
@@ -109,6 +115,7 @@ mod select;
 mod send;
 mod unqualify;
 mod values;
+mod window;
 
 use std::panic::Location;
 
@@ -117,8 +124,10 @@ use aquifer_wire::FromRow;
 
 pub use self::change::{Chosen, Delete, Everything, IsChosen, Update};
 pub use self::column::Col;
+pub use self::compute::{Moment, SqlType};
+pub use self::derived::DerivedTable;
 use self::draft::Deleted;
-pub use self::expression::{Expr, Number, Text, count_rows};
+pub use self::expression::{Aggregate, Expr, Number, Scalar, Text, count_rows, now, value};
 pub use self::insert::{ColumnsOf, Insert, Many, OnConflict, Rows};
 pub use self::meta::{ColumnMeta, Meta};
 #[doc(hidden)]
@@ -126,17 +135,22 @@ pub use self::operand::GivenValue;
 pub use self::operand::{Given, NoRow, Operand};
 pub use self::order::Order;
 pub use self::predicate::{Pred, all, any};
-pub use self::query::{Query, Subquery};
+pub use self::query::{NothingSelected, Query, Subquery};
 pub use self::relation::Relation;
 pub use self::scope::{
-    Always, Both, Here, In, Joined, LeftJoined, Perhaps, Side, Source, Steady, There,
+    Always, Anywhere, Both, Correlated, FullJoined, Here, In, Joined, LeftJoined, Perhaps,
+    RightJoined, Side, Source, Steady, There,
 };
 #[doc(hidden)]
 pub use self::select::Items;
 pub use self::select::{Named, Projection, Select, Selected};
 #[doc(hidden)]
 pub use self::values::Values;
-pub use aquifer_macros::{Entity, Projection};
+pub use self::window::{
+    Window, WindowFunction, cume_dist, dense_rank, ntile, percent_rank, rank, row_number, window,
+};
+pub use aquifer_core::sql::{FrameEdge, FrameUnit, TimeUnit};
+pub use aquifer_macros::{DerivedTable, Entity, Projection};
 
 use crate::session::{Session, SessionFuture};
 
@@ -188,10 +202,9 @@ pub trait Entity: FromRow + Source<Of = Self> + Send {
     /// An insert of many rows by one statement, whose text does not depend on how many there are;
     /// all rows or none are inserted. No row at all is no statement.
     ///
-    /// All rows have the same fields. Columns of array types are refused by the server; for these,
-    /// and for more than some ten thousand rows, there are
-    /// [`insert_many`](crate::Session::insert_many) and [`copy_into`](crate::Session::copy_into) of
-    /// the session.
+    /// All rows have the same fields; of a column of arrays at least one row has an array. For more
+    /// than some ten thousand rows there are [`insert_many`](crate::Session::insert_many) and
+    /// [`copy_into`](crate::Session::copy_into) of the session.
     ///
     /// ```
     /// # use aquifer::{entity::*, insert};

@@ -24,7 +24,8 @@ mod read;
 mod record;
 
 pub use aquifer_core::sql::{
-    Direction, FrameEdge, FrameUnit, JoinKind, LockStrength, LockWait, Name, Nulls, Operator, Table,
+    Direction, FrameEdge, FrameUnit, JoinKind, LockStrength, LockWait, Name, Nulls, Operator,
+    Table, TimeUnit,
 };
 pub use aquifer_wire::types::{IntoValue, Value};
 
@@ -35,9 +36,10 @@ pub use self::cursor::CursorKey;
 pub(crate) use self::draft::{Draft, rows};
 pub use self::explain::{Explained, Step};
 pub use self::expression::{
-    Expression, Window, all, any, array_agg, avg, call, case, coalesce, col, col_exact, count,
-    count_all, default, excluded, exists, json_object, json_path, json_set, json_text, jsonb_agg,
-    lower, max, min, not, now, sum, upper, val, web_search, window, words,
+    Expression, Window, all, any, array, array_agg, avg, call, case, coalesce, col, col_exact,
+    count, count_all, date_trunc, default, excluded, exists, json_object, json_path, json_set,
+    json_text, jsonb_agg, lower, max, min, not, now, row, sum, upper, val, web_search, window,
+    words,
 };
 pub use self::input::{
     Expressions, IntoDirection, IntoExpression, IntoFragment, IntoItem, IntoOperand, IntoOperator,
@@ -47,6 +49,7 @@ pub use self::insert::{Insertion, ManyRows, OneRow};
 pub use self::page::CursorPage;
 pub use self::plan::{Lint, Plan};
 pub use self::read::Page;
+pub(crate) use self::record::column_list;
 pub use self::record::{Record, name_of_column};
 
 /// The tree of one expression, with our values in it.

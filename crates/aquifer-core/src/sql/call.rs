@@ -11,6 +11,9 @@ pub struct Call<V> {
     pub distinct: bool,
     /// The order in which an aggregate sees its values.
     pub order: Vec<Order<V>>,
+    /// Whether that order says of what the aggregate is taken, as `percentile_cont` needs it:
+    /// `within group (order by …)`.
+    pub within_group: bool,
     /// `filter (where …)`.
     pub filter: Filter<V>,
     /// `over (…)`, which makes it a window function.
@@ -26,6 +29,7 @@ impl<V> Call<V> {
             arguments,
             distinct: false,
             order: Vec::new(),
+            within_group: false,
             filter: Filter::default(),
             over: None,
         }
@@ -56,12 +60,14 @@ const BARE: &[&str] = &[
     "coalesce",
     "count",
     "cume_dist",
+    "date_part",
     "date_trunc",
     "dense_rank",
     "first_value",
     "greatest",
     "jsonb_agg",
     "jsonb_build_object",
+    "jsonb_object_agg",
     "jsonb_set",
     "lag",
     "last_value",
@@ -70,18 +76,23 @@ const BARE: &[&str] = &[
     "lower",
     "max",
     "min",
+    "mode",
     "now",
     "nth_value",
     "ntile",
     "nullif",
     "percent_rank",
+    "percentile_cont",
+    "percentile_disc",
     "rank",
     "row_number",
     "string_agg",
     "sum",
     "to_tsvector",
+    "ts_rank",
     "unnest",
     "upper",
+    "websearch_to_tsquery",
 ];
 
 impl Function {

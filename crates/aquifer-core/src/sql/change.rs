@@ -26,7 +26,7 @@ pub enum InsertSource<V> {
     Rows(Vec<Vec<Expr<V>>>),
     /// A list for each column: one text for any number of rows. The server takes the type of each
     /// list from its column.
-    Lists(Vec<V>),
+    Lists(Vec<ColumnList<V>>),
     /// The rows of a query.
     Select(Box<Select<V>>),
 }
@@ -109,7 +109,24 @@ pub struct Lists<V> {
     /// The columns, which are columns of the table.
     pub columns: Vec<Name>,
     /// A list for each of them.
-    pub lists: Vec<V>,
+    pub lists: Vec<ColumnList<V>>,
+}
+
+/// The values of one column, for many rows.
+#[derive(Clone, Debug)]
+pub enum ColumnList<V> {
+    /// A value for each row.
+    Values(V),
+    /// An array for each row. UNNEST takes arrays of arrays apart altogether, so their elements
+    /// travel one behind the other, and of each row where its own begin and end.
+    Arrays {
+        /// All elements.
+        elements: V,
+        /// The place of each row's first one, counted from 1; NULL where the row has NULL.
+        starts: V,
+        /// The place of each row's last one; one less than the first for an empty array.
+        ends: V,
+    },
 }
 
 /// DELETE.

@@ -67,6 +67,8 @@ pub enum Expr<V> {
     Row(Vec<Self>),
     /// A word of SQL.
     Constant(Constant),
+    /// What could not be made: writing it fails by this error.
+    Invalid(Error),
 }
 
 /// What a condition says about one operand.
@@ -123,6 +125,45 @@ pub enum Constant {
     CurrentTimestamp,
     /// `current_date`
     CurrentDate,
+    /// A unit of time, as the text that functions such as `date_trunc` take: a word, since what is
+    /// grouped by it would be another expression with each parameter.
+    Unit(TimeUnit),
+}
+
+/// A unit of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TimeUnit {
+    /// A second.
+    Second,
+    /// A minute.
+    Minute,
+    /// An hour.
+    Hour,
+    /// A day.
+    Day,
+    /// A week, which begins on Monday.
+    Week,
+    /// A month.
+    Month,
+    /// Three months.
+    Quarter,
+    /// A year.
+    Year,
+}
+
+impl TimeUnit {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Second => "'second'",
+            Self::Minute => "'minute'",
+            Self::Hour => "'hour'",
+            Self::Day => "'day'",
+            Self::Week => "'week'",
+            Self::Month => "'month'",
+            Self::Quarter => "'quarter'",
+            Self::Year => "'year'",
+        }
+    }
 }
 
 impl Constant {
@@ -134,6 +175,7 @@ impl Constant {
             Self::Default => "default",
             Self::CurrentTimestamp => "current_timestamp",
             Self::CurrentDate => "current_date",
+            Self::Unit(unit) => unit.as_str(),
         }
     }
 }

@@ -4,7 +4,7 @@ mod change;
 mod expression;
 mod select;
 
-use super::{Bind, Cte, Error, Name, Order, Select, Statement, Table, Tables};
+use super::{Bind, ColumnList, Cte, Error, Name, Order, Select, Statement, Table, Tables};
 use super::{Direction, Nulls};
 
 /// Parameters that one statement can have: the protocol counts them with 16 bits.
@@ -227,25 +227,29 @@ impl<V: Bind> Renderer<V> {
         self.out.read.add(table);
     }
 
-    /// WITH; `types` is what stands first in it. Returns how many names were known before.
-    fn with(&mut self, with: Vec<Cte<V>>, types: Option<Types<'_, V>>) -> Result<usize, Error> {
-        let known = self.ctes.len();
+    /// WITH; `types` is what stands first in it. Returns the lists of these types.
+    fn with(
+        &mut self,
+        with: Vec<Cte<V>>,
+        types: Option<Types<'_, V>>,
+    ) -> Result<Vec<Columns<V>>, Error> {
+        let mut lists = Vec::new();
         if with.is_empty() && types.is_none() {
-            return Ok(known);
+            return Ok(lists);
         }
         self.push("with ");
         if with.iter().any(|cte| cte.recursive) {
             self.push("recursive ");
         }
         if let Some(types) = types {
-            self.types(types)?;
+            lists = self.types(types)?;
             if !with.is_empty() {
                 self.push(", ");
             }
         }
         self.list(with, Self::cte)?;
         self.push(" ");
-        Ok(known)
+        Ok(lists)
     }
 
     fn cte(&mut self, cte: Cte<V>) -> Result<(), Error> {
@@ -273,7 +277,7 @@ impl<V: Bind> Renderer<V> {
 
     /// A query that is never run: from it the server learns what types the lists have, since each
     /// stands beside an array of its column. UNNEST by itself would not tell it.
-    fn types(&mut self, types: Types<'_, V>) -> Result<(), Error> {
+    fn types(&mut self, types: Types<'_, V>) -> Result<Vec<Columns<V>>, Error> {
         let Types {
             table,
             columns,
@@ -290,12 +294,28 @@ impl<V: Bind> Renderer<V> {
             ));
         }
         self.push("\"types of columns\" as (select ");
+        let mut written = Vec::with_capacity(lists.len());
         for (number, (column, list)) in columns.iter().zip(lists).enumerate() {
             if number > 0 {
                 self.push(", ");
             }
             self.push("coalesce(");
-            self.value(list);
+            let bounds = match list {
+                ColumnList::Values(list) => {
+                    self.value(list);
+                    None
+                }
+                ColumnList::Arrays {
+                    elements,
+                    starts,
+                    ends,
+                } => {
+                    self.value(elements);
+                    Some((starts, ends))
+                }
+            };
+            let parameter = self.out.values.len();
+            written.push(Columns { parameter, bounds });
             self.push(", array[");
             self.name(column);
             self.push("])");
@@ -303,19 +323,73 @@ impl<V: Bind> Renderer<V> {
         self.push(" from ");
         table.write(&mut self.out.text);
         self.push(")");
-        Ok(())
+        Ok(written)
     }
 
     /// `unnest($1, $2)`, of lists that [`types`](Self::types) has written.
-    fn unnest(&mut self, first: usize, count: usize) {
+    fn unnest(&mut self, parameters: &[usize]) {
         self.push("unnest(");
-        for number in first..first + count {
-            if number > first {
+        for (number, parameter) in parameters.iter().enumerate() {
+            if number > 0 {
                 self.push(", ");
             }
-            self.parameter(number);
+            self.parameter(*parameter);
         }
         self.push(")");
+    }
+
+    /// A query of the rows of lists, some of which are of arrays: each row's array is a slice of all
+    /// elements.
+    fn rows_of(&mut self, lists: Vec<Columns<V>>) {
+        self.push("select ");
+        // The columns that UNNEST has: a list, or both ends of a slice.
+        let mut column = 0;
+        for (number, list) in lists.iter().enumerate() {
+            if number > 0 {
+                self.push(", ");
+            }
+            column += 1;
+            if list.bounds.is_none() {
+                self.list_column(column);
+                continue;
+            }
+            self.parameter(list.parameter);
+            self.push("[");
+            self.list_column(column);
+            self.push(":");
+            column += 1;
+            self.list_column(column);
+            self.push("]");
+        }
+        self.push(" from unnest(");
+        for (number, list) in lists.into_iter().enumerate() {
+            if number > 0 {
+                self.push(", ");
+            }
+            match list.bounds {
+                None => self.parameter(list.parameter),
+                Some((starts, ends)) => {
+                    self.value(starts);
+                    self.push("::int4[], ");
+                    self.value(ends);
+                    self.push("::int4[]");
+                }
+            }
+        }
+        self.push(") as \"list\" (");
+        for number in 1..=column {
+            if number > 1 {
+                self.push(", ");
+            }
+            self.list_column(number);
+        }
+        self.push(")");
+    }
+
+    fn list_column(&mut self, number: usize) {
+        self.push("\"");
+        self.number(number);
+        self.push("\"");
     }
 }
 
@@ -323,5 +397,19 @@ impl<V: Bind> Renderer<V> {
 struct Types<'a, V> {
     table: &'a Table,
     columns: &'a [Name],
-    lists: Vec<V>,
+    lists: Vec<ColumnList<V>>,
+}
+
+/// A list of which the type was told: its parameter, and of arrays where each begins and ends.
+struct Columns<V> {
+    parameter: usize,
+    bounds: Option<(V, V)>,
+}
+
+impl<V> Columns<V> {
+    /// The parameters, where each list has a value for each row.
+    fn plain(lists: &[Self]) -> Option<Vec<usize>> {
+        let plain = |list: &Self| list.bounds.is_none().then_some(list.parameter);
+        lists.iter().map(plain).collect()
+    }
 }

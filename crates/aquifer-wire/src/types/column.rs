@@ -39,6 +39,10 @@ pub trait ColumnType {
     type Value: NotNull;
     /// The type with NULL: `Option<T>` for both.
     type Nullable;
+    /// The type that `U` has when it is computed from this one: with NULL where this is.
+    type Like<U: NotNull>: ColumnType<Value = U, Nullable = Option<U>>;
+    /// The type of what is computed from this one and another: with NULL where one of both is.
+    type Beside<U: ColumnType>: ColumnType;
     /// Whether this is the type with NULL.
     const NULLABLE: bool;
 }
@@ -46,12 +50,16 @@ pub trait ColumnType {
 impl<T: NotNull> ColumnType for T {
     type Value = T;
     type Nullable = Option<T>;
+    type Like<U: NotNull> = U;
+    type Beside<U: ColumnType> = U;
     const NULLABLE: bool = false;
 }
 
 impl<T: NotNull> ColumnType for Option<T> {
     type Value = T;
     type Nullable = Self;
+    type Like<U: NotNull> = Option<U>;
+    type Beside<U: ColumnType> = Self;
     const NULLABLE: bool = true;
 }
 

@@ -84,6 +84,37 @@ impl Value {
         matches!(self.0, Inner::Null)
     }
 
+    /// Bytes that differ for values that do, as far as a value can be encoded without a server that
+    /// says its type; of the others (ranges of types of one's own) only their types differ.
+    #[doc(hidden)]
+    pub fn identify(&self, into: &mut Vec<u8>) {
+        let mut push = |kind: u8, bytes: &[u8]| {
+            into.push(kind);
+            into.extend(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+            into.extend(bytes);
+        };
+        match &self.0 {
+            Inner::Null => push(0, &[]),
+            Inner::Bool(truth) => push(1, &[u8::from(*truth)]),
+            // One number is one value, whichever type it has.
+            Inner::I16(number) => push(2, &i64::from(*number).to_be_bytes()),
+            Inner::I32(number) => push(2, &i64::from(*number).to_be_bytes()),
+            Inner::I64(number) => push(2, &number.to_be_bytes()),
+            Inner::F64(number) => push(3, &number.to_bits().to_be_bytes()),
+            Inner::Text(text) => push(4, text.as_bytes()),
+            Inner::List(list) => {
+                push(5, &list.len().to_be_bytes());
+                for value in list {
+                    value.identify(into);
+                }
+            }
+            Inner::Other(other) => {
+                push(6, other.sql.unwrap_or(other.rust).as_bytes());
+                push(7, &other.bytes());
+            }
+        }
+    }
+
     /// The values of a list; `None` where it is none.
     #[must_use]
     pub fn as_list(&self) -> Option<&[Self]> {
@@ -109,6 +140,44 @@ impl Value {
             Inner::List(list) => Some(list),
             _ => None,
         }
+    }
+}
+
+impl Other {
+    /// The value as the first of these types that it can be.
+    fn bytes(&self) -> BytesMut {
+        const TYPES: [Type; 22] = [
+            Type::TEXT,
+            Type::NUMERIC,
+            Type::INT8,
+            Type::FLOAT8,
+            Type::TIMESTAMPTZ,
+            Type::TIMESTAMP,
+            Type::DATE,
+            Type::TIME,
+            Type::TIMETZ,
+            Type::INTERVAL,
+            Type::UUID,
+            Type::JSONB,
+            Type::BYTEA,
+            Type::INET,
+            Type::MACADDR,
+            Type::MONEY,
+            Type::INT4_RANGE,
+            Type::INT8_RANGE,
+            Type::NUM_RANGE,
+            Type::TS_RANGE,
+            Type::TSTZ_RANGE,
+            Type::DATE_RANGE,
+        ];
+        let mut bytes = BytesMut::new();
+        for ty in &TYPES {
+            bytes.clear();
+            if self.value.encode(ty, &mut bytes).is_ok() {
+                return bytes;
+            }
+        }
+        BytesMut::new()
     }
 }
 
@@ -224,6 +293,42 @@ mod tests {
             .into_value()
             .encode(&Type::INT2, &mut BytesMut::new());
         assert!(error.unwrap_err().to_string().contains("i32"));
+    }
+
+    #[test]
+    fn values_that_differ_are_told_apart() {
+        let identity = |value: Value| {
+            let mut bytes = Vec::new();
+            value.identify(&mut bytes);
+            bytes
+        };
+        let when = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        let all = [
+            Value::NULL,
+            1_i64.into_value(),
+            2_i64.into_value(),
+            "1".into_value(),
+            "12".into_value(),
+            ["1", "2"].into_value(),
+            ["12"].into_value(),
+            when(1).into_value(),
+            when(2).into_value(),
+            Json(1).into_value(),
+            Json(2).into_value(),
+            vec![1_u8].into_value(),
+            vec![2_u8].into_value(),
+        ];
+        for (number, value) in all.iter().enumerate() {
+            for (other, another) in all.iter().enumerate() {
+                let equal = identity(value.clone()) == identity(another.clone());
+                assert_eq!(
+                    equal,
+                    number == other,
+                    "{value:?} {number}, {another:?} {other}"
+                );
+            }
+        }
+        assert_eq!(identity(7_i32.into_value()), identity(7_i64.into_value()));
     }
 
     #[test]

@@ -6,7 +6,9 @@ use aquifer_wire::types::ColumnType;
 
 use super::name::{of_source, quoted};
 use super::scope::Phantom;
-use super::{Both, Expr, Number, Operand, Order, Pred, Source, Steady, Subquery, Text, sql};
+use super::{
+    Aggregate, Both, Expr, Number, Operand, Order, Pred, Source, Steady, Subquery, Text, sql,
+};
 use aquifer_wire::types::{IntoValue, Value};
 
 /// A column of the table of `E`, of type `T`: a constant that `#[derive(Entity)]` makes.
@@ -92,8 +94,8 @@ impl<E: Source, T> Col<E, T> {
 
 /// What columns and expressions can be compared with; written once for both.
 macro_rules! comparisons {
-    ($name:ident<$scope:ident, $ty:ident> where $bound:path) => {
-        impl<$scope: $bound, $ty: ColumnType> $name<$scope, $ty> {
+    ($name:ident<$scope:ident, $ty:ident $(, $kind:ident)?> where $bound:path) => {
+        impl<$scope: $bound, $ty: ColumnType $(, $kind)?> $name<$scope, $ty $(, $kind)?> {
             /// `is null`; also the way to find rows of a left join to which no row fitted.
             pub fn is_null(self) -> Pred<$scope> {
                 Pred::test(self.node(), sql::Test::IsNull)
@@ -120,7 +122,7 @@ macro_rules! comparisons {
             );
         }
 
-        impl<$scope: $bound, $ty: ColumnType<Value: IntoValue>> $name<$scope, $ty> {
+        impl<$scope: $bound, $ty: ColumnType<Value: IntoValue> $(, $kind)?> $name<$scope, $ty $(, $kind)?> {
             comparisons!(values $scope $ty
                 /// `=`
                 eq Equal,
@@ -160,6 +162,22 @@ macro_rules! comparisons {
                 })
             }
 
+            /// Between two values, both included, whichever of them is the lower one.
+            pub fn between_symmetric(
+                self,
+                one: impl Operand<$ty::Value>,
+                other: impl Operand<$ty::Value>,
+            ) -> Pred<$scope> {
+                let value = sql::Expr::Value;
+                Pred::new(sql::Expr::Between {
+                    operand: Box::new(self.node()),
+                    low: Box::new(value(one.into_operand().into_value())),
+                    high: Box::new(value(other.into_operand().into_value())),
+                    negated: false,
+                    symmetric: true,
+                })
+            }
+
             /// One of these values, which travel as one array; of no values none.
             pub fn is_in<V: Operand<$ty::Value>>(
                 self,
@@ -184,7 +202,7 @@ macro_rules! comparisons {
             }
         }
 
-        impl<$scope: $bound, $ty: ColumnType<Value: Text>> $name<$scope, $ty> {
+        impl<$scope: $bound, $ty: ColumnType<Value: Text> $(, $kind)?> $name<$scope, $ty $(, $kind)?> {
             /// Contains that text; `%` and `_` mean themselves.
             pub fn contains(self, text: &str) -> Pred<$scope> {
                 Pred::like(self.node(), false, format!("%{}%", sql::escape_like(text)))
@@ -226,24 +244,24 @@ macro_rules! comparisons {
             }
         }
 
-        impl<$scope: $bound, $ty: ColumnType> $name<$scope, $ty> {
+        impl<$scope: $bound, $ty: ColumnType $(, $kind)?> $name<$scope, $ty $(, $kind)?> {
             /// How many rows have a value there.
-            pub fn count(self) -> Expr<Steady<$scope>, i64> {
+            pub fn count(self) -> Expr<Steady<$scope>, i64, Aggregate> {
                 Expr::call("count", self.node())
             }
 
             /// How many different values there are.
-            pub fn count_distinct(self) -> Expr<Steady<$scope>, i64> {
+            pub fn count_distinct(self) -> Expr<Steady<$scope>, i64, Aggregate> {
                 Expr::call_distinct("count", self.node())
             }
 
             /// The smallest value; NULL where there is none.
-            pub fn min(self) -> Expr<$scope, $ty::Nullable> {
+            pub fn min(self) -> Expr<$scope, $ty::Nullable, Aggregate> {
                 Expr::call("min", self.node())
             }
 
             /// The largest value; NULL where there is none.
-            pub fn max(self) -> Expr<$scope, $ty::Nullable> {
+            pub fn max(self) -> Expr<$scope, $ty::Nullable, Aggregate> {
                 Expr::call("max", self.node())
             }
 
@@ -257,19 +275,21 @@ macro_rules! comparisons {
             }
         }
 
-        impl<$scope: $bound, $ty: ColumnType<Value: Number>> $name<$scope, $ty> {
+        impl<$scope: $bound, $ty: ColumnType<Value: Number> $(, $kind)?> $name<$scope, $ty $(, $kind)?> {
             /// The sum; NULL where there is no value. Of integers it is wider than they are.
-            pub fn sum(self) -> Expr<$scope, Option<<$ty::Value as Number>::Sum>> {
+            pub fn sum(self) -> Expr<$scope, Option<<$ty::Value as Number>::Sum>, Aggregate> {
                 Expr::call("sum", self.node())
             }
 
             /// The average; NULL where there is no value.
-            pub fn avg(self) -> Expr<$scope, Option<<$ty::Value as Number>::Average>> {
+            pub fn avg(self) -> Expr<$scope, Option<<$ty::Value as Number>::Average>, Aggregate> {
                 Expr::call("avg", self.node())
             }
         }
 
-        comparisons!(operators $name $scope $ty $bound, Add add Add, Sub sub Subtract, Mul mul Multiply);
+        comparisons!(operator Add add Add, $name<$scope, $ty $(, $kind)?> $bound);
+        comparisons!(operator Sub sub Subtract, $name<$scope, $ty $(, $kind)?> $bound);
+        comparisons!(operator Mul mul Multiply, $name<$scope, $ty $(, $kind)?> $bound);
     };
     (values $scope:ident $ty:ident $($(#[$doc:meta])+ $method:ident $operator:ident,)+) => {
         $(
@@ -293,11 +313,10 @@ macro_rules! comparisons {
             }
         )+
     };
-    (operators $name:ident $scope:ident $ty:ident $bound:path,
-        $($trait:ident $method:ident $operator:ident),+) => {
-        $(
-            impl<$scope: $bound, $ty: ColumnType<Value: Number>, V: Operand<$ty::Value>> $trait<V>
-                for $name<$scope, $ty>
+    (operator $trait:ident $method:ident $operator:ident,
+        $name:ident<$scope:ident, $ty:ident $(, $kind:ident)?> $bound:path) => {
+            impl<$scope: $bound, $ty: ColumnType<Value: Number> $(, $kind)?, V: Operand<$ty::Value>> $trait<V>
+                for $name<$scope, $ty $(, $kind)?>
             {
                 type Output = Expr<$scope, $ty>;
 
@@ -306,14 +325,13 @@ macro_rules! comparisons {
                     Expr::new(sql::Expr::binary(self.node(), sql::Operator::$operator, right))
                 }
             }
-        )+
     };
 }
 
 comparisons!(Col<E, T> where Source);
-comparisons!(Expr<S, T> where Sized);
+comparisons!(Expr<S, T, K> where Sized);
 
-fn list<T: IntoValue, V: Operand<T>>(values: impl IntoIterator<Item = V>) -> Value {
+pub(super) fn list<T: IntoValue, V: Operand<T>>(values: impl IntoIterator<Item = V>) -> Value {
     values
         .into_iter()
         .map(V::into_operand)

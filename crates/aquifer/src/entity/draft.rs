@@ -65,20 +65,31 @@ impl Draft {
         &mut self,
         kind: sql::JoinKind,
         source: sql::Source<Value>,
-        on: sql::Expr<Value>,
+        on: Option<sql::Expr<Value>>,
         meta: &'static Meta,
     ) {
-        let select = &self.shared.select;
-        let sources = select.from.iter();
-        let mut sources = sources.chain(select.joins.iter().map(|join| &join.source));
-        if sources.any(|known| known.name() == source.name()) {
+        if self.reads(source.name()) {
             self.shared.fail(twice(source.name()));
             return;
         }
-        if let Some(column) = meta.soft_delete() {
-            self.marked.push((select.joins.len(), column.name()));
+        let joins = &mut self.shared.select.joins;
+        if let (Some(column), sql::Source::Table { .. }) = (meta.soft_delete(), &source) {
+            self.marked.push((joins.len(), column.name()));
         }
-        self.shared.join(kind, Ok(source), Ok(on));
+        joins.push(sql::Join {
+            kind,
+            source,
+            on: on.map(sql::Filter::from).unwrap_or_default(),
+            using: Vec::new(),
+        });
+    }
+
+    /// Whether a table of that name is one of those that it reads.
+    pub(super) fn reads(&self, name: &sql::Name) -> bool {
+        let select = &self.shared.select;
+        let sources = select.from.iter();
+        let mut sources = sources.chain(select.joins.iter().map(|join| &join.source));
+        sources.any(|known| known.name() == name)
     }
 
     pub(super) fn lock(&mut self, strength: sql::LockStrength) {
@@ -110,14 +121,23 @@ impl Draft {
             self.select().items = columns.map(|column| item(&name, column.name())).collect();
         }
         let own = quoted(self.meta.table());
-        if let Some(condition) = mark_condition(self.meta, self.deleted) {
+        let kinds = self.shared.select.joins.iter().map(|join| join.kind);
+        let keeps_others =
+            |kind: sql::JoinKind| matches!(kind, sql::JoinKind::Right | sql::JoinKind::Full);
+        if kinds.into_iter().any(keeps_others) {
+            self.hide_before_joins();
+        } else if let Some(condition) = mark_condition(self.meta, self.deleted) {
             self.shared.filter(Ok(condition));
         }
         if self.deleted != Deleted::Shown {
             for (position, column) in std::mem::take(&mut self.marked) {
-                if let Some(join) = self.select().joins.get_mut(position) {
-                    let name = join.source.name().clone();
-                    join.on.push(not_deleted(name, column));
+                let Some(join) = self.shared.select.joins.get_mut(position) else {
+                    continue;
+                };
+                let condition = not_deleted(join.source.name().clone(), column);
+                match join.kind {
+                    sql::JoinKind::Cross => self.shared.filter(Ok(condition)),
+                    _ => join.on.push(condition),
                 }
             }
         }
@@ -126,6 +146,42 @@ impl Draft {
         }
         self.shared
     }
+
+    /// Where a join keeps rows of either side, a condition behind it or on it would let rows through
+    /// that are marked, or take those that stay without any: they are left out of the table itself.
+    fn hide_before_joins(&mut self) {
+        let own = mark_condition(self.meta, self.deleted);
+        let select = &mut self.shared.select;
+        if let (Some(from), Some(condition)) = (&mut select.from, own) {
+            narrow(from, condition);
+        }
+        let marked = std::mem::take(&mut self.marked);
+        if self.deleted == Deleted::Shown {
+            return;
+        }
+        for (position, column) in marked {
+            if let Some(join) = select.joins.get_mut(position) {
+                let name = join.source.name().clone();
+                narrow(&mut join.source, not_deleted(name, column));
+            }
+        }
+    }
+}
+
+/// Only those rows of a table for which that holds.
+fn narrow(source: &mut sql::Source<Value>, condition: sql::Expr<Value>) {
+    let alias = source.name().clone();
+    if !matches!(source, sql::Source::Table { .. }) {
+        return;
+    }
+    let mut select = sql::Select::of(source.clone());
+    select.filter.push(condition);
+    unqualify::select(&mut select, &alias);
+    *source = sql::Source::Select {
+        select: Box::new(select),
+        alias,
+        lateral: false,
+    };
 }
 
 /// The condition on rows of that table that are marked as deleted, if there is one.

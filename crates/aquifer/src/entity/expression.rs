@@ -2,23 +2,32 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use aquifer_wire::types::{NotNull, Numeric};
+use aquifer_wire::types::{NotNull, Numeric, TimestampTz};
 
 use super::scope::Phantom;
-use super::{Order, Steady, sql};
+use super::{Anywhere, Order, Steady, sql};
 use aquifer_wire::types::{IntoValue, Value};
 
 /// A value computed from columns of the tables in `S`, of type `T`: `lower(name)`, `count(*)`.
 #[must_use = "an expression does nothing by itself: select it, or compare it"]
-pub struct Expr<S, T> {
+pub struct Expr<S, T, K = Scalar> {
     pub(super) node: sql::Expr<Value>,
     ty: Phantom<S, T>,
+    kind: PhantomData<fn() -> K>,
 }
 
-impl<S, T> Expr<S, T> {
+/// Said of an [`Expr`] that is computed from one row.
+#[derive(Debug)]
+pub struct Scalar(());
+
+/// Said of an [`Expr`] that is computed from many rows, as `count(*)` is.
+#[derive(Debug)]
+pub struct Aggregate(());
+
+impl<S, T, K> Expr<S, T, K> {
     pub(super) fn new(node: sql::Expr<Value>) -> Self {
-        let ty = PhantomData;
-        Self { node, ty }
+        let (ty, kind) = (PhantomData, PhantomData);
+        Self { node, ty, kind }
     }
 
     pub(super) fn node(self) -> sql::Expr<Value> {
@@ -50,11 +59,17 @@ impl<S, T> Expr<S, T> {
     }
 }
 
-fn call(function: &'static str, arguments: Vec<sql::Expr<Value>>) -> sql::Call<Value> {
+pub(super) fn call(function: &'static str, arguments: Vec<sql::Expr<Value>>) -> sql::Call<Value> {
     sql::Call::new(super::name::function(function), arguments)
 }
 
-impl<S, T> fmt::Debug for Expr<S, T> {
+impl<S, T> From<Expr<S, T, Aggregate>> for Expr<S, T> {
+    fn from(aggregate: Expr<S, T, Aggregate>) -> Self {
+        Self::new(aggregate.node)
+    }
+}
+
+impl<S, T, K> fmt::Debug for Expr<S, T, K> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Values stay out.
         formatter.debug_struct("Expr").finish_non_exhaustive()
@@ -62,8 +77,18 @@ impl<S, T> fmt::Debug for Expr<S, T> {
 }
 
 /// How many rows there are: `count(*)`.
-pub fn count_rows<S>() -> Expr<Steady<S>, i64> {
+pub fn count_rows<S>() -> Expr<Steady<S>, i64, Aggregate> {
     Expr::call("count", sql::Expr::All(None))
+}
+
+/// A value, which is the same for all rows.
+pub fn value<T: NotNull + IntoValue>(value: T) -> Expr<Anywhere, T> {
+    Expr::new(sql::Expr::TypedValue(value.into_value()))
+}
+
+/// When the transaction began.
+pub fn now() -> Expr<Anywhere, TimestampTz> {
+    Expr::new(sql::Expr::Constant(sql::Constant::CurrentTimestamp))
 }
 
 /// A type of text.

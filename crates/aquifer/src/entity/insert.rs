@@ -5,6 +5,7 @@ use super::name::{quoted, table};
 use super::scope::Phantom;
 use super::scope::{Always, Perhaps};
 use super::{Col, Entity, Given, Meta, NoRow, Values, sql};
+use crate::query::column_list;
 use aquifer_wire::types::{IntoValue, Value};
 
 /// A row to be inserted; made by [`insert!`](crate::insert), which checks when compiled that no value
@@ -328,8 +329,9 @@ impl InsertDraft {
             insert.columns = self.columns.into_iter().map(quoted).collect();
             insert.source = match self.lists {
                 Some(lists) => {
-                    let lists = lists.into_iter().map(IntoValue::into_value);
-                    sql::InsertSource::Lists(lists.collect())
+                    let lists = insert.columns.iter().zip(lists);
+                    let lists = lists.map(|(column, list)| column_list(column, list));
+                    sql::InsertSource::Lists(lists.collect::<Result<_, _>>()?)
                 }
                 None => sql::InsertSource::Rows(vec![self.values]),
             };

@@ -16,7 +16,7 @@ pub(super) fn of_source<E: Source>() -> sql::Name {
 }
 
 pub(super) fn meta<E: Source>() -> &'static Meta {
-    <E::Of as super::Entity>::META
+    E::TABLE
 }
 
 pub(super) fn table(meta: &Meta) -> sql::Table {

@@ -88,7 +88,7 @@ where
     }
 }
 
-impl<E, T> Given<E, T> for Expr<E, T> {
+impl<E, T, K> Given<E, T> for Expr<E, T, K> {
     fn into_given(self) -> GivenValue {
         GivenValue(self.node)
     }

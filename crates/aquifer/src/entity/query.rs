@@ -4,11 +4,12 @@ use std::marker::PhantomData;
 use aquifer_wire::types::ColumnType;
 
 use super::draft::{Deleted, Draft};
-use super::name::meta;
+use super::name::{meta, quoted, table};
 use super::scope::Phantom;
 use super::select::Items;
 use super::{
-    Col, In, Joined, LeftJoined, Meta, Order, Pred, Projection, Relation, Select, Source, sql,
+    Col, FullJoined, In, Joined, LeftJoined, Meta, Order, Pred, Projection, Relation, RightJoined,
+    Select, Source, sql,
 };
 use crate::query;
 use aquifer_wire::types::Value;
@@ -90,9 +91,40 @@ impl<S, R> Query<S, R> {
         self.draft.into()
     }
 
+    /// The rows of another table with those that they belong to; rows without any are kept, and the
+    /// columns of this one are NULL for them, and so `Option` in results. Say by `select` what is read.
+    pub fn right_join<A: Source + In<S, I>, B: Source, I>(
+        mut self,
+        relation: Relation<A, B>,
+    ) -> Query<RightJoined<S, B>, NothingSelected> {
+        self.add(sql::JoinKind::Right, relation);
+        self.draft.into()
+    }
+
+    /// The rows of both tables, those together that belong together; those without any are kept, with
+    /// NULL for the columns of the other. Say by `select` what is read.
+    pub fn full_join<A: Source + In<S, I>, B: Source, I>(
+        mut self,
+        relation: Relation<A, B>,
+    ) -> Query<FullJoined<S, B>, NothingSelected> {
+        self.add(sql::JoinKind::Full, relation);
+        self.draft.into()
+    }
+
+    /// Each row with each row of another table.
+    pub fn cross_join<B: Source>(mut self) -> Query<Joined<S, B>, R> {
+        let source = sql::Source::Table {
+            table: table(meta::<B>()),
+            alias: B::ALIAS.map(quoted),
+        };
+        self.draft
+            .join(sql::JoinKind::Cross, source, None, meta::<B>());
+        self.draft.into()
+    }
+
     fn add<A: Source, B: Source>(&mut self, kind: sql::JoinKind, relation: Relation<A, B>) {
         let (source, on) = (relation.source(), relation.condition());
-        self.draft.join(kind, source, on, meta::<B>());
+        self.draft.join(kind, source, Some(on), meta::<B>());
     }
 
     /// Sorts the rows; further orders decide where those before find rows equal.
@@ -117,6 +149,21 @@ impl<S, R> Query<S, R> {
     /// Each row once.
     pub fn distinct(mut self) -> Self {
         self.draft.select().extra().distinct = sql::Distinct::Rows;
+        self
+    }
+
+    /// Of rows that have these in common, the first by the order.
+    pub fn distinct_on<L: Select<S, I>, I>(mut self, columns: L) -> Self {
+        let mut items = Items::default();
+        columns.items(&mut items);
+        let columns = items.0.into_iter().map(|item| item.expr).collect();
+        self.draft.select().extra().distinct = sql::Distinct::On(columns);
+        self
+    }
+
+    /// Besides `limit` rows also those that the order does not tell from the last one.
+    pub fn with_ties(mut self) -> Self {
+        self.draft.select().extra().with_ties = true;
         self
     }
 
@@ -205,6 +252,11 @@ impl<S, R> Query<S, R> {
         self
     }
 }
+
+/// The row of a query that has not yet said what it reads: after a join that keeps rows without any
+/// of the entity, [`select`](Query::select) says it.
+#[derive(Debug)]
+pub struct NothingSelected(());
 
 /// A query of one column, made by [`Query::column`].
 pub struct Subquery<T> {

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use aquifer_wire::types::ColumnType;
 
-use super::{Col, Entity, Relation};
+use super::{Col, Meta, Relation};
 
 /// Types that a type is told apart by, and of which it holds nothing.
 pub(super) type Phantom<A, B> = PhantomData<fn() -> (A, B)>;
@@ -12,13 +12,16 @@ pub(super) type Phantom<A, B> = PhantomData<fn() -> (A, B)>;
 /// What columns are read from: an entity's table, or another name of it (see [`alias!`](crate::alias)).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no table",
-    note = "derive `Entity` for it, or make an alias by `alias!`"
+    note = "derive `Entity` for it, or make an alias by `alias!`; for the rows of a query derive \
+            `DerivedTable`"
 )]
 pub trait Source: Sized + 'static {
-    /// The entity.
-    type Of: Entity;
+    /// The entity, or the [`DerivedTable`](super::DerivedTable).
+    type Of;
     /// Its name in the statement, if that is not the table's own.
     const ALIAS: Option<&'static str> = None;
+    #[doc(hidden)]
+    const TABLE: &'static Meta;
 
     /// How this table is joined: its column and the one that it must be equal to.
     ///
@@ -45,6 +48,22 @@ pub struct Joined<S, J>(Phantom<S, J>);
 /// The tables `S` and `J`, whose columns are NULL where no row fits.
 #[derive(Debug)]
 pub struct LeftJoined<S, J>(Phantom<S, J>);
+
+/// The tables `S`, whose columns are NULL where no row fits, and `J`.
+#[derive(Debug)]
+pub struct RightJoined<S, J>(Phantom<S, J>);
+
+/// The tables `S` and `J`; the columns of either are NULL where none of its rows fits.
+#[derive(Debug)]
+pub struct FullJoined<S, J>(Phantom<S, J>);
+
+/// The tables `S`, and the table `O` of the query around.
+#[derive(Debug)]
+pub struct Correlated<S, O>(Phantom<S, O>);
+
+/// No table: what is computed from none may stand in every query.
+#[derive(Debug)]
+pub struct Anywhere(());
 
 /// Conditions on the tables of both `A` and `B`.
 #[derive(Debug)]
@@ -112,6 +131,34 @@ impl<S, J: Source> In<LeftJoined<S, J>, Here> for J {
     type Side = Perhaps;
 }
 
+impl<S, J: Source> In<RightJoined<S, J>, Here> for J {
+    type Side = Always;
+}
+
+impl<S, J: Source> In<FullJoined<S, J>, Here> for J {
+    type Side = Perhaps;
+}
+
+impl<S, O: Source> In<Correlated<S, O>, Here> for O {
+    type Side = Always;
+}
+
+impl<E: Source + In<S, I>, S, J, I> In<RightJoined<S, J>, There<I>> for E {
+    type Side = Perhaps;
+}
+
+impl<E: Source + In<S, I>, S, J, I> In<FullJoined<S, J>, There<I>> for E {
+    type Side = Perhaps;
+}
+
+impl<E: Source + In<S, I>, S, O, I> In<Correlated<S, O>, There<I>> for E {
+    type Side = E::Side;
+}
+
+impl<S> In<S, ()> for Anywhere {
+    type Side = Always;
+}
+
 impl<E: Source + In<S, I>, S, J, I> In<Joined<S, J>, There<I>> for E {
     type Side = E::Side;
 }
@@ -149,6 +196,7 @@ macro_rules! alias {
 
         impl $crate::entity::Source for $name {
             type Of = $entity;
+            const TABLE: &'static $crate::entity::Meta = <$entity as $crate::entity::Source>::TABLE;
             const ALIAS: ::core::option::Option<&'static str> = ::core::option::Option::Some($alias);
         }
 

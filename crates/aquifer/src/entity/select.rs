@@ -47,7 +47,7 @@ impl<S, I, E: Source + In<S, I>, T: ColumnType> Selected<S, I> for Col<E, T> {
     }
 }
 
-impl<S, I, P: In<S, I>, T: ColumnType> Selected<S, I> for Expr<P, T> {
+impl<S, I, P: In<S, I>, T: ColumnType, K> Selected<S, I> for Expr<P, T, K> {
     type Value = <P::Side as Side>::Of<T>;
 
     fn item(self, into: &mut Items) {
@@ -61,7 +61,7 @@ pub struct Named<E> {
     name: &'static str,
 }
 
-impl<S, T> Expr<S, T> {
+impl<S, T, K> Expr<S, T, K> {
     /// Selects it under that name, by which rows that are structs find it.
     #[must_use]
     pub fn named(self, name: &'static str) -> Named<Self> {

@@ -3,18 +3,33 @@
 //! The text is shorter then, and the same as that of the dynamic tier. In sub-queries columns keep
 //! their tables: there it may matter.
 
-use super::sql::{Expr, Filter, Item, Name, Select};
+use super::sql::{Distinct, Expr, Filter, Item, Name, Over, Select};
 
 pub(super) fn select<V>(select: &mut Select<V>, table: &Name) {
     items(&mut select.items, table);
     filter(&mut select.filter, table);
     for order in &mut select.order {
-        expression(&mut order.by, table);
+        // A lone name in ORDER BY is that of a column of the result, if there is one.
+        let is_of_result = match &order.by {
+            Expr::Column(column) => {
+                let mut aliases = select.items.iter().filter_map(|item| item.alias.as_ref());
+                aliases.any(|alias| *alias == column.name)
+            }
+            _ => false,
+        };
+        if !is_of_result {
+            expression(&mut order.by, table);
+        }
     }
     if let Some(extra) = &mut select.extra {
         filter(&mut extra.having, table);
         for group in &mut extra.group {
             expression(group, table);
+        }
+        if let Distinct::On(columns) = &mut extra.distinct {
+            for column in columns {
+                expression(column, table);
+            }
         }
     }
 }
@@ -59,6 +74,18 @@ pub(super) fn expression<V>(expr: &mut Expr<V>, table: &Name) {
         Expr::Call(call) => {
             for argument in &mut call.arguments {
                 expression(argument, table);
+            }
+            for order in &mut call.order {
+                expression(&mut order.by, table);
+            }
+            filter(&mut call.filter, table);
+            if let Some(Over::Window(window)) = &mut call.over {
+                for part in &mut window.partition {
+                    expression(part, table);
+                }
+                for order in &mut window.order {
+                    expression(&mut order.by, table);
+                }
             }
         }
         // The typed tier makes no others, or they hold no columns of this table.

@@ -84,11 +84,13 @@ impl CursorKey {
         Ok(Self(hmac::Key::new(HMAC_SHA256, secret)))
     }
 
-    pub(super) fn seal(&self, shape: u64, mark: &Mark) -> String {
+    /// The cursor of that row, good for a query of that shape with these conditions only: they are
+    /// signed, and not part of it.
+    pub(super) fn seal(&self, shape: u64, conditions: &[u8], mark: &Mark) -> String {
         let values: Vec<Json> = mark.iter().map(Point::to_json).collect();
         let mut bytes = shape.to_be_bytes().to_vec();
         bytes.extend(Json::Array(values).to_string().into_bytes());
-        let signature = hmac::sign(&self.0, &bytes);
+        let signature = hmac::sign(&self.0, &signed(&bytes, conditions));
         bytes.extend(signature.as_ref());
         let digits = b"0123456789abcdef";
         let digit = |nibble: u8| {
@@ -102,11 +104,11 @@ impl CursorKey {
             .collect()
     }
 
-    pub(super) fn open(&self, shape: u64, cursor: &str) -> Result<Mark, Error> {
-        self.try_open(shape, cursor).ok_or_else(foreign)
+    pub(super) fn open(&self, shape: u64, conditions: &[u8], cursor: &str) -> Result<Mark, Error> {
+        self.try_open(shape, conditions, cursor).ok_or_else(foreign)
     }
 
-    fn try_open(&self, shape: u64, cursor: &str) -> Option<Mark> {
+    fn try_open(&self, shape: u64, conditions: &[u8], cursor: &str) -> Option<Mark> {
         if cursor.len() > LENGTH_MAX || !cursor.len().is_multiple_of(2) {
             return None;
         }
@@ -123,15 +125,21 @@ impl CursorKey {
                 _ => None,
             })
             .collect::<Option<_>>()?;
-        let (signed, signature) = bytes.split_at_checked(bytes.len().checked_sub(SIGNATURE)?)?;
-        hmac::verify(&self.0, signed, signature).ok()?;
-        let (number, values) = signed.split_first_chunk::<8>()?;
+        let (cursor, signature) = bytes.split_at_checked(bytes.len().checked_sub(SIGNATURE)?)?;
+        hmac::verify(&self.0, &signed(cursor, conditions), signature).ok()?;
+        let (number, values) = cursor.split_first_chunk::<8>()?;
         if u64::from_be_bytes(*number) != shape {
             return None;
         }
         let values: Vec<Json> = serde_json::from_slice(values).ok()?;
         values.into_iter().map(Point::from_json).collect()
     }
+}
+
+/// What is signed: the cursor with its length, and the conditions.
+fn signed(cursor: &[u8], conditions: &[u8]) -> Vec<u8> {
+    let length = u64::try_from(cursor.len()).unwrap_or(u64::MAX);
+    [&length.to_be_bytes(), cursor, conditions].concat()
 }
 
 /// Shows nothing.
@@ -145,7 +153,8 @@ impl fmt::Debug for CursorKey {
 pub(super) fn foreign() -> Error {
     Error::new(
         ErrorKind::Usage,
-        "the cursor was not made by this query with this key; begin again without one",
+        "the cursor was not made by this query, in this order, with these conditions and this key; \
+         begin again without one",
     )
 }
 
@@ -166,21 +175,25 @@ mod tests {
     #[test]
     fn a_cursor_comes_back_as_it_was() {
         let key = CursorKey::new(&[7; 32]).unwrap();
-        assert_eq!(key.open(1, &key.seal(1, &mark())).unwrap(), mark());
+        assert_eq!(
+            key.open(1, b"c", &key.seal(1, b"c", &mark())).unwrap(),
+            mark()
+        );
     }
 
     #[test]
     fn what_was_not_signed_here_is_refused() {
         let key = CursorKey::new(&[7; 32]).unwrap();
-        let cursor = key.seal(1, &mark());
+        let cursor = key.seal(1, b"c", &mark());
         let other = CursorKey::new(&[8; 32]).unwrap();
-        assert!(other.open(1, &cursor).is_err(), "another key");
-        assert!(key.open(2, &cursor).is_err(), "another query");
+        assert!(other.open(1, b"c", &cursor).is_err(), "another key");
+        assert!(key.open(2, b"c", &cursor).is_err(), "another query");
+        assert!(key.open(1, b"d", &cursor).is_err(), "other conditions");
         for at in 0..cursor.len() {
             let mut forged = cursor.clone().into_bytes();
             forged[at] = if forged[at] == b'0' { b'1' } else { b'0' };
             let forged = String::from_utf8(forged).unwrap();
-            assert!(key.open(1, &forged).is_err(), "changed at {at}");
+            assert!(key.open(1, b"c", &forged).is_err(), "changed at {at}");
         }
         for text in [
             "",
@@ -190,7 +203,7 @@ mod tests {
             &"0".repeat(64),
             &"0".repeat(LENGTH_MAX + 2),
         ] {
-            assert!(key.open(1, text).is_err(), "{text:.10}");
+            assert!(key.open(1, b"c", text).is_err(), "{text:.10}");
         }
         assert!(CursorKey::new(b"short").is_err());
     }

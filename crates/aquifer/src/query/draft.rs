@@ -122,16 +122,10 @@ impl Draft {
     /// How many rows it has: `count(*)` of it.
     pub(crate) fn into_count(self) -> Result<Plan, Error> {
         let mut select = self.into_select()?;
-        let plain = select.limit.is_none()
-            && select.offset.is_none()
-            && select.extra.as_ref().is_none_or(|extra| {
-                extra.group.is_empty()
-                    && extra.combine.is_empty()
-                    && extra.having.is_empty()
-                    && matches!(extra.distinct, Distinct::No)
-            });
-        // The order costs the server a sort and changes no number.
-        select.order.clear();
+        // An aggregate or a function that returns rows makes other rows than there are.
+        let as_they_are = |item: &Item| matches!(item.expr, Tree::Column(_) | Tree::All(_));
+        let plain = is_plain(&select) && select.items.iter().all(as_they_are);
+        unordered(&mut select);
         if plain {
             select.items = vec![count_all()?.into()];
             return Plan::of_select(select);
@@ -142,7 +136,7 @@ impl Draft {
     /// Whether it has any row.
     pub(crate) fn into_exists(self) -> Result<Plan, Error> {
         let mut select = self.into_select()?;
-        select.order.clear();
+        unordered(&mut select);
         let outer = Select {
             items: vec![Tree::Exists(Box::new(select)).into()],
             ..Select::default()
@@ -157,10 +151,34 @@ impl Draft {
         column: Result<Tree, sql::Error>,
     ) -> Result<Plan, Error> {
         let mut select = self.into_select()?;
-        select.order.clear();
-        select.items =
-            vec![Tree::from(Call::new(Function::parse(function)?, vec![column?])).into()];
-        Plan::of_select(select)
+        let (function, column) = (Function::parse(function)?, column?);
+        let call = |argument| Item::from(Tree::from(Call::new(function, vec![argument])));
+        if is_plain(&select) {
+            select.order.clear();
+            select.items = vec![call(column)];
+            return Plan::of_select(select);
+        }
+        let extra = select.extra.as_deref();
+        let own_rows = extra.is_some_and(|extra| {
+            !extra.group.is_empty()
+                || !extra.having.is_empty()
+                || !extra.combine.is_empty()
+                || !matches!(extra.distinct, Distinct::No)
+        });
+        let name = match column {
+            // The rows are other ones than those of the table: the column is one of the result.
+            Tree::Column(column) if own_rows => column.name,
+            _ if own_rows => return Err(no_column_of_result().into()),
+            column => {
+                let value = Name::new("value")?;
+                select.items = vec![Item {
+                    expr: column,
+                    alias: Some(value.clone()),
+                }];
+                value
+            }
+        };
+        Plan::of_select(outer(select, call(Tree::Column(name.into())))?)
     }
 
     /// What changes the rows that it finds. Further tables become FROM.
@@ -211,6 +229,35 @@ impl Draft {
         filter.list.extend(first.on.list);
         Ok((Some(first.source), joins.collect(), filter))
     }
+}
+
+/// Whether a query returns one row for each that its sources and conditions give.
+fn is_plain(select: &Select) -> bool {
+    select.limit.is_none()
+        && select.offset.is_none()
+        && select.extra.as_ref().is_none_or(|extra| {
+            extra.group.is_empty()
+                && extra.combine.is_empty()
+                && extra.having.is_empty()
+                && extra.locks.is_empty()
+                && matches!(extra.distinct, Distinct::No)
+        })
+}
+
+/// Takes the order away, which costs the server a sort, where it says nothing about how many rows
+/// there are.
+fn unordered(select: &mut Select) {
+    if select.extra.as_ref().is_none_or(|extra| !extra.with_ties) {
+        select.order.clear();
+    }
+}
+
+#[cold]
+fn no_column_of_result() -> sql::Error {
+    sql::Error::new(
+        "an aggregate of groups, a union or distinct rows was asked of an expression",
+        "name a column of the result, by the alias that it has in `select`",
+    )
 }
 
 type Others = (Option<Source<Value>>, Vec<Join<Value>>, sql::Filter<Value>);

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use aquifer_core::sql::{
     self, Branch, Call, Case, Column, Connective, Constant, Direction, Filter, Fragment, Frame,
-    FrameEdge, FrameUnit, Function, Name, Nulls, Operator, Over, Test, TypeName,
+    FrameEdge, FrameUnit, Function, Name, Nulls, Operator, Over, Test, TimeUnit, TypeName,
 };
 use aquifer_wire::types::{IntoValue, Value};
 
@@ -140,6 +140,34 @@ aggregates! {
     lower;
     /// `upper(…)`.
     upper;
+}
+
+/// `date_trunc(…)`: when the unit began that a point of time lies in.
+///
+/// ```
+/// use aquifer::query::{self, TimeUnit, count_all, date_trunc};
+///
+/// let month = || date_trunc(TimeUnit::Month, "ordered_at");
+/// let sql = query::from("orders").select((month(), count_all())).group_by(month()).to_sql()?;
+/// assert_eq!(
+///     sql,
+///     r#"select date_trunc('month', "ordered_at"), count(*) from "orders" group by date_trunc('month', "ordered_at")"#
+/// );
+/// # Ok::<(), aquifer::Error>(())
+/// ```
+pub fn date_trunc(unit: TimeUnit, time: impl IntoExpression) -> Expression {
+    let unit = Expression::from(Tree::Constant(Constant::Unit(unit)));
+    call("date_trunc", [unit, time.into_expression()])
+}
+
+/// `(a, b)`: several expressions that are compared at once.
+pub fn row(list: impl Expressions) -> Expression {
+    list.into_trees().map(Tree::Row).into()
+}
+
+/// `array[a, b]`.
+pub fn array(list: impl Expressions) -> Expression {
+    list.into_trees().map(Tree::Array).into()
 }
 
 /// `coalesce(…)`: the first that is not NULL.
@@ -308,12 +336,26 @@ impl Expression {
 
     /// `= any (…)`: of a column or expression that is an array.
     pub fn eq_any(self, array: impl IntoOperand) -> Self {
+        self.is_any(Operator::Equal, array)
+    }
+
+    /// The comparison holds with at least one element of an array, or one row of a query.
+    pub fn is_any(self, operator: impl IntoOperator, of: impl IntoOperand) -> Self {
+        self.quantified(operator, false, of)
+    }
+
+    /// The comparison holds with each element of an array, or each row of a query.
+    pub fn is_all(self, operator: impl IntoOperator, of: impl IntoOperand) -> Self {
+        self.quantified(operator, true, of)
+    }
+
+    fn quantified(self, operator: impl IntoOperator, all: bool, of: impl IntoOperand) -> Self {
         self.map(|left| {
             Ok(Tree::Quantified {
                 left: Box::new(left),
-                operator: Operator::Equal,
-                all: false,
-                right: Box::new(array.into_operand()?),
+                operator: operator.into_operator()?,
+                all,
+                right: Box::new(of.into_operand()?),
             })
         })
     }
@@ -348,6 +390,27 @@ impl Expression {
     pub fn ordered(self, by: impl IntoExpression, direction: Direction) -> Self {
         self.map_call(|call| {
             call.order.push(order(by, direction, None)?);
+            Ok(())
+        })
+    }
+
+    /// `within group (order by …)`: of what a percentile or `mode` is taken.
+    ///
+    /// ```
+    /// use aquifer::query::{self, Direction, call, val};
+    ///
+    /// let median = call("percentile_cont", val(0.5)).within_group("total", Direction::Asc);
+    /// let sql = query::from("orders").select(median).to_sql()?;
+    /// assert_eq!(
+    ///     sql,
+    ///     r#"select percentile_cont($1::float8) within group (order by "total") from "orders""#
+    /// );
+    /// # Ok::<(), aquifer::Error>(())
+    /// ```
+    pub fn within_group(self, by: impl IntoExpression, direction: Direction) -> Self {
+        self.map_call(|call| {
+            call.order.push(order(by, direction, None)?);
+            call.within_group = true;
             Ok(())
         })
     }

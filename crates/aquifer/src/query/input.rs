@@ -251,6 +251,41 @@ impl<S> IntoSource for (QueryBuilder<S>, &'static str) {
     }
 }
 
+/// A function that returns rows, such as `generate_series`, and the name that they have. It may use
+/// columns of the sources before it.
+impl IntoSource for (Expression, &'static str) {
+    fn into_source(self) -> Result<Source<Value>, sql::Error> {
+        rows_of_call(self.0, self.1, Vec::new())
+    }
+}
+
+/// A function that returns rows, the name that they have, and those of their columns.
+impl<const N: usize> IntoSource for (Expression, &'static str, [&'static str; N]) {
+    fn into_source(self) -> Result<Source<Value>, sql::Error> {
+        let columns = self.2.into_iter().map(sql::Name::new);
+        rows_of_call(self.0, self.1, columns.collect::<Result<_, _>>()?)
+    }
+}
+
+fn rows_of_call(
+    call: Expression,
+    alias: &'static str,
+    columns: Vec<sql::Name>,
+) -> Result<Source<Value>, sql::Error> {
+    let Tree::Call(call) = call.tree? else {
+        return Err(sql::Error::new(
+            format!("the source {alias:?} is an expression, but no call of a function"),
+            "give a function that returns rows, a query, or the name of a table",
+        ));
+    };
+    Ok(Source::Call {
+        call,
+        alias: sql::Name::new(alias)?,
+        columns,
+        lateral: false,
+    })
+}
+
 /// Several expressions: a tuple, array or `Vec`.
 pub trait Expressions {
     /// The expressions.

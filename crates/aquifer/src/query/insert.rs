@@ -82,8 +82,8 @@ impl<'a> QueryBuilder<Attached<'a>> {
 
     /// Inserts rows by one statement, which has one text for any number of them; all or none.
     ///
-    /// All rows have the same columns. The server takes each list of values for its column's type, so
-    /// columns of array type are refused. No row at all is an error; more than some ten thousand are
+    /// All rows have the same columns, whose types the server knows; of a column of arrays at least
+    /// one row has a list. No row at all is an error; more than some ten thousand are
     /// better given to [`insert_many`](crate::Session::insert_many) of the session, which sends them in
     /// parts.
     ///

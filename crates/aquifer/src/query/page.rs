@@ -28,8 +28,8 @@ impl<'a> QueryBuilder<Attached<'a>> {
     ///
     /// The last step of the order must tell rows apart, as a primary key does. Directions may be mixed,
     /// and values may be NULL. A cursor holds the values of its last row, readable, and is signed with
-    /// `key`, so that nobody can make one up; it is good for this query only, whatever values its
-    /// conditions have. The result has further columns, named `cursor 1` and so on.
+    /// `key`, so that nobody can make one up; it is good for this query only, with the same order and
+    /// the same values in its conditions. The result has further columns, named `cursor 1` and so on.
     ///
     /// # Errors
     /// As [`get`](Self::get); [`ErrorKind::Usage`] without an order, for pages without rows, and for a
@@ -74,15 +74,15 @@ impl<'a> QueryBuilder<Attached<'a>> {
         let location = Location::caller();
         let session = self.session;
         let key = key.clone();
-        let opened = prepare(self.draft, size).and_then(|(mut draft, shape)| {
+        let opened = prepare(self.draft, size).and_then(|(mut draft, shape, conditions)| {
             if let Some(after) = after {
-                let mark = key.open(shape, after)?;
+                let mark = key.open(shape, &conditions, after)?;
                 draft.behind(mark)?;
             }
-            Ok((draft.into_plan()?, shape))
+            Ok((draft.into_plan()?, shape, conditions))
         });
         Box::pin(async move {
-            let (plan, shape) = opened?;
+            let (plan, shape, conditions) = opened?;
             let reply = session.run(Ok(plan), location, Ok).await?;
             let more = reply.len() as u64 > size;
             let mut read: Vec<T> = reply.decode()?;
@@ -91,7 +91,7 @@ impl<'a> QueryBuilder<Attached<'a>> {
                 true => nth(&reply, size - 1),
                 false => None,
             };
-            let next = last.map(|row| Ok::<_, Error>(key.seal(shape, &marks(&row)?)));
+            let next = last.map(|row| Ok::<_, Error>(key.seal(shape, &conditions, &marks(&row)?)));
             Ok(CursorPage {
                 rows: read,
                 next: next.transpose()?,
@@ -135,7 +135,7 @@ impl<'a> QueryBuilder<Attached<'a>> {
         let ordered = self.draft.select.order.is_empty();
         let begun = prepare(self.order_by(key, Direction::Asc).draft, size);
         Box::pin(async move {
-            let (draft, _) = begun?;
+            let (draft, ..) = begun?;
             if !ordered {
                 let text = "the query has an order; `chunk` orders by its key, so leave it out";
                 return Err(Error::new(ErrorKind::Usage, text));
@@ -198,9 +198,9 @@ impl<'a> QueryBuilder<Attached<'a>> {
     }
 }
 
-/// The query with one row more than asked for, and with the values of its order as columns; and the
-/// number of its shape.
-fn prepare(mut draft: Draft, size: u64) -> Result<(Draft, u64), Error> {
+/// The query with one row more than asked for, and with the values of its order as columns; the number
+/// of its shape, and the values of its conditions as bytes.
+fn prepare(mut draft: Draft, size: u64) -> Result<(Draft, u64, Vec<u8>), Error> {
     draft.check()?;
     if draft.select.order.is_empty() {
         return Err(Error::new(
@@ -223,9 +223,15 @@ fn prepare(mut draft: Draft, size: u64) -> Result<(Draft, u64), Error> {
         });
     }
     draft.select.offset = None;
+    // The size of a page may be another one each time.
+    draft.select.limit = None;
+    let plan = draft.clone().into_plan()?;
+    let mut conditions = Vec::new();
+    for value in plan.values() {
+        value.identify(&mut conditions);
+    }
     draft.select.limit = Some(rows(size.saturating_add(1)));
-    let shape = fingerprint(draft.clone().into_plan()?.sql());
-    Ok((draft, shape))
+    Ok((draft, fingerprint(plan.sql()), conditions))
 }
 
 impl Draft {

@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 
-use aquifer_core::sql::{self, Assignment, Name};
+use aquifer_core::sql::{self, Assignment, ColumnList, Name};
+use aquifer_wire::types::{IntoValue, Value};
 
 use super::Tree;
 use super::input::IntoOperand;
@@ -83,7 +84,7 @@ impl Record {
         }
     }
 
-    pub(super) fn into_assignments(self) -> Result<Vec<Assignment<super::Value>>, sql::Error> {
+    pub(super) fn into_assignments(self) -> Result<Vec<Assignment<Value>>, sql::Error> {
         let pairs = self.into_pairs()?;
         let assignments = pairs
             .into_iter()
@@ -95,7 +96,7 @@ impl Record {
 /// Rows turned into one list for each column.
 pub(super) struct Table {
     pub(super) columns: Vec<Name>,
-    pub(super) lists: Vec<super::Value>,
+    pub(super) lists: Vec<ColumnList<Value>>,
 }
 
 impl Table {
@@ -104,7 +105,7 @@ impl Table {
         let mut rows = rows.into_iter();
         let first = rows.next().map(Record::into_pairs).transpose()?;
         let mut columns = Vec::new();
-        let mut lists: Vec<Vec<super::Value>> = Vec::new();
+        let mut lists: Vec<Vec<Value>> = Vec::new();
         for (name, tree) in first.unwrap_or_default() {
             lists.push(vec![plain(&name, tree)?]);
             columns.push(name);
@@ -122,22 +123,67 @@ impl Table {
                 }
             }
         }
-        Ok(Self {
-            columns,
-            lists: lists
-                .into_iter()
-                .map(super::IntoValue::into_value)
-                .collect(),
-        })
+        let lists = columns.iter().zip(lists);
+        let lists = lists.map(|(column, list)| column_list(column, list));
+        let lists = lists.collect::<Result<_, _>>()?;
+        Ok(Self { columns, lists })
     }
 }
 
-fn plain(name: &Name, tree: Tree) -> Result<super::Value, sql::Error> {
+/// The values of a column in many rows; where they are arrays, their elements and where each begins
+/// and ends.
+pub(crate) fn column_list(
+    column: &Name,
+    values: Vec<Value>,
+) -> Result<ColumnList<Value>, sql::Error> {
+    if values.iter().all(|value| value.as_list().is_none()) {
+        return Ok(ColumnList::Values(values.into_value()));
+    }
+    let (mut starts, mut ends) = (Vec::new(), Vec::new());
+    let mut elements: Vec<Value> = Vec::new();
+    for value in values {
+        if value.is_null() {
+            starts.push(None);
+            ends.push(None);
+            continue;
+        }
+        let Some(list) = value.into_list() else {
+            return Err(not_all_lists(column));
+        };
+        if list.iter().any(|element| element.as_list().is_some()) {
+            return Err(not_all_lists(column));
+        }
+        let start = place(elements.len() + 1)?;
+        elements.extend(list);
+        starts.push(Some(start));
+        ends.push(Some(place(elements.len())?));
+    }
+    Ok(ColumnList::Arrays {
+        elements: elements.into_value(),
+        starts: starts.into_value(),
+        ends: ends.into_value(),
+    })
+}
+
+fn place(at: usize) -> Result<i32, sql::Error> {
+    i32::try_from(at).map_err(|_too_many| {
+        sql::Error::new(
+            "the arrays of many rows have more elements than one array can have",
+            "insert them by several statements",
+        )
+    })
+}
+
+#[cold]
+fn not_all_lists(column: &Name) -> sql::Error {
+    sql::Error::new(
+        format!("column {column} is given arrays and other values, or arrays of arrays"),
+        "give each row a plain list or NULL, insert such rows one by one, or use `copy_into`",
+    )
+}
+
+fn plain(name: &Name, tree: Tree) -> Result<Value, sql::Error> {
     match tree {
-        Tree::Value(value) if value.as_list().is_some() => Err(sql::Error::new(
-            format!("column {name} is given a list, which UNNEST would take apart"),
-            "insert such rows one by one, or use `copy_into`",
-        )),
         Tree::Value(value) | Tree::TypedValue(value) => Ok(value),
         _ => Err(sql::Error::new(
             format!("column {name} is given an expression"),

@@ -1,4 +1,4 @@
-use super::{Renderer, Types};
+use super::{Columns, Renderer, Types};
 use crate::sql::{
     Assignment, Bind, Conflict, ConflictAction, ConflictTarget, Constant, Delete, Error, Expr,
     Filter, Insert, InsertSource, Item, Table, Update,
@@ -6,7 +6,6 @@ use crate::sql::{
 
 impl<V: Bind> Renderer<V> {
     pub(super) fn insert(&mut self, insert: Insert<V>) -> Result<(), Error> {
-        let first = self.out.values.len() + 1;
         let (source, types) = match insert.source {
             InsertSource::Lists(lists) => (
                 None,
@@ -18,7 +17,8 @@ impl<V: Bind> Renderer<V> {
             ),
             source => (Some(source), None),
         };
-        let known = self.with(insert.with, types)?;
+        let known = self.ctes.len();
+        let lists = self.with(insert.with, types)?;
         self.push("insert into ");
         insert.into.write(&mut self.out.text);
         if !insert.columns.is_empty() {
@@ -27,10 +27,16 @@ impl<V: Bind> Renderer<V> {
             self.push(")");
         }
         match source {
-            None => {
-                self.push(" select * from ");
-                self.unnest(first, insert.columns.len());
-            }
+            None => match Columns::plain(&lists) {
+                Some(numbers) => {
+                    self.push(" select * from ");
+                    self.unnest(&numbers);
+                }
+                None => {
+                    self.push(" ");
+                    self.rows_of(lists);
+                }
+            },
             Some(source) => self.insert_source(source, insert.columns.len())?,
         }
         self.out.written.add(insert.into);
@@ -132,7 +138,6 @@ impl<V: Bind> Renderer<V> {
         } = update;
         // Rows that are given are joined by a condition, so that it is never all of the table.
         check_filter("UPDATE", &table, &filter, all_rows)?;
-        let first = self.out.values.len() + 1;
         let (rows, types) = match lists {
             None => (None, None),
             Some(lists) => (Some((lists.alias, lists.columns)), Some(lists.lists)),
@@ -145,7 +150,8 @@ impl<V: Bind> Renderer<V> {
             }),
             _ => None,
         };
-        let known = self.with(with, types)?;
+        let known = self.ctes.len();
+        let lists = self.with(with, types)?;
         self.push("update ");
         table.write(&mut self.out.text);
         self.alias(alias.as_ref());
@@ -155,7 +161,14 @@ impl<V: Bind> Renderer<V> {
             None => self.from(" from ", from, joins)?,
             Some((alias, columns)) => {
                 self.push(" from ");
-                self.unnest(first, columns.len());
+                match Columns::plain(&lists) {
+                    Some(numbers) => self.unnest(&numbers),
+                    None => {
+                        self.push("(");
+                        self.rows_of(lists);
+                        self.push(")");
+                    }
+                }
                 self.columns_alias(&alias, &columns);
                 self.from(", ", from, joins)?;
             }
@@ -169,7 +182,8 @@ impl<V: Bind> Renderer<V> {
 
     pub(super) fn delete(&mut self, delete: Delete<V>) -> Result<(), Error> {
         check_filter("DELETE", &delete.table, &delete.filter, delete.all_rows)?;
-        let known = self.with(delete.with, None)?;
+        let known = self.ctes.len();
+        self.with(delete.with, None)?;
         self.push("delete from ");
         delete.table.write(&mut self.out.text);
         self.alias(delete.alias.as_ref());

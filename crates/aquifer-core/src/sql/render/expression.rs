@@ -42,6 +42,7 @@ impl<V: Bind> Renderer<V> {
                 }
                 self.push("*");
             }
+            Expr::Invalid(error) => return Err(error),
             other => return self.deeper(|this| this.compound(other)),
         }
         Ok(())
@@ -276,7 +277,19 @@ impl<V: Bind> Renderer<V> {
             self.push("distinct ");
         }
         self.list(call.arguments, Self::bare)?;
-        self.order(call.order)?;
+        if call.within_group {
+            if call.order.is_empty() {
+                return Err(Error::new(
+                    "WITHIN GROUP has no order",
+                    "say of what the aggregate is taken, as in `within_group(\"total\", Asc)`",
+                ));
+            }
+            self.push(") within group (");
+            self.push("order by ");
+            self.list(call.order, Self::step)?;
+        } else {
+            self.order(call.order)?;
+        }
         self.push(")");
         if !call.filter.is_empty() {
             self.filter(" filter (where ", call.filter)?;

@@ -33,7 +33,10 @@ fn an_insert_of_one_row() {
 fn lists_take_their_types_from_the_columns() {
     let mut insert = Insert::into(users());
     insert.columns = vec![name("id"), name("name")];
-    insert.source = InsertSource::Lists(vec![numbers(&[1, 2]), Value::List(vec![])]);
+    insert.source = InsertSource::Lists(vec![
+        ColumnList::Values(numbers(&[1, 2])),
+        ColumnList::Values(Value::List(vec![])),
+    ]);
     let rendered = Statement::from(insert).render().unwrap();
     assert_eq!(
         rendered.text,
@@ -43,6 +46,41 @@ fn lists_take_their_types_from_the_columns() {
     assert_eq!(rendered.values.len(), 2);
     assert!(rendered.read.is_empty());
     assert_eq!(rendered.written.len(), 1);
+}
+
+#[test]
+fn arrays_of_many_rows_are_slices_of_one_list() {
+    let arrays = || ColumnList::Arrays {
+        elements: numbers(&[1, 2, 3]),
+        starts: numbers(&[1, 3]),
+        ends: numbers(&[2, 3]),
+    };
+    let mut insert = Insert::into(users());
+    insert.columns = vec![name("tags"), name("id")];
+    insert.source = InsertSource::Lists(vec![arrays(), ColumnList::Values(numbers(&[7, 8]))]);
+    let rendered = Statement::from(insert).render().unwrap();
+    assert_eq!(
+        rendered.text,
+        "with \"types of columns\" as (select coalesce($1, array[\"tags\"]), coalesce($2, array[\"id\"]) \
+         from \"users\") insert into \"users\" (\"tags\", \"id\") select $1[\"1\":\"2\"], \"3\" \
+         from unnest($3::int4[], $4::int4[], $2) as \"list\" (\"1\", \"2\", \"3\")"
+    );
+    assert_eq!(rendered.values.len(), 4);
+    let mut update = Update::of(users());
+    update.set.push(Assignment {
+        column: name("tags"),
+        value: column("new.tags").into(),
+    });
+    update.lists = Some(Lists {
+        alias: name("new"),
+        columns: vec![name("tags")],
+        lists: vec![arrays()],
+    });
+    update.filter.push(same("users.id", "new.id"));
+    assert!(text(update).contains(
+        "from (select $1[\"1\":\"2\"] from unnest($2::int4[], $3::int4[]) as \"list\" (\"1\", \"2\")) \
+         as \"new\" (\"tags\") where"
+    ));
 }
 
 #[test]
@@ -149,7 +187,10 @@ fn many_rows_are_updated_by_one_statement() {
     update.lists = Some(Lists {
         alias: name("new"),
         columns: vec![name("id"), name("name")],
-        lists: vec![numbers(&[1]), numbers(&[2])],
+        lists: vec![
+            ColumnList::Values(numbers(&[1])),
+            ColumnList::Values(numbers(&[2])),
+        ],
     });
     update.filter.push(same("users.id", "new.id"));
     assert_eq!(

@@ -38,6 +38,8 @@ enum Shape {
     Not(Box<Self>),
     Group(Connective, Vec<Self>),
     Sum(Box<Self>),
+    Median,
+    Month,
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
@@ -52,6 +54,8 @@ fn shape() -> impl Strategy<Value = Shape> {
         Just(Shape::Null),
         Just(Shape::Between),
         Just(Shape::Raw),
+        Just(Shape::Median),
+        Just(Shape::Month),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
         let connective = prop_oneof![Just(Connective::And), Just(Connective::Or)];
@@ -117,6 +121,30 @@ impl Supply {
                 *connective,
                 list.iter().map(|inner| self.tree(inner)).collect(),
             ),
+            Shape::Median => {
+                let mut call = Call::new(
+                    Function::parse("percentile_cont").unwrap(),
+                    vec![Expr::TypedValue(self.value())],
+                );
+                call.within_group = true;
+                call.order.push(Order {
+                    by: self.column().into(),
+                    direction: Direction::Asc,
+                    nulls: None,
+                });
+                let right = Expr::Value(self.value());
+                Expr::binary(call.into(), Operator::Greater, right)
+            }
+            Shape::Month => {
+                let month = Call::new(
+                    Function::parse("date_trunc").unwrap(),
+                    vec![
+                        Expr::Constant(Constant::Unit(TimeUnit::Month)),
+                        self.column().into(),
+                    ],
+                );
+                Expr::binary(month.into(), Operator::Equal, Expr::Value(self.value()))
+            }
             Shape::Sum(inner) => {
                 let sum = Expr::binary(
                     self.column().into(),

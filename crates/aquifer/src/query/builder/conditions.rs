@@ -202,6 +202,23 @@ impl<S> QueryBuilder<S> {
         self
     }
 
+    /// The column lies between both values, whichever of them is the lower one.
+    pub fn where_between_symmetric(
+        mut self,
+        column: impl IntoExpression,
+        one: impl IntoValue,
+        other: impl IntoValue,
+    ) -> Self {
+        let condition = between(column, one.into_value(), other.into_value(), false);
+        self.draft.filter(condition.map(|mut condition| {
+            if let Tree::Between { symmetric, .. } = &mut condition {
+                *symmetric = true;
+            }
+            condition
+        }));
+        self
+    }
+
     /// SQL text in parentheses: a literal, or [`raw!`](crate::raw) with values.
     ///
     /// ```
