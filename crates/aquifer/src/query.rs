@@ -36,9 +36,9 @@ pub use self::cursor::CursorKey;
 pub(crate) use self::draft::{Draft, rows};
 pub use self::explain::{Explained, Step};
 pub use self::expression::{
-    Expression, Window, all, any, array, array_agg, avg, call, case, coalesce, col, col_exact,
+    Expression, Literal, Window, all, any, array, array_agg, avg, call, case, coalesce, col, col_exact,
     count, count_all, date_trunc, default, excluded, exists, json_object, json_path, json_set,
-    json_text, jsonb_agg, lower, max, min, not, now, row, sum, upper, val, web_search, window,
+    json_text, jsonb_agg, literal, lower, max, min, not, now, row, scalar, sum, upper, val, web_search, window,
     words,
 };
 pub use self::input::{

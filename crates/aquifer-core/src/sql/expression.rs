@@ -128,6 +128,11 @@ pub enum Constant {
     /// A unit of time, as the text that functions such as `date_trunc` take: a word, since what is
     /// grouped by it would be another expression with each parameter.
     Unit(TimeUnit),
+    /// A text of the source code, as a quoted literal: where the server must know it when it plans,
+    /// as in the condition of an index.
+    Text(&'static str),
+    /// A number of the source code, as a literal.
+    Number(i64),
 }
 
 /// A unit of time.
@@ -167,8 +172,8 @@ impl TimeUnit {
 }
 
 impl Constant {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
+    pub(super) fn write(self, out: &mut String) -> Result<(), Error> {
+        out.push_str(match self {
             Self::True => "true",
             Self::False => "false",
             Self::Null => "null",
@@ -176,8 +181,42 @@ impl Constant {
             Self::CurrentTimestamp => "current_timestamp",
             Self::CurrentDate => "current_date",
             Self::Unit(unit) => unit.as_str(),
-        }
+            Self::Number(number) => return Ok(write_number(number, out)),
+            Self::Text(text) => return write_text(text, out),
+        });
+        Ok(())
     }
+}
+
+/// A number; a negative one in parentheses, so that no operator before it becomes a comment.
+fn write_number(number: i64, out: &mut String) {
+    let text = number.to_string();
+    if number < 0 {
+        out.push('(');
+        out.push_str(&text);
+        out.push(')');
+    } else {
+        out.push_str(&text);
+    }
+}
+
+/// A literal that means the same whatever `standard_conforming_strings` says.
+fn write_text(text: &str, out: &mut String) -> Result<(), Error> {
+    if text.contains('\0') {
+        return Err(Error::new(
+            "a literal contains NUL, which no text of PostgreSQL does",
+            "take it out",
+        ));
+    }
+    out.push_str(if text.contains('\\') { "E'" } else { "'" });
+    for character in text.chars() {
+        if matches!(character, '\'' | '\\') {
+            out.push(character);
+        }
+        out.push(character);
+    }
+    out.push('\'');
+    Ok(())
 }
 
 /// CASE: the first condition that holds says which value it is.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use aquifer_wire::types::{NotNull, Numeric, TimestampTz};
 
 use super::scope::Phantom;
+use crate::query::Literal;
+
 use super::{Anywhere, Order, Steady, sql};
 use aquifer_wire::types::{IntoValue, Value};
 
@@ -84,6 +86,12 @@ pub fn count_rows<S>() -> Expr<Steady<S>, i64, Aggregate> {
 /// A value, which is the same for all rows.
 pub fn value<T: NotNull + IntoValue>(value: T) -> Expr<Anywhere, T> {
     Expr::new(sql::Expr::TypedValue(value.into_value()))
+}
+
+/// A text, number or truth value of the source code that stands in the statement as a literal, quoted:
+/// where the server must know it when it plans, as in [`index_where`](super::OnConflict::index_where).
+pub fn literal<L: Literal>(value: L) -> Expr<Anywhere, L::Value> {
+    Expr::new(sql::Expr::Constant(value.into_constant()))
 }
 
 /// When the transaction began.

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use super::name::{quoted, table};
 use super::scope::Phantom;
 use super::scope::{Always, Perhaps};
+use super::conflict::{OnConflict, Target};
 use super::{Col, Entity, Given, Meta, NoRow, Values, sql};
 use crate::query::column_list;
 use aquifer_wire::types::{IntoValue, Value};
@@ -76,11 +77,12 @@ impl<E, W> Insert<E, W> {
     pub fn on_conflict(self, columns: impl ColumnsOf<E>) -> OnConflict<E, W> {
         let mut target = Vec::new();
         columns.names(&mut target);
-        OnConflict {
-            draft: self.draft,
-            target,
-            entity: PhantomData,
-        }
+        OnConflict::of(self.draft, Target::Columns(target))
+    }
+
+    /// What happens where a row is there already by the unique constraint of that name.
+    pub fn on_constraint(self, name: &'static str) -> OnConflict<E, W> {
+        OnConflict::of(self.draft, Target::Constraint(name))
     }
 }
 
@@ -104,100 +106,19 @@ pub struct Many(());
 /// How many rows there are afterwards.
 pub trait Rows {
     /// The same where rows that are there already are left as they are.
-    type Skipped;
+    type Skipped: Rows;
 }
 
 impl Rows for Always {
     type Skipped = Perhaps;
 }
 
-impl Rows for Many {
+impl Rows for Perhaps {
     type Skipped = Self;
 }
 
-/// What happens where a row is there already; made by [`Insert::on_conflict`].
-#[must_use = "say what happens: `do_update` or `do_nothing`"]
-pub struct OnConflict<E, W = Always> {
-    draft: InsertDraft,
-    target: Vec<&'static str>,
-    entity: Phantom<E, W>,
-}
-
-impl<E, W: Rows> OnConflict<E, W> {
-    /// The row takes over all values that were given, but those of the conflict's columns; its
-    /// version, if it has one, is raised.
-    pub fn do_update(self) -> Insert<E, W> {
-        let target = self.target.clone();
-        self.set(|column| !target.contains(&column))
-    }
-
-    /// The row takes over the values of these columns; its version, if it has one, is raised.
-    pub fn do_update_only(self, columns: impl ColumnsOf<E>) -> Insert<E, W> {
-        let mut only = Vec::new();
-        columns.names(&mut only);
-        self.set(|column| only.contains(&column))
-    }
-
-    /// The row is left as it is, and none is returned.
-    pub fn do_nothing(mut self) -> Insert<E, W::Skipped> {
-        self.draft.conflict = Some(self.target.conflict(sql::ConflictAction::Nothing));
-        self.draft.into()
-    }
-
-    fn set(mut self, is_set: impl Fn(&'static str) -> bool) -> Insert<E, W> {
-        let version = self.draft.meta.version().map(|column| column.name());
-        let given = self.draft.columns.iter().copied();
-        let mut set: Vec<_> = given
-            .filter(|column| is_set(column) && Some(*column) != version)
-            .map(excluded)
-            .collect();
-        if let Some(version) = version {
-            set.push(raised(quoted(self.draft.meta.table()), version));
-        }
-        let action = match set.is_empty() {
-            // Something must be set, or the row would not be returned.
-            true => self
-                .target
-                .first()
-                .copied()
-                .map(excluded)
-                .into_iter()
-                .collect(),
-            false => set,
-        };
-        let filter = sql::Filter::default();
-        let action = sql::ConflictAction::Update {
-            set: action,
-            filter,
-        };
-        self.draft.conflict = Some(self.target.conflict(action));
-        self.draft.into()
-    }
-}
-
-/// Columns of a conflict.
-trait Target {
-    fn conflict(&self, action: sql::ConflictAction<Value>) -> Box<sql::Conflict<Value>>;
-}
-
-impl Target for Vec<&'static str> {
-    fn conflict(&self, action: sql::ConflictAction<Value>) -> Box<sql::Conflict<Value>> {
-        let columns = self.iter().copied().map(quoted).collect();
-        let target = sql::ConflictTarget::Columns(columns, sql::Filter::default());
-        Box::new(sql::Conflict { target, action })
-    }
-}
-
-/// The value that was to be inserted.
-fn excluded(column: &'static str) -> sql::Assignment<Value> {
-    let value = sql::Column {
-        table: Some(quoted("excluded")),
-        name: quoted(column),
-    };
-    sql::Assignment {
-        column: quoted(column),
-        value: value.into(),
-    }
+impl Rows for Many {
+    type Skipped = Self;
 }
 
 /// One more than before.
@@ -261,7 +182,7 @@ pub(super) struct InsertDraft {
     pub(super) values: Vec<sql::Expr<Value>>,
     /// Of many rows, the values of each column.
     lists: Option<Vec<Vec<Value>>>,
-    conflict: Option<Box<sql::Conflict<Value>>>,
+    pub(super) conflict: Option<Box<sql::Conflict<Value>>>,
     fault: Option<sql::Error>,
 }
 
@@ -380,15 +301,6 @@ impl<E, W> fmt::Debug for Insert<E, W> {
             .debug_struct("Insert")
             .field("entity", &self.draft.meta.entity())
             .field("columns", &self.draft.columns)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<E, W> fmt::Debug for OnConflict<E, W> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("OnConflict")
-            .field("target", &self.target)
             .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use aquifer_core::sql::{
     self, Branch, Call, Case, Column, Connective, Constant, Direction, Filter, Fragment, Frame,
     FrameEdge, FrameUnit, Function, Name, Nulls, Operator, Over, Test, TimeUnit, TypeName,
 };
-use aquifer_wire::types::{IntoValue, Value};
+use aquifer_wire::types::{IntoValue, NotNull, Value};
 
 use super::input::{Expressions, IntoExpression, IntoFragment, IntoOperand, IntoOperator};
 use super::{Item, Order, Tree};
@@ -75,6 +75,76 @@ pub fn val(value: impl IntoValue) -> Expression {
     Tree::TypedValue(value.into_value()).into()
 }
 
+/// A text, number or truth value of the source code that stands in the statement as a literal, quoted:
+/// where the server must know it when it plans, as in the condition of a partial index.
+///
+/// ```
+/// use aquifer::query::{col, literal, self};
+///
+/// let sql = query::from("t").where_expr(col("kind").eq(literal("it's"))).to_sql()?;
+/// assert_eq!(sql, r#"select * from "t" where "kind" = 'it''s'"#);
+/// # Ok::<(), aquifer::Error>(())
+/// ```
+pub fn literal(value: impl Literal) -> Expression {
+    Tree::Constant(value.into_constant()).into()
+}
+
+/// What can be a [`literal`]: `&'static str`, whole numbers, `bool`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be a literal",
+    note = "texts of the source code, whole numbers and `bool` can; other values are parameters"
+)]
+pub trait Literal {
+    /// The type that it has as a value.
+    type Value: NotNull;
+
+    #[doc(hidden)]
+    fn into_constant(self) -> Constant;
+}
+
+impl Literal for &'static str {
+    type Value = String;
+
+    fn into_constant(self) -> Constant {
+        Constant::Text(self)
+    }
+}
+
+impl Literal for bool {
+    type Value = Self;
+
+    fn into_constant(self) -> Constant {
+        match self {
+            true => Constant::True,
+            false => Constant::False,
+        }
+    }
+}
+
+impl Literal for i16 {
+    type Value = Self;
+
+    fn into_constant(self) -> Constant {
+        Constant::Number(self.into())
+    }
+}
+
+impl Literal for i32 {
+    type Value = Self;
+
+    fn into_constant(self) -> Constant {
+        Constant::Number(self.into())
+    }
+}
+
+impl Literal for i64 {
+    type Value = Self;
+
+    fn into_constant(self) -> Constant {
+        Constant::Number(self)
+    }
+}
+
 /// NULL, DEFAULT and when the transaction began, as words of SQL.
 pub fn now() -> Expression {
     Tree::Constant(Constant::CurrentTimestamp).into()
@@ -83,6 +153,24 @@ pub fn now() -> Expression {
 /// DEFAULT: in INSERT and UPDATE only.
 pub fn default() -> Expression {
     Tree::Constant(Constant::Default).into()
+}
+
+/// The only value of a query, NULL where it has no row: for a query that stands among columns, where
+/// it needs a name.
+///
+/// ```
+/// use aquifer::query::{self, count_all};
+///
+/// let posts = query::from("posts").where_column("user_id", "=", "users.id").select(count_all());
+/// let sql = query::from("users").select(("id", query::scalar(posts).alias("posts"))).to_sql()?;
+/// assert_eq!(
+///     sql,
+///     r#"select "id", (select count(*) from "posts" where "user_id" = "users"."id") as "posts" from "users""#
+/// );
+/// # Ok::<(), aquifer::Error>(())
+/// ```
+pub fn scalar(query: impl IntoExpression) -> Expression {
+    query.into_expression()
 }
 
 /// `exists (…)`.

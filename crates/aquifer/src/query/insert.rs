@@ -184,7 +184,8 @@ impl<'a, Many> Insertion<'a, Many> {
         self
     }
 
-    /// The condition of the index, where it is a partial one.
+    /// The condition of the index, where it is a partial one; its values are
+    /// [`literal`](super::literal)s, since the server must know them when it plans.
     pub fn on_conflict_where(mut self, condition: impl IntoExpression) -> Self {
         self.keep(condition.into_expression().tree, |this, condition| {
             if let Some(ConflictTarget::Columns(_, filter)) = &mut this.target {

@@ -48,6 +48,7 @@ mod queries;
 mod query;
 mod ramp;
 mod redis;
+mod reports;
 mod routing;
 mod runtimes;
 mod scenarios;

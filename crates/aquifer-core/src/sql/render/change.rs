@@ -97,7 +97,11 @@ impl<V: Bind> Renderer<V> {
                 self.push(" (");
                 self.names(&columns);
                 self.push(")");
+                let before = self.out.values.len();
                 self.filter(" where ", filter)?;
+                if self.out.values.len() > before {
+                    return Err(value_in_index());
+                }
                 true
             }
             ConflictTarget::Constraint(name) => {
@@ -227,6 +231,14 @@ impl<V: Bind> Renderer<V> {
         self.push(" returning ");
         self.items(returning)
     }
+}
+
+#[cold]
+fn value_in_index() -> Error {
+    Error::new(
+        "the condition of a partial index has a value, which would be a parameter",
+        "the server must know it when it plans: say `literal(…)` instead of the value, or raw text",
+    )
 }
 
 fn check_filter<V>(

@@ -34,7 +34,7 @@ impl<V: Bind> Renderer<V> {
                 self.value(value);
             }
             Expr::TypedValue(value) => self.typed_value(value),
-            Expr::Constant(constant) => self.push(constant.as_str()),
+            Expr::Constant(constant) => constant.write(&mut self.out.text)?,
             Expr::All(of) => {
                 if let Some(of) = of {
                     self.name(&of);

@@ -97,7 +97,9 @@ fn conflicts_of_all_kinds() {
         }],
         filter: same("users.version", "excluded.version").into(),
     };
-    let partial = ConflictTarget::Columns(vec![name("email")], equal("active", 1).into());
+    let literal = Expr::Constant(Constant::Text("it's"));
+    let condition = Expr::binary(column("kind").into(), Operator::Equal, literal);
+    let partial = ConflictTarget::Columns(vec![name("email")], condition.into());
     for (target, action, expected) in [
         (
             ConflictTarget::Any,
@@ -112,7 +114,7 @@ fn conflicts_of_all_kinds() {
         (
             partial,
             update(),
-            " on conflict (\"email\") where \"active\" = $1 do update set \"name\" = \"excluded\".\"name\" \
+            " on conflict (\"email\") where \"kind\" = 'it''s' do update set \"name\" = \"excluded\".\"name\" \
              where \"users\".\"version\" = \"excluded\".\"version\"",
         ),
     ] {

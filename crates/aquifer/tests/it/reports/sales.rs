@@ -1,0 +1,505 @@
+//! What was sold when, and for how much.
+
+use std::time::SystemTime;
+
+use aquifer::Direction::{Asc, Desc};
+use aquifer::entity::*;
+use aquifer::query::{self, JoinKind, call, case, coalesce, col, count_all, date_trunc, sum, val};
+use aquifer::types::Numeric;
+
+use super::schema::{Customer, Line, Order, Payment, Product};
+use super::{assert_report, assert_typed, shop};
+
+/// What a line costs.
+fn total() -> Expr<Both<Line, Line>, Numeric> {
+    Line::UNIT_PRICE.times(Line::QUANTITY.cast::<Numeric>())
+}
+
+fn month() -> Expr<Order, SystemTime> {
+    Order::ORDERED_AT.truncated(TimeUnit::Month)
+}
+
+/// The same in the dynamic tier.
+fn line_total() -> query::Expression {
+    col("l.unit_price").op("*", col("l.quantity"))
+}
+
+fn order_month() -> query::Expression {
+    date_trunc(TimeUnit::Month, "o.ordered_at")
+}
+
+#[derive(Debug, PartialEq, DerivedTable)]
+struct Monthly {
+    month: SystemTime,
+    customer_id: i64,
+    revenue: Option<Numeric>,
+    place: i64,
+}
+
+const TOP_CUSTOMERS: &str = "
+    with ranked as (
+        select date_trunc('month', o.ordered_at) as month, o.customer_id,
+               sum(l.unit_price * l.quantity) as revenue,
+               row_number() over (partition by date_trunc('month', o.ordered_at)
+                                  order by sum(l.unit_price * l.quantity) desc, o.customer_id) as place
+        from orders o join order_lines l on l.order_id = o.id
+        group by 1, 2
+    )
+    select r.month, c.name, r.revenue, r.place
+    from ranked r join customers c on c.id = r.customer_id
+    where r.place <= 3 order by r.month, r.place";
+
+/// T, D
+#[tokio::test]
+async fn the_three_best_customers_of_each_month() {
+    let db = shop().await;
+    let best = window()
+        .partition_by(month())
+        .order_by(total().sum().desc())
+        .order_by(Order::CUSTOMER_ID.asc());
+    let ranked = Order::query()
+        .join(Order::LINES)
+        .group_by((month(), Order::CUSTOMER_ID))
+        .select((
+            month(),
+            Order::CUSTOMER_ID,
+            total().sum(),
+            row_number().over(best),
+        ));
+    let typed = Monthly::with(Monthly::of(ranked))
+        .join(Customer::on(Customer::ID, Monthly::CUSTOMER_ID))
+        .filter(Monthly::PLACE.le(3))
+        .order_by(Monthly::MONTH.asc())
+        .order_by(Monthly::PLACE.asc())
+        .select((
+            Monthly::MONTH,
+            Customer::NAME,
+            Monthly::REVENUE,
+            Monthly::PLACE,
+        ));
+    assert_typed(typed, &db, TOP_CUSTOMERS).await;
+
+    let best = query::window()
+        .partition_by(order_month())
+        .order_by(sum(line_total()), Desc)
+        .order_by("o.customer_id", Asc);
+    let ranked = query::from("orders as o")
+        .join("order_lines as l", "l.order_id", "=", "o.id")
+        .group_by((order_month(), "o.customer_id"))
+        .select((
+            order_month().alias("month"),
+            "o.customer_id",
+            sum(line_total()).alias("revenue"),
+            call("row_number", ()).over(best).alias("place"),
+        ));
+    let dynamic = db
+        .from("ranked as r")
+        .with("ranked", ranked)
+        .join("customers as c", "c.id", "=", "r.customer_id")
+        .where_("r.place", "<=", 3)
+        .order_by("r.month", Asc)
+        .order_by("r.place", Asc)
+        .select(["r.month", "c.name", "r.revenue", "r.place"]);
+    assert_report(dynamic, &db, TOP_CUSTOMERS).await;
+}
+
+const RUNNING_TOTAL: &str = "
+    select date_trunc('month', o.ordered_at) as month, sum(l.unit_price * l.quantity) as revenue,
+           sum(sum(l.unit_price * l.quantity)) over (order by date_trunc('month', o.ordered_at)) as running
+    from orders o join order_lines l on l.order_id = o.id
+    where o.status <> 'cancelled' group by 1 order by 1";
+
+/// T, D
+#[tokio::test]
+async fn the_running_total_of_the_revenue_by_month() {
+    let db = shop().await;
+    let typed = Order::query()
+        .join(Order::LINES)
+        .filter(Order::STATUS.ne("cancelled"))
+        .group_by((month(),))
+        .order_by(month().asc())
+        .select((
+            month(),
+            total().sum(),
+            total()
+                .sum()
+                .sum()
+                .over(window().order_by(month().asc())),
+        ));
+    assert_typed(typed, &db, RUNNING_TOTAL).await;
+
+    let dynamic = db
+        .from("orders as o")
+        .join("order_lines as l", "l.order_id", "=", "o.id")
+        .where_("o.status", "<>", "cancelled")
+        .group_by(order_month())
+        .order_by(order_month(), Asc)
+        .select((
+            order_month().alias("month"),
+            sum(line_total()).alias("revenue"),
+            sum(sum(line_total()))
+                .over(query::window().order_by(order_month(), Asc))
+                .alias("running"),
+        ));
+    assert_report(dynamic, &db, RUNNING_TOTAL).await;
+}
+
+#[derive(Debug, PartialEq, DerivedTable)]
+struct Revenue {
+    month: SystemTime,
+    revenue: Option<Numeric>,
+}
+
+const GROWTH: &str = "
+    with revenue as (
+        select date_trunc('month', o.ordered_at) as month, sum(l.unit_price * l.quantity) as revenue
+        from orders o join order_lines l on l.order_id = o.id group by 1
+    )
+    select month, revenue, revenue - lag(revenue) over w as growth,
+           avg(revenue) over (order by month rows between 2 preceding and current row) as average
+    from revenue window w as (order by month) order by month";
+
+/// T, D
+#[tokio::test]
+async fn growth_and_moving_average_of_the_revenue() {
+    let db = shop().await;
+    let by_month = || window().order_by(Revenue::MONTH.asc());
+    let revenue = Order::query()
+        .join(Order::LINES)
+        .group_by((month(),))
+        .select((month(), total().sum()));
+    let three = by_month().rows(FrameEdge::Preceding(2), FrameEdge::CurrentRow);
+    let typed = Revenue::with(Revenue::of(revenue))
+        .order_by(Revenue::MONTH.asc())
+        .select((
+            Revenue::MONTH,
+            Revenue::REVENUE,
+            Revenue::REVENUE.minus(Revenue::REVENUE.lag().over(by_month())),
+            Revenue::REVENUE.avg().over(three),
+        ));
+    assert_typed(typed, &db, GROWTH).await;
+
+    let by_month = || query::window().order_by("month", Asc);
+    let revenue = query::from("orders as o")
+        .join("order_lines as l", "l.order_id", "=", "o.id")
+        .group_by(order_month())
+        .select((
+            order_month().alias("month"),
+            sum(line_total()).alias("revenue"),
+        ));
+    let before = call("lag", "revenue").over_named("w");
+    let three = by_month().rows(FrameEdge::Preceding(2), FrameEdge::CurrentRow);
+    let dynamic = db
+        .from("revenue")
+        .with("revenue", revenue)
+        .window("w", by_month())
+        .order_by("month", Asc)
+        .select((
+            "month",
+            "revenue",
+            col("revenue").op("-", before).alias("growth"),
+            query::avg("revenue").over(three).alias("average"),
+        ));
+    assert_report(dynamic, &db, GROWTH).await;
+}
+
+const BY_STATUS: &str = "
+    select date_trunc('month', ordered_at) as month, count(*) as orders,
+           count(*) filter (where status = 'cancelled') as cancelled,
+           count(*) filter (where status in ('paid', 'shipped')) as good
+    from orders group by 1 having count(*) > 10 order by 1";
+
+/// T, D
+#[tokio::test]
+async fn orders_by_month_and_how_many_of_them_came_to_what() {
+    let db = shop().await;
+    let all = count_rows::<Order>;
+    let typed = Order::query()
+        .group_by((month(),))
+        .having(all().gt(10))
+        .order_by(month().asc())
+        .select((
+            month(),
+            all(),
+            all().filter(Order::STATUS.eq("cancelled")),
+            all().filter(Order::STATUS.is_in(["paid", "shipped"])),
+        ));
+    assert_typed(typed, &db, BY_STATUS).await;
+
+    let month = || date_trunc(TimeUnit::Month, "ordered_at");
+    let cancelled = count_all().filter(col("status").eq("cancelled"));
+    let good = count_all().filter(col("status").is("in", ["paid", "shipped"]));
+    let dynamic = db
+        .from("orders")
+        .group_by(month())
+        .having(count_all(), ">", 10)
+        .order_by(month(), Asc)
+        .select((
+            month().alias("month"),
+            count_all().alias("orders"),
+            cancelled.alias("cancelled"),
+            good.alias("good"),
+        ));
+    assert_report(dynamic, &db, BY_STATUS).await;
+}
+
+/// D
+#[tokio::test]
+async fn revenue_of_each_country_with_the_quarters_as_columns() {
+    let db = shop().await;
+    let quarter = |number: f64| {
+        let own = call("date_part", [val("quarter"), col("o.ordered_at")]).eq(number);
+        sum(case([(own, line_total())], val(0))).alias(format!("q{number}"))
+    };
+    let dynamic = db
+        .from("orders as o")
+        .join("order_lines as l", "l.order_id", "=", "o.id")
+        .join("customers as c", "c.id", "=", "o.customer_id")
+        .where_("o.ordered_at", ">=", val("2025-01-01").cast("timestamptz"))
+        .where_("o.ordered_at", "<", val("2026-01-01").cast("timestamptz"))
+        .group_by("c.country")
+        .order_by("c.country", Asc)
+        .select((
+            "c.country",
+            quarter(1.0),
+            quarter(2.0),
+            quarter(3.0),
+            quarter(4.0),
+        ));
+    let sql = "
+        select c.country,
+               sum(case when extract(quarter from o.ordered_at) = 1 then l.unit_price * l.quantity else 0 end) as q1,
+               sum(case when extract(quarter from o.ordered_at) = 2 then l.unit_price * l.quantity else 0 end) as q2,
+               sum(case when extract(quarter from o.ordered_at) = 3 then l.unit_price * l.quantity else 0 end) as q3,
+               sum(case when extract(quarter from o.ordered_at) = 4 then l.unit_price * l.quantity else 0 end) as q4
+        from orders o join order_lines l on l.order_id = o.id join customers c on c.id = o.customer_id
+        where o.ordered_at >= '2025-01-01' and o.ordered_at < '2026-01-01'
+        group by c.country order by c.country";
+    assert_report(dynamic, &db, sql).await;
+}
+
+const MEDIAN: &str = "
+    select c.country, count(p.id) as payments,
+           percentile_cont(0.5) within group (order by p.amount) as median,
+           percentile_cont(0.9) within group (order by p.amount) as ninth
+    from customers c join orders o on o.customer_id = c.id join payments p on p.order_id = o.id
+    group by c.country order by c.country";
+
+/// T, D
+#[tokio::test]
+async fn the_median_of_what_customers_of_each_country_paid() {
+    let db = shop().await;
+    let amount = || Payment::AMOUNT.expr();
+    let typed = Customer::query()
+        .join(Customer::ORDERS)
+        .join(Payment::on(Payment::ORDER_ID, Order::ID))
+        .group_by((Customer::COUNTRY,))
+        .order_by(Customer::COUNTRY.asc())
+        .select((
+            Customer::COUNTRY,
+            Payment::ID.count(),
+            amount().percentile(0.5),
+            amount().percentile(0.9),
+        ));
+    assert_typed(typed, &db, MEDIAN).await;
+
+    let percentile = |part: f64| call("percentile_cont", val(part)).within_group("p.amount", Asc);
+    let dynamic = db
+        .from("customers as c")
+        .join("orders as o", "o.customer_id", "=", "c.id")
+        .join("payments as p", "p.order_id", "=", "o.id")
+        .group_by("c.country")
+        .order_by("c.country", Asc)
+        .select((
+            "c.country",
+            query::count("p.id").alias("payments"),
+            percentile(0.5).alias("median"),
+            percentile(0.9).alias("ninth"),
+        ));
+    assert_report(dynamic, &db, MEDIAN).await;
+}
+
+/// D
+#[tokio::test]
+async fn the_products_that_bring_most_of_the_revenue() {
+    let db = shop().await;
+    let revenue = query::from("order_lines as l")
+        .group_by("l.product_id")
+        .select(("l.product_id", sum(line_total()).alias("revenue")));
+    let best_first = query::window()
+        .order_by("revenue", Desc)
+        .order_by("product_id", Asc);
+    let shares = query::from("revenue").select((
+        "product_id",
+        "revenue",
+        sum("revenue").over(best_first).alias("so_far"),
+        sum("revenue").over(query::window()).alias("everything"),
+    ));
+    let part = || col("so_far").op("/", col("everything"));
+    let class = case(
+        [(part().is("<=", 0.5), val("A")), (part().is("<=", 0.8), val("B"))],
+        val("C"),
+    );
+    let dynamic = db
+        .from("shares")
+        .with("revenue", revenue)
+        .with("shares", shares)
+        .order_by("so_far", Asc)
+        .select(("product_id", "revenue", class.alias("class")));
+    let sql = "
+        with revenue as (
+            select product_id, sum(unit_price * quantity) as revenue from order_lines group by product_id
+        ), shares as (
+            select product_id, revenue, sum(revenue) over (order by revenue desc, product_id) as so_far,
+                   sum(revenue) over () as everything from revenue
+        )
+        select product_id, revenue,
+               case when so_far / everything <= 0.5 then 'A' when so_far / everything <= 0.8 then 'B'
+                    else 'C' end as class
+        from shares order by so_far";
+    assert_report(dynamic, &db, sql).await;
+}
+
+#[derive(Debug, PartialEq, DerivedTable)]
+struct Before {
+    product_id: i64,
+    pieces: Option<i64>,
+}
+
+#[derive(Debug, PartialEq, DerivedTable)]
+struct After {
+    product_id: i64,
+    pieces: Option<i64>,
+}
+
+const TWO_MONTHS: &str = "
+    with before as (
+        select l.product_id, sum(l.quantity) as pieces from orders o join order_lines l on l.order_id = o.id
+        where o.ordered_at >= '2024-05-01 00:00+00' and o.ordered_at < '2024-05-11 00:00+00' group by 1
+    ), after as (
+        select l.product_id, sum(l.quantity) as pieces from orders o join order_lines l on l.order_id = o.id
+        where o.ordered_at >= '2024-06-01 00:00+00' and o.ordered_at < '2024-06-11 00:00+00' group by 1
+    )
+    select b.product_id as old, b.pieces as before, a.product_id as new, a.pieces as after
+    from before b full join after a on a.product_id = b.product_id
+    order by b.product_id nulls last, a.product_id nulls last";
+
+fn day(text: &str) -> SystemTime {
+    let days: u64 = match text {
+        "2024-05-01" => 19_844,
+        "2024-05-11" => 19_854,
+        "2024-06-01" => 19_875,
+        "2024-06-11" => 19_885,
+        other => panic!("{other}"),
+    };
+    SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(days * 86_400)
+}
+
+/// T, D
+#[tokio::test]
+async fn two_months_side_by_side() {
+    let db = shop().await;
+    let sold = |from: &str, to: &str| {
+        Line::query()
+            .join(Order::on(Order::ID, Line::ORDER_ID))
+            .filter(Order::ORDERED_AT.ge(day(from)))
+            .filter(Order::ORDERED_AT.lt(day(to)))
+            .group_by((Line::PRODUCT_ID,))
+            .select((Line::PRODUCT_ID, Line::QUANTITY.sum()))
+    };
+    let typed = Before::with(Before::of(sold("2024-05-01", "2024-05-11")))
+        .with(After::of(sold("2024-06-01", "2024-06-11")))
+        .full_join(After::on(After::PRODUCT_ID, Before::PRODUCT_ID))
+        .order_by(Before::PRODUCT_ID.asc().nulls_last())
+        .order_by(After::PRODUCT_ID.asc().nulls_last())
+        .select((
+            Before::PRODUCT_ID,
+            Before::PIECES,
+            After::PRODUCT_ID,
+            After::PIECES,
+        ));
+    assert_typed(typed, &db, TWO_MONTHS).await;
+
+    let sold = |from: &str, to: &str| {
+        query::from("orders as o")
+            .join("order_lines as l", "l.order_id", "=", "o.id")
+            .where_("o.ordered_at", ">=", day(from))
+            .where_("o.ordered_at", "<", day(to))
+            .group_by("l.product_id")
+            .select(("l.product_id", sum("l.quantity").alias("pieces")))
+    };
+    let dynamic = db
+        .from("before as b")
+        .with("before", sold("2024-05-01", "2024-05-11"))
+        .with("after", sold("2024-06-01", "2024-06-11"))
+        .full_join("after as a", "a.product_id", "=", "b.product_id")
+        .order_by_nulls("b.product_id", Asc, query::Nulls::Last)
+        .order_by_nulls("a.product_id", Asc, query::Nulls::Last)
+        .select([
+            "b.product_id as old",
+            "b.pieces as before",
+            "a.product_id as new",
+            "a.pieces as after",
+        ]);
+    assert_report(dynamic, &db, TWO_MONTHS).await;
+}
+
+/// D
+#[tokio::test]
+async fn orders_of_each_day_those_without_any_too() {
+    let db = shop().await;
+    let day = |text: &'static str| val(text).cast("timestamptz");
+    let days = call(
+        "generate_series",
+        [day("2024-03-01"), day("2024-05-01"), val("1 day").cast("interval")],
+    );
+    let dynamic = db
+        .from((days, "days", ["day"]))
+        .join_on(JoinKind::Left, "orders as o", |on| {
+            on.where_column(date_trunc(TimeUnit::Day, "o.ordered_at"), "=", "days.day")
+        })
+        .group_by("days.day")
+        .order_by("days.day", Asc)
+        .select((
+            "days.day",
+            query::count("o.id").alias("orders"),
+            coalesce((query::max("o.id"), val(0_i64))).alias("last"),
+        ));
+    let sql = "
+        select d.day, count(o.id) as orders, coalesce(max(o.id), 0) as last
+        from generate_series(timestamptz '2024-03-01', timestamptz '2024-05-01', interval '1 day') d (day)
+        left join orders o on date_trunc('day', o.ordered_at) = d.day
+        group by d.day order by d.day";
+    assert_report(dynamic, &db, sql).await;
+}
+
+const UNSOLD: &str = "
+    select p.id, p.name from products p left join order_lines l on l.product_id = p.id
+    where l.product_id is null and p.deleted_at is null order by p.id";
+
+/// T, D
+#[tokio::test]
+async fn products_that_nobody_has_bought() {
+    let db = shop().await;
+    let columns = (Product::ID, Product::NAME);
+    let typed = Product::query()
+        .filter(!Product::LINES.exists())
+        .order_by(Product::ID.asc())
+        .select(columns);
+    assert_typed(typed, &db, UNSOLD).await;
+    let typed = Product::query()
+        .left_join(Product::LINES)
+        .filter(Line::PRODUCT_ID.is_null())
+        .order_by(Product::ID.asc())
+        .select(columns);
+    assert_typed(typed, &db, UNSOLD).await;
+
+    let lines = query::from("order_lines as l").where_column("l.product_id", "=", "p.id");
+    let dynamic = db
+        .from("products as p")
+        .where_not_exists(lines)
+        .where_null("p.deleted_at")
+        .order_by("p.id", Asc)
+        .select(["p.id", "p.name"]);
+    assert_report(dynamic, &db, UNSOLD).await;
+}
