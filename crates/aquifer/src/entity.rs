@@ -126,10 +126,12 @@ use aquifer_wire::FromRow;
 pub use self::change::{Chosen, Delete, Everything, IsChosen, Update};
 pub use self::column::Col;
 pub use self::compute::{Moment, SqlType};
+pub use self::conflict::{Excluded, OnConflict};
 pub use self::derived::DerivedTable;
 use self::draft::Deleted;
-pub use self::expression::{Aggregate, Expr, Number, Scalar, Text, count_rows, literal, now, value};
-pub use self::conflict::{Excluded, OnConflict};
+pub use self::expression::{
+    Aggregate, Expr, Number, Scalar, Text, count_rows, literal, now, value,
+};
 pub use self::insert::{ColumnsOf, Insert, Many, Rows};
 pub use self::meta::{ColumnMeta, Meta};
 #[doc(hidden)]

@@ -36,10 +36,10 @@ pub use self::cursor::CursorKey;
 pub(crate) use self::draft::{Draft, rows};
 pub use self::explain::{Explained, Step};
 pub use self::expression::{
-    Expression, Literal, Window, all, any, array, array_agg, avg, call, case, coalesce, col, col_exact,
-    count, count_all, date_trunc, default, excluded, exists, json_object, json_path, json_set,
-    json_text, jsonb_agg, literal, lower, max, min, not, now, row, scalar, sum, upper, val, web_search, window,
-    words,
+    Expression, Literal, Window, all, any, array, array_agg, avg, call, case, coalesce, col,
+    col_exact, count, count_all, date_trunc, default, excluded, exists, json_object, json_path,
+    json_set, json_text, jsonb_agg, literal, lower, max, min, not, now, row, scalar, sum, upper,
+    val, web_search, window, words,
 };
 pub use self::input::{
     Expressions, IntoDirection, IntoExpression, IntoFragment, IntoItem, IntoOperand, IntoOperator,

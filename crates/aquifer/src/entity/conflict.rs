@@ -7,9 +7,7 @@ use aquifer_wire::types::Value;
 use super::insert::{InsertDraft, Rows, raised};
 use super::name::quoted;
 use super::scope::Phantom;
-use super::{
-    Col, ColumnsOf, Entity, Expr, In, Insert, Joined, Meta, Pred, Source, sql, unqualify,
-};
+use super::{Col, ColumnsOf, Entity, Expr, In, Insert, Joined, Meta, Pred, Source, sql, unqualify};
 
 /// The row that was to be inserted, where one is there already; see [`Col::excluded`].
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use super::conflict::{OnConflict, Target};
 use super::name::{quoted, table};
 use super::scope::Phantom;
 use super::scope::{Always, Perhaps};
-use super::conflict::{OnConflict, Target};
 use super::{Col, Entity, Given, Meta, NoRow, Values, sql};
 use crate::query::column_list;
 use aquifer_wire::types::{IntoValue, Value};

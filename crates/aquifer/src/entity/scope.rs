@@ -78,7 +78,8 @@ pub struct Steady<P>(PhantomData<fn() -> P>);
     message = "`{Self}` is not part of this query",
     label = "join `{Self}` before its columns are used",
     note = "join it by a relation, as in .join(User::POSTS), or by .join(Post::on(Post::USER_ID, \
-            User::ID))"
+            User::ID))",
+    note = "in a query within another one, name the table around by .outer::<User>()"
 )]
 pub trait In<Scope, Index> {
     /// Whether its columns may be NULL because no row fitted.

@@ -29,7 +29,8 @@ pub struct Items(pub(super) Vec<sql::Item<Value>>);
 /// One column or expression of a list of what is selected.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be selected",
-    label = "expected a column or an expression"
+    label = "expected a column or an expression",
+    note = "a window function is selected with its window: row_number().over(window()…)"
 )]
 pub trait Selected<S, I> {
     /// The type that it has in rows: an `Option` where a left join may find no row.

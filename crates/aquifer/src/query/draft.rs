@@ -308,6 +308,9 @@ fn outer(select: Select, item: Item) -> Result<Select, sql::Error> {
 #[inline]
 pub(crate) fn comparison(left: Tree, operator: Operator, right: Tree) -> Result<Tree, sql::Error> {
     match right {
+        // Of these the server takes a parameter without a type for what stands on the left, where an
+        // element may be meant, too: a day in a range.
+        Tree::TypedValue(_) if is_overloaded(operator) => Ok(Tree::binary(left, operator, right)),
         Tree::Value(value) | Tree::TypedValue(value) => match operator {
             Operator::Between | Operator::NotBetween => between(left, operator, value),
             _ => Tree::compare_expr(left, operator, value),
@@ -325,6 +328,20 @@ pub(crate) fn comparison(left: Tree, operator: Operator, right: Tree) -> Result<
             "give it values, or use another operator",
         )),
     }
+}
+
+fn is_overloaded(operator: Operator) -> bool {
+    matches!(
+        operator,
+        Operator::Contains
+            | Operator::ContainedBy
+            | Operator::Overlaps
+            | Operator::LeftOf
+            | Operator::RightOf
+            | Operator::NotRightOf
+            | Operator::NotLeftOf
+            | Operator::Adjacent
+    )
 }
 
 fn between(left: Tree, operator: Operator, ends: Value) -> Result<Tree, sql::Error> {

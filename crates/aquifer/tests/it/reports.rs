@@ -25,7 +25,9 @@ static SHOP: OnceCell<String> = OnceCell::const_new();
 async fn shop() -> Db {
     let url = SHOP.get_or_init(async || {
         let url = support::url();
-        let db = Db::connect_with(&support::config(url.clone())).await.unwrap();
+        let db = Db::connect_with(&support::config(url.clone()))
+            .await
+            .unwrap();
         db.execute_script(include_str!("reports/shop.sql"))
             .await
             .unwrap();
@@ -59,7 +61,11 @@ fn assert_rows(built: &[Row], written: &[Row]) {
 }
 
 /// A query of the dynamic tier has the rows of that SQL.
-async fn assert_report(query: QueryBuilder<Attached<'_>>, session: &impl Session, sql: &'static str) {
+async fn assert_report(
+    query: QueryBuilder<Attached<'_>>,
+    session: &impl Session,
+    sql: &'static str,
+) {
     let plan = query.clone().build().unwrap();
     assert!(!plan.has_raw(), "no part of it is written by hand");
     let built = query.get().await;

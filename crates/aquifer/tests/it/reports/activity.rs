@@ -122,7 +122,10 @@ async fn payments_page_by_page() {
         let query = payments("card");
         // The pages need not have one size.
         let size = 40 + ids.len() as u64 % 3;
-        let page = query.cursor_page(&key, after.as_deref(), size).await.unwrap();
+        let page = query
+            .cursor_page(&key, after.as_deref(), size)
+            .await
+            .unwrap();
         ids.extend(page.rows.iter().map(|row| row.get::<i64>("id").unwrap()));
         match page.next {
             Some(next) => after = Some(next),
@@ -135,7 +138,11 @@ async fn payments_page_by_page() {
     assert_eq!(ids, written);
 
     // A cursor is good for its conditions and its order only.
-    let after = payments("card").cursor_page(&key, None, 5).await.unwrap().next;
+    let after = payments("card")
+        .cursor_page(&key, None, 5)
+        .await
+        .unwrap()
+        .next;
     for other in [
         payments("bank"),
         payments("card").where_("id", ">", 7),
@@ -144,7 +151,10 @@ async fn payments_page_by_page() {
         let refused = other.cursor_page(&key, after.as_deref(), 5).await;
         let error = refused.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage);
-        assert!(error.to_string().contains("with these conditions"), "{error}");
+        assert!(
+            error.to_string().contains("with these conditions"),
+            "{error}"
+        );
     }
 }
 

@@ -70,9 +70,9 @@ async fn the_tree_of_categories_with_what_was_sold_below_each() {
 
 const SEARCH: &str = "
     select id, name, ts_rank(to_tsvector('english', description),
-                             websearch_to_tsquery('english', 'light garden -steel or wood')) as rank
+                             websearch_to_tsquery('english', 'light shoes or garden -steel')) as rank
     from products
-    where to_tsvector('english', description) @@ websearch_to_tsquery('english', 'light garden -steel or wood')
+    where to_tsvector('english', description) @@ websearch_to_tsquery('english', 'light shoes or garden -steel')
       and deleted_at is null
     order by rank desc, id limit 25";
 
@@ -80,7 +80,7 @@ const SEARCH: &str = "
 #[tokio::test]
 async fn products_found_by_words_the_best_first() {
     let db = shop().await;
-    let typed_in = "light garden -steel or wood";
+    let typed_in = "light shoes or garden -steel";
     let rank = || Product::DESCRIPTION.search_rank("english", typed_in);
     let typed = Product::query()
         .filter(Product::DESCRIPTION.matches_search("english", typed_in))
@@ -248,20 +248,18 @@ async fn the_ten_products_that_are_liked_best_and_those_equal_to_the_last() {
     let same = typed.clone().select((Review::PRODUCT_ID,));
     let other = dynamic.clone().select("product_id");
     assert_eq!(same.to_sql().unwrap(), other.to_sql().unwrap());
-    let typed = typed
-        .order_by(Review::PRODUCT_ID.asc())
-        .select((
-            Review::PRODUCT_ID,
-            count_rows::<Review>(),
-            Review::RATING.avg(),
-        ));
+    let typed = typed.order_by(Review::PRODUCT_ID.asc()).select((
+        Review::PRODUCT_ID,
+        count_rows::<Review>(),
+        Review::RATING.avg(),
+    ));
     let sorted = "
         select product_id, count(*) as reviews, avg(rating) as average from reviews
         group by product_id having count(*) >= 5
         order by avg(rating) desc, product_id fetch first 10 rows with ties";
     assert_typed(typed, &db, sorted).await;
     // Which of equal ones comes first is open, how many there are is not.
-    let built = dynamic.clone().count().await.unwrap();
+    let built = other.count().await.unwrap();
     let written: i64 = aquifer::Session::query(&db, BEST, &()).await.unwrap().len() as i64;
     assert!(written > 10, "there are ties");
     assert_eq!(i64::try_from(built).unwrap(), written);

@@ -323,9 +323,11 @@ async fn who_stands_how_far_below_the_owner() {
     .select((Staff::ID, Staff::NAME, Staff::LEVEL));
     assert_typed(typed, &db, STAFF).await;
 
-    let first = query::from("employees")
-        .where_null("manager_id")
-        .select((col("id"), col("name"), val(1).alias("level")));
+    let first = query::from("employees").where_null("manager_id").select((
+        col("id"),
+        col("name"),
+        val(1).alias("level"),
+    ));
     let next = query::from("employees as e")
         .join("staff as s", "e.manager_id", "=", "s.id")
         .select((col("e.id"), col("e.name"), col("s.level").op("+", 1)));

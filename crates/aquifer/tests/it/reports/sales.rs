@@ -121,10 +121,7 @@ async fn the_running_total_of_the_revenue_by_month() {
         .select((
             month(),
             total().sum(),
-            total()
-                .sum()
-                .sum()
-                .over(window().order_by(month().asc())),
+            total().sum().sum().over(window().order_by(month().asc())),
         ));
     assert_typed(typed, &db, RUNNING_TOTAL).await;
 
@@ -337,7 +334,10 @@ async fn the_products_that_bring_most_of_the_revenue() {
     ));
     let part = || col("so_far").op("/", col("everything"));
     let class = case(
-        [(part().is("<=", 0.5), val("A")), (part().is("<=", 0.8), val("B"))],
+        [
+            (part().is("<=", 0.5), val("A")),
+            (part().is("<=", 0.8), val("B")),
+        ],
         val("C"),
     );
     let dynamic = db
@@ -451,7 +451,11 @@ async fn orders_of_each_day_those_without_any_too() {
     let day = |text: &'static str| val(text).cast("timestamptz");
     let days = call(
         "generate_series",
-        [day("2024-03-01"), day("2024-05-01"), val("1 day").cast("interval")],
+        [
+            day("2024-03-01"),
+            day("2024-05-01"),
+            val("1 day").cast("interval"),
+        ],
     );
     let dynamic = db
         .from((days, "days", ["day"]))

@@ -177,7 +177,7 @@ select row_number() over (order by id), id, (array['Swift', 'Turtle', 'Owl'])[1 
 from orders where status = 'shipped';
 
 insert into reviews
-select n, 1 + n * 23 % 280, 1 + n * 41 % 400, 1 + n * 7 % 5,
+select n, 1 + n * 23 % 280, 1 + n * 41 % 300, 1 + n * 7 % 5,
        (array['very good and light', 'arrived broken', 'light but not sturdy',
               'good wooden work', 'my garden loves it'])[1 + n * 3 % 5],
        timestamptz '2024-06-01 00:00+00' + n * interval '9 hours'

@@ -21,7 +21,8 @@ async fn written(db: &Db, sql: &'static str, after: &'static str) -> Vec<Row> {
     left(transaction, after).await
 }
 
-const STOCKS: &str = "select product_id, pieces, counted_at from stocks where product_id <= 40 order by 1";
+const STOCKS: &str =
+    "select product_id, pieces, counted_at from stocks where product_id <= 40 order by 1";
 
 fn at(hours: u64) -> SystemTime {
     // The first of January 2025.
@@ -175,5 +176,11 @@ async fn what_was_left_as_it_is_is_not_returned() {
         .unwrap();
     assert_eq!(stock, None);
     transaction.rollback().await.unwrap();
-    assert!(Product::query().filter(Product::ID.eq(7)).exists(&db).await.unwrap());
+    assert!(
+        Product::query()
+            .filter(Product::ID.eq(7))
+            .exists(&db)
+            .await
+            .unwrap()
+    );
 }
