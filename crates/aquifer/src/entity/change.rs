@@ -3,9 +3,9 @@ use std::marker::PhantomData;
 
 use super::draft::{Deleted, mark_condition};
 use super::insert::raised;
-use super::name::{quoted, table};
-use super::scope::Phantom;
-use super::{Col, Entity, Given, In, Meta, Pred, Values, sql, unqualify};
+use super::name::{meta, quoted, table};
+use super::relation::{not_deleted, twice};
+use super::{Col, Entity, Given, In, Joined, Meta, Pred, Relation, Source, Values, sql, unqualify};
 use aquifer_wire::types::Value;
 
 /// Said of a change that nothing limits yet.
@@ -41,9 +41,9 @@ impl IsChosen for Chosen {}
 ///     .filter(Post::ID.eq(7));
 /// ```
 #[must_use = "an update does nothing before it is sent"]
-pub struct Update<E, W = Everything> {
+pub struct Update<E, W = Everything, S = E> {
     pub(super) draft: ChangeDraft,
-    entity: Phantom<E, W>,
+    entity: PhantomData<fn() -> (E, W, S)>,
 }
 
 /// A DELETE of rows of `E`; begun by [`Entity::delete`].
@@ -52,10 +52,10 @@ pub struct Update<E, W = Everything> {
 /// [`forever`](Self::forever) is said. Without a condition it does not compile, unless
 /// [`all_rows`](Self::all_rows) says that this is meant.
 #[must_use = "a delete does nothing before it is sent"]
-pub struct Delete<E, W = Everything> {
+pub struct Delete<E, W = Everything, S = E> {
     pub(super) draft: ChangeDraft,
     pub(super) forever: bool,
-    entity: Phantom<E, W>,
+    entity: PhantomData<fn() -> (E, W, S)>,
 }
 
 impl<E: Entity> Update<E> {
@@ -64,16 +64,17 @@ impl<E: Entity> Update<E> {
     }
 }
 
-impl<E, W> From<ChangeDraft> for Update<E, W> {
+impl<E, W, S> From<ChangeDraft> for Update<E, W, S> {
     fn from(draft: ChangeDraft) -> Self {
         let entity = PhantomData;
         Self { draft, entity }
     }
 }
 
-impl<E: Entity, W> Update<E, W> {
-    /// Sets a column to a value, to another column, or to what is computed from columns of the row.
-    pub fn set<T>(mut self, column: Col<E, T>, value: impl Given<E, T>) -> Self {
+impl<E: Entity, W, S> Update<E, W, S> {
+    /// Sets a column to a value, to another column, or to what is computed from columns of the row and
+    /// of those joined by [`from`](Self::from).
+    pub fn set<T, I>(mut self, column: Col<E, T>, value: impl Given<S, T, I>) -> Self {
         self.draft.set.push(sql::Assignment {
             column: quoted(column.name()),
             value: value.into_given().0,
@@ -100,13 +101,31 @@ impl<E: Entity> Delete<E> {
     }
 }
 
-impl<E, W> Delete<E, W> {
-    fn chosen(self) -> Delete<E, Chosen> {
+impl<E, W, S> Delete<E, W, S> {
+    fn chosen<O>(self) -> Delete<E, Chosen, O> {
         Delete {
             draft: self.draft,
             forever: self.forever,
             entity: PhantomData,
         }
+    }
+
+    /// Only rows to which rows of another table belong, by which further conditions may choose.
+    ///
+    /// ```
+    /// # use aquifer::entity::*;
+    /// # #[derive(Entity)] #[entity(table = "users")]
+    /// # struct User { #[entity(key)] id: i64, active: bool }
+    /// # #[derive(Entity)] #[entity(table = "posts")]
+    /// # struct Post { #[entity(key)] id: i64, #[entity(belongs_to = User::ID)] user_id: i64 }
+    /// let orphans = Post::delete().using(Post::USER).filter(User::ACTIVE.eq(false));
+    /// ```
+    pub fn using<A: Source + In<S, I>, B: Source, I>(
+        mut self,
+        relation: Relation<A, B>,
+    ) -> Delete<E, Chosen, Joined<S, B>> {
+        self.draft.join(relation);
+        self.chosen()
     }
 
     /// Deletes the rows instead of marking them as deleted, also those that are marked already.
@@ -117,30 +136,49 @@ impl<E, W> Delete<E, W> {
     }
 }
 
-impl<E, W> Update<E, W> {
-    fn chosen(self) -> Update<E, Chosen> {
+impl<E, W, S> Update<E, W, S> {
+    fn chosen<O>(self) -> Update<E, Chosen, O> {
         self.draft.into()
+    }
+
+    /// Only rows to which rows of another table belong, whose columns values and further conditions
+    /// may use; where several belong to one row, one of them is taken.
+    ///
+    /// ```
+    /// # use aquifer::entity::*;
+    /// # #[derive(Entity)] #[entity(table = "users")]
+    /// # struct User { #[entity(key)] id: i64, name: String }
+    /// # #[derive(Entity)] #[entity(table = "posts")]
+    /// # struct Post { #[entity(key)] id: i64, #[entity(belongs_to = User::ID)] user_id: i64, by: String }
+    /// let signed = Post::update().from(Post::USER).set(Post::BY, User::NAME);
+    /// ```
+    pub fn from<A: Source + In<S, I>, B: Source, I>(
+        mut self,
+        relation: Relation<A, B>,
+    ) -> Update<E, Chosen, Joined<S, B>> {
+        self.draft.join(relation);
+        self.chosen()
     }
 }
 
 /// Which rows are changed; written once for both.
 macro_rules! choices {
     ($name:ident) => {
-        impl<E: Entity, W> $name<E, W> {
+        impl<E: Entity, W, S> $name<E, W, S> {
             /// Only rows for which this holds, besides the conditions given before.
-            pub fn filter<P: In<E, I>, I>(mut self, condition: Pred<P>) -> $name<E, Chosen> {
+            pub fn filter<P: In<S, I>, I>(mut self, condition: Pred<P>) -> $name<E, Chosen, S> {
                 self.draft.filter(condition.node);
                 self.chosen()
             }
 
             /// Only this row: by its key and, if it has one, its version.
-            pub fn row(mut self, entity: &E) -> $name<E, Chosen> {
+            pub fn row(mut self, entity: &E) -> $name<E, Chosen, S> {
                 self.draft.row(Values::of(entity));
                 self.chosen()
             }
 
             /// All rows of the table.
-            pub fn all_rows(mut self) -> $name<E, Chosen> {
+            pub fn all_rows(mut self) -> $name<E, Chosen, S> {
                 self.draft.all_rows = true;
                 self.chosen()
             }
@@ -152,7 +190,7 @@ macro_rules! choices {
             }
         }
 
-        impl<E, W> fmt::Debug for $name<E, W> {
+        impl<E, W, S> fmt::Debug for $name<E, W, S> {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 // Values stay out.
                 formatter
@@ -173,6 +211,8 @@ pub(super) struct ChangeDraft {
     pub(super) meta: &'static Meta,
     pub(super) set: Vec<sql::Assignment<Value>>,
     filter: sql::Filter<Value>,
+    /// FROM or USING; the condition of each is one of WHERE.
+    joins: Vec<(sql::Source<Value>, &'static Meta)>,
     all_rows: bool,
     deleted: Deleted,
     error: Option<sql::Error>,
@@ -184,6 +224,7 @@ impl ChangeDraft {
             meta,
             set: Vec::new(),
             filter: sql::Filter::default(),
+            joins: Vec::new(),
             all_rows: false,
             deleted,
             error: None,
@@ -199,11 +240,39 @@ impl ChangeDraft {
         }
     }
 
+    fn join<A: Source, B: Source>(&mut self, relation: Relation<A, B>) {
+        let source = relation.source();
+        let mut known = self.joins.iter().map(|(known, _)| known.name());
+        if *source.name() == quoted(self.meta.table()) || known.any(|known| known == source.name())
+        {
+            let error = twice(source.name());
+            self.error.get_or_insert(error);
+        }
+        self.filter.push(relation.condition());
+        self.joins.push((source, meta::<B>()));
+    }
+
+    /// The other tables: as one source and its joins, whose conditions are those of WHERE.
+    fn others(&mut self) -> (Option<sql::Source<Value>>, Vec<sql::Join<Value>>) {
+        let mut others = std::mem::take(&mut self.joins).into_iter();
+        let first = others.next().map(|(source, _)| source);
+        let joins = others.map(|(source, _)| sql::Join {
+            kind: sql::JoinKind::Cross,
+            source,
+            on: sql::Filter::default(),
+            using: Vec::new(),
+        });
+        (first, joins.collect())
+    }
+
     /// Takes key and version out of the values of a row.
     fn row(&mut self, values: impl Iterator<Item = Value>) {
         for (column, value) in self.meta.columns().iter().zip(values) {
             if column.is_key() || column.is_version() {
-                let column = sql::Column::from(quoted(column.name()));
+                let column = sql::Column {
+                    table: Some(quoted(self.meta.table())),
+                    name: quoted(column.name()),
+                };
                 self.filter(sql::Expr::compare(column, sql::Operator::Equal, value));
             }
         }
@@ -222,6 +291,15 @@ impl ChangeDraft {
             }
             self.filter.push(condition);
         }
+        if !self.joins.is_empty() {
+            for (source, meta) in &self.joins {
+                if let (Some(mark), Deleted::Hidden) = (meta.soft_delete(), self.deleted) {
+                    let condition = not_deleted(source.name().clone(), mark.name());
+                    self.filter.push(condition);
+                }
+            }
+            return Ok(());
+        }
         unqualify::filter(&mut self.filter, &own);
         for assignment in &mut self.set {
             unqualify::expression(&mut assignment.value, &own);
@@ -237,10 +315,12 @@ impl ChangeDraft {
             ));
         }
         let version = self.meta.version();
+        let table_name = (!self.joins.is_empty()).then(|| quoted(self.meta.table()));
         self.set
-            .extend(version.map(|column| raised(None, column.name())));
+            .extend(version.map(|column| raised(table_name, column.name())));
         self.complete()?;
         let mut update = sql::Update::of(table(self.meta));
+        (update.from, update.joins) = self.others();
         update.set = self.set;
         update.filter = self.filter;
         update.all_rows = self.all_rows;
@@ -250,6 +330,7 @@ impl ChangeDraft {
     pub(super) fn delete(mut self) -> Result<sql::Delete<Value>, sql::Error> {
         self.complete()?;
         let mut delete = sql::Delete::from(table(self.meta));
+        (delete.using, delete.joins) = self.others();
         delete.filter = self.filter;
         delete.all_rows = self.all_rows;
         Ok(delete)

@@ -58,7 +58,7 @@ impl<E, W> From<InsertDraft> for Insert<E, W> {
 
 impl<E, W> Insert<E, W> {
     /// Gives a column a value; the last one counts.
-    pub fn set<T>(mut self, column: Col<E, T>, value: impl Given<NoRow, T>) -> Self {
+    pub fn set<T, I>(mut self, column: Col<E, T>, value: impl Given<NoRow, T, I>) -> Self {
         self.draft.set(column.name(), value.into_given().0);
         self
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aquifer_wire::types::{ColumnType, Json, NotNull};
 
-use super::{Col, Expr, Source, sql};
+use super::{Col, Expr, In, Source, sql};
 use aquifer_wire::types::{IntoValue, Value};
 
 /// A value that a column of type `T` is compared with: exactly that type, or what it is borrowed as.
@@ -33,12 +33,12 @@ impl<T: NotNull + Clone> Operand<T> for &T {
 }
 
 /// What a column of type `T` is set to: a value, of a nullable column also an `Option`, of a column of
-/// JSON anything that has a serde form; in an UPDATE also a column or expression of the table `E`.
+/// JSON anything that has a serde form; in an UPDATE also a column or expression of the tables in `S`.
 #[diagnostic::on_unimplemented(
     message = "a column of type `{T}` can't be set to `{Self}`",
     label = "expected a value of type `{T}`"
 )]
-pub trait Given<E, T> {
+pub trait Given<S, T, I> {
     #[doc(hidden)]
     fn into_given(self) -> GivenValue;
 }
@@ -58,19 +58,19 @@ impl GivenValue {
 #[derive(Debug)]
 pub struct NoRow(());
 
-impl<E, T: ColumnType + IntoValue> Given<E, T> for T {
+impl<S, T: ColumnType + IntoValue> Given<S, T, ()> for T {
     fn into_given(self) -> GivenValue {
         GivenValue::of(self)
     }
 }
 
-impl<E, T: NotNull + IntoValue> Given<E, Option<T>> for T {
+impl<S, T: NotNull + IntoValue> Given<S, Option<T>, ()> for T {
     fn into_given(self) -> GivenValue {
         GivenValue::of(self)
     }
 }
 
-impl<E, T> Given<E, Json<T>> for T
+impl<S, T> Given<S, Json<T>, ()> for T
 where
     Json<T>: IntoValue,
 {
@@ -79,7 +79,7 @@ where
     }
 }
 
-impl<E, T> Given<E, Option<Json<T>>> for T
+impl<S, T> Given<S, Option<Json<T>>, ()> for T
 where
     Json<T>: IntoValue,
 {
@@ -88,13 +88,13 @@ where
     }
 }
 
-impl<E, T, K> Given<E, T> for Expr<E, T, K> {
+impl<S, T, P: In<S, I>, K, I> Given<S, T, I> for Expr<P, T, K> {
     fn into_given(self) -> GivenValue {
         GivenValue(self.node)
     }
 }
 
-impl<E: Source, T> Given<E, T> for Col<E, T> {
+impl<S, T, E: Source + In<S, I>, I> Given<S, T, I> for Col<E, T> {
     fn into_given(self) -> GivenValue {
         GivenValue(self.node())
     }
@@ -109,13 +109,13 @@ macro_rules! borrowed {
                 }
             }
 
-            impl<E> Given<E, $owned> for $borrowed {
+            impl<S> Given<S, $owned, ()> for $borrowed {
                 fn into_given(self) -> GivenValue {
                     GivenValue::of(<$owned>::from(self))
                 }
             }
 
-            impl<E> Given<E, Option<$owned>> for $borrowed {
+            impl<S> Given<S, Option<$owned>, ()> for $borrowed {
                 fn into_given(self) -> GivenValue {
                     GivenValue::of(<$owned>::from(self))
                 }

@@ -335,7 +335,7 @@ impl<E: Entity> Insert<E, Perhaps> {
     }
 }
 
-impl<E: Entity, W> Update<E, W> {
+impl<E: Entity, W, S> Update<E, W, S> {
     /// The statement that [`execute`](Self::execute) sends.
     ///
     /// # Errors
@@ -379,7 +379,7 @@ impl<E: Entity, W> Update<E, W> {
     }
 }
 
-impl<E: Entity, W> Delete<E, W> {
+impl<E: Entity, W, S> Delete<E, W, S> {
     /// The statement that [`execute`](Self::execute) sends.
     ///
     /// # Errors
@@ -442,18 +442,26 @@ fn returning(
     statement: Result<impl Into<sql::Statement<Value>>, sql::Error>,
 ) -> Result<Plan, Error> {
     let mut statement = statement?.into();
+    // Beside other tables, a column says that it is of this one.
+    let alone = match &statement {
+        sql::Statement::Update(update) => update.from.is_none(),
+        sql::Statement::Delete(delete) => delete.using.is_none(),
+        _ => true,
+    };
     if let Some(returning) = statement.returning_mut() {
-        *returning = columns(meta);
+        *returning = columns(meta, alone);
     }
     Plan::of(statement)
 }
 
 /// All columns, for RETURNING.
-fn columns(meta: &'static Meta) -> Vec<sql::Item<Value>> {
+fn columns(meta: &'static Meta, alone: bool) -> Vec<sql::Item<Value>> {
     let table = quoted(meta.table());
     let columns = meta.columns().iter();
     let mut items: Vec<_> = columns.map(|column| item(&table, column.name())).collect();
-    unqualify::items(&mut items, &table);
+    if alone {
+        unqualify::items(&mut items, &table);
+    }
     items
 }
 

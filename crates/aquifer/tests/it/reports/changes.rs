@@ -4,9 +4,10 @@
 use aquifer::Direction::Asc;
 use aquifer::entity::*;
 use aquifer::query::{self, col, count_all, now, sum, val};
+use aquifer::types::Numeric;
 use aquifer::{Db, Row, Session, Transaction, values};
 
-use super::schema::{Category, Job, Product};
+use super::schema::{Category, Job, Product, Review, Supplier};
 use super::{assert_rows, shop};
 
 /// What a statement returned, and what a table holds afterwards.
@@ -132,7 +133,7 @@ async fn old_orders_are_archived_by_a_query() {
 
 const PRICES: &str = "select id, price, stock from products order by id";
 
-/// D
+/// T, D
 #[tokio::test]
 async fn prices_of_a_supplier_rise_by_a_join() {
     let db = shop().await;
@@ -156,11 +157,26 @@ async fn prices_of_a_supplier_rise_by_a_join() {
     assert!(changed > 50, "{changed}");
     let built = left(transaction, Vec::new(), PRICES).await;
     assert_same(&built, &by_hand);
+
+    let transaction = db.begin().await.unwrap();
+    let factor: Numeric = "1.1".parse().unwrap();
+    let raised = Product::update()
+        .from(Supplier::on(Supplier::ID, Product::SUPPLIER_ID))
+        .with_deleted()
+        .set(Product::PRICE, Product::PRICE * factor)
+        .filter(Supplier::COUNTRY.eq("CN"))
+        .filter(Product::STOCK.gt(10))
+        .fetch(&transaction)
+        .await
+        .unwrap();
+    assert_eq!(raised.len() as u64, changed);
+    let built = left(transaction, Vec::new(), PRICES).await;
+    assert_same(&built, &by_hand);
 }
 
 const REVIEWS: &str = "select count(*) as reviews, sum(id) as ids from reviews";
 
-/// D
+/// T, D
 #[tokio::test]
 async fn reviews_of_products_that_are_gone_are_deleted_by_a_join() {
     let db = shop().await;
@@ -188,6 +204,18 @@ async fn reviews_of_products_that_are_gone_are_deleted_by_a_join() {
     let mut by_hand = by_hand;
     by_hand.returned.sort_by_key(id);
     assert!(!built.returned.is_empty());
+    assert_same(&built, &by_hand);
+
+    let transaction = db.begin().await.unwrap();
+    let deleted = Review::delete()
+        .using(Review::PRODUCT)
+        .with_deleted()
+        .filter(Product::DELETED_AT.is_not_null())
+        .execute(&transaction)
+        .await
+        .unwrap();
+    assert_eq!(deleted, by_hand.returned.len() as u64);
+    let built = left(transaction, Vec::new(), REVIEWS).await;
     assert_same(&built, &by_hand);
 }
 
@@ -299,7 +327,7 @@ async fn many_products_with_their_tags_are_inserted_by_one_statement() {
     assert_same(&built, &by_hand);
 }
 
-/// T: by a sub-query, since an UPDATE of the typed tier has one table.
+/// T
 #[tokio::test]
 async fn products_of_a_branch_are_marked_as_deleted() {
     let db = shop().await;

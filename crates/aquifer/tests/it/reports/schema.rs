@@ -50,6 +50,15 @@ pub(super) struct Category {
     pub name: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Entity)]
+#[entity(table = "suppliers")]
+pub(super) struct Supplier {
+    #[entity(key)]
+    pub id: i64,
+    pub name: String,
+    pub country: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Attributes {
     pub colour: String,
