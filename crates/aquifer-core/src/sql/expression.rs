@@ -181,7 +181,10 @@ impl Constant {
             Self::CurrentTimestamp => "current_timestamp",
             Self::CurrentDate => "current_date",
             Self::Unit(unit) => unit.as_str(),
-            Self::Number(number) => return Ok(write_number(number, out)),
+            Self::Number(number) => {
+                write_number(number, out);
+                return Ok(());
+            }
             Self::Text(text) => return write_text(text, out),
         });
         Ok(())

@@ -5,6 +5,7 @@ use super::draft::{Deleted, mark_condition};
 use super::insert::raised;
 use super::name::{meta, quoted, table};
 use super::relation::{not_deleted, twice};
+use super::scope::Phantom;
 use super::{Col, Entity, Given, In, Joined, Meta, Pred, Relation, Source, Values, sql, unqualify};
 use aquifer_wire::types::Value;
 
@@ -43,7 +44,7 @@ impl IsChosen for Chosen {}
 #[must_use = "an update does nothing before it is sent"]
 pub struct Update<E, W = Everything, S = E> {
     pub(super) draft: ChangeDraft,
-    entity: PhantomData<fn() -> (E, W, S)>,
+    entity: Phantom<E, Phantom<W, S>>,
 }
 
 /// A DELETE of rows of `E`; begun by [`Entity::delete`].
@@ -55,7 +56,7 @@ pub struct Update<E, W = Everything, S = E> {
 pub struct Delete<E, W = Everything, S = E> {
     pub(super) draft: ChangeDraft,
     pub(super) forever: bool,
-    entity: PhantomData<fn() -> (E, W, S)>,
+    entity: Phantom<E, Phantom<W, S>>,
 }
 
 impl<E: Entity> Update<E> {
@@ -253,7 +254,7 @@ impl ChangeDraft {
     }
 
     /// The other tables: as one source and its joins, whose conditions are those of WHERE.
-    fn others(&mut self) -> (Option<sql::Source<Value>>, Vec<sql::Join<Value>>) {
+    fn others(&mut self) -> Others {
         let mut others = std::mem::take(&mut self.joins).into_iter();
         let first = others.next().map(|(source, _)| source);
         let joins = others.map(|(source, _)| sql::Join {
@@ -356,6 +357,9 @@ impl ChangeDraft {
         self.set.push(sql::Assignment { column, value });
     }
 }
+
+/// FROM or USING.
+type Others = (Option<sql::Source<Value>>, Vec<sql::Join<Value>>);
 
 /// The statement that saves all columns of a row but its key and what the database fills.
 pub(super) fn save<E: Entity>(entity: &E) -> Result<sql::Update<Value>, sql::Error> {

@@ -171,6 +171,9 @@ fn offset(rows: u32) -> sql::Expr<Value> {
     sql::Expr::TypedValue(rows.into_value())
 }
 
+/// An aggregate of rows of `S` to which `P` adds a condition or an order.
+type AggregateOf<S, P, T> = Expr<Both<S, Steady<P>>, T, Aggregate>;
+
 /// What aggregates can besides.
 impl<S, T> Expr<S, T, Aggregate> {
     /// Of the rows of that window, for each row, instead of one value for all.
@@ -192,7 +195,7 @@ impl<S, T> Expr<S, T, Aggregate> {
     ///     count_rows::<Order>().filter(Order::PAID.eq(false)),
     /// ));
     /// ```
-    pub fn filter<P>(mut self, condition: Pred<P>) -> Expr<Both<S, Steady<P>>, T, Aggregate> {
+    pub fn filter<P>(mut self, condition: Pred<P>) -> AggregateOf<S, P, T> {
         if let sql::Expr::Call(call) = &mut self.node {
             let condition = condition.node.unwrap_or_else(sql::Expr::Invalid);
             call.filter.push(condition);
@@ -201,7 +204,7 @@ impl<S, T> Expr<S, T, Aggregate> {
     }
 
     /// Sees the values in this order, as `array_agg` and `string_agg` need it.
-    pub fn ordered<P>(mut self, order: Order<P>) -> Expr<Both<S, Steady<P>>, T, Aggregate> {
+    pub fn ordered<P>(mut self, order: Order<P>) -> AggregateOf<S, P, T> {
         if let sql::Expr::Call(call) = &mut self.node {
             call.order.push(order.node);
         }

@@ -74,15 +74,16 @@ impl<'a> QueryBuilder<Attached<'a>> {
         let location = Location::caller();
         let session = self.session;
         let key = key.clone();
-        let opened = prepare(self.draft, size).and_then(|(mut draft, shape, conditions)| {
+        let opened = prepare(self.draft, size).and_then(|mut paged| {
             if let Some(after) = after {
-                let mark = key.open(shape, &conditions, after)?;
-                draft.behind(mark)?;
+                let mark = key.open(paged.shape, &paged.conditions, after)?;
+                paged.draft.behind(mark)?;
             }
-            Ok((draft.into_plan()?, shape, conditions))
+            Ok(paged)
         });
         Box::pin(async move {
-            let (plan, shape, conditions) = opened?;
+            let paged = opened?;
+            let plan = paged.draft.into_plan()?;
             let reply = session.run(Ok(plan), location, Ok).await?;
             let more = reply.len() as u64 > size;
             let mut read: Vec<T> = reply.decode()?;
@@ -91,7 +92,8 @@ impl<'a> QueryBuilder<Attached<'a>> {
                 true => nth(&reply, size - 1),
                 false => None,
             };
-            let next = last.map(|row| Ok::<_, Error>(key.seal(shape, &conditions, &marks(&row)?)));
+            let next = last
+                .map(|row| Ok::<_, Error>(key.seal(paged.shape, &paged.conditions, &marks(&row)?)));
             Ok(CursorPage {
                 rows: read,
                 next: next.transpose()?,
@@ -135,7 +137,7 @@ impl<'a> QueryBuilder<Attached<'a>> {
         let ordered = self.draft.select.order.is_empty();
         let begun = prepare(self.order_by(key, Direction::Asc).draft, size);
         Box::pin(async move {
-            let (draft, ..) = begun?;
+            let draft = begun?.draft;
             if !ordered {
                 let text = "the query has an order; `chunk` orders by its key, so leave it out";
                 return Err(Error::new(ErrorKind::Usage, text));
@@ -198,9 +200,17 @@ impl<'a> QueryBuilder<Attached<'a>> {
     }
 }
 
-/// The query with one row more than asked for, and with the values of its order as columns; the number
-/// of its shape, and the values of its conditions as bytes.
-fn prepare(mut draft: Draft, size: u64) -> Result<(Draft, u64, Vec<u8>), Error> {
+/// A query whose rows are read page by page.
+struct Paged {
+    /// The query with one row more than asked for, and with the values of its order as columns.
+    draft: Draft,
+    /// The number of its shape.
+    shape: u64,
+    /// The values of its conditions as bytes.
+    conditions: Vec<u8>,
+}
+
+fn prepare(mut draft: Draft, size: u64) -> Result<Paged, Error> {
     draft.check()?;
     if draft.select.order.is_empty() {
         return Err(Error::new(
@@ -231,7 +241,11 @@ fn prepare(mut draft: Draft, size: u64) -> Result<(Draft, u64, Vec<u8>), Error> 
         value.identify(&mut conditions);
     }
     draft.select.limit = Some(rows(size.saturating_add(1)));
-    Ok((draft, fingerprint(plan.sql()), conditions))
+    Ok(Paged {
+        draft,
+        shape: fingerprint(plan.sql()),
+        conditions,
+    })
 }
 
 impl Draft {
