@@ -30,7 +30,7 @@ use std::time::Duration;
 const FAR: Duration = Duration::from_micros(300);
 
 /// Most groups at once: with more of them each saves little, and costs as much as the first.
-const GROUPS_MAX: u32 = 4;
+const GROUPS_MAX: u32 = 8;
 
 /// Fewer answers than this say too little about the way.
 const ANSWERS_MIN: u32 = 16;
@@ -108,7 +108,14 @@ mod tests {
     fn as_many_go_to_a_far_server_as_fit_on_the_way() {
         assert_eq!(after(&[2_000]).groups_max(), GROUPS_MAX as usize);
         assert_eq!(after(&[2_000, 2_400]).groups_max(), GROUPS_MAX as usize);
-        for (longer, groups) in [(500, 4), (600, 3), (900, 2), (1_100, 1), (9_000, 1)] {
+        for (longer, groups) in [
+            (250, 8),
+            (500, 4),
+            (600, 3),
+            (900, 2),
+            (1_100, 1),
+            (9_000, 1),
+        ] {
             let mut overlap = after(&[2_000]);
             for _ in 0..200 {
                 overlap.answered(micros(2_000 + longer));
@@ -127,7 +134,7 @@ mod tests {
             })
         };
         assert!(until(&mut overlap, 20_000, 1).is_some_and(|answers| answers <= 2));
-        assert!(until(&mut overlap, 2_000, 4).is_some_and(|answers| answers <= 40));
+        assert!(until(&mut overlap, 2_000, 8).is_some_and(|answers| answers <= 40));
     }
 
     #[test]
@@ -138,9 +145,9 @@ mod tests {
             assert_eq!(overlap.groups_max(), 1, "after {answers}");
         }
         overlap.answered(micros(2_000));
-        assert_eq!(overlap.groups_max(), 4);
+        assert_eq!(overlap.groups_max(), GROUPS_MAX as usize);
         overlap.answered(micros(4_000));
-        assert_eq!(overlap.groups_max(), 4);
+        assert_eq!(overlap.groups_max(), GROUPS_MAX as usize);
         assert_eq!(overlap.way(), Some(micros(2_000)));
     }
 
