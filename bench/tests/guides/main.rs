@@ -1,7 +1,7 @@
 //! The code of `guides/*.md` in which sqlx or deadpool stand: compiled here, run here, and compared
 //! with the pages by `cargo xtask tidy`.
 //!
-//! `cargo xtask deep guides`. The other code of the guides is in `crates/aquifer/tests/it/guides`.
+//! `cargo xtask ci guides`. The other code of the guides is in `crates/aquifer/tests/it/guides`.
 
 mod beside_sqlx;
 mod from_deadpool;

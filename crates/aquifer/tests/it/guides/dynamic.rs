@@ -106,7 +106,7 @@ async fn changes(db: &Db) -> Result<(), Error> {
     Ok(())
 }
 
-/// Text of SQL, where no method says it: a literal, in which each `{}` is a parameter.
+/// Each `{}` is a parameter.
 async fn by_address(db: &Db, address: &str) -> Result<Option<Row>, Error> {
     db.from("users")
         .where_("active", "=", true)
@@ -120,7 +120,6 @@ async fn compare(db: &Db, operator: impl IntoOperator) -> Result<u64, Error> {
     db.from("posts").where_("views", operator, 10).count().await
 }
 
-/// A value of another type than the column's; the compiler can't know.
 async fn find(db: &Db, id: &str) -> Result<Option<Row>, Error> {
     db.from("users").where_("id", "=", id).first().await
 }
