@@ -1,16 +1,18 @@
-//! The code in the guides stands, word for word, in files that are compiled and run.
+//! The code in the guides and the README stands, word for word, in files that are compiled and run.
 
 use crate::tidy::finding::Finding;
 use crate::tidy::tree::{TextFile, Tree, below};
 
 const GUIDES: &str = "guides";
+const README: &str = "README.md";
 /// Where the code stands: the tests of the library and of what needs peers, the programs that the
-/// compiler must refuse, and the examples.
-const SOURCES: [&str; 4] = [
+/// compiler must refuse, the examples, and the README's program.
+const SOURCES: [&str; 5] = [
     "crates/aquifer/tests/it/guides",
     "bench/tests/guides",
     "crates/aquifer/tests/refused",
     "crates/aquifer/examples",
+    "tests/outside/src",
 ];
 /// What is looked for there; commands and code in other languages are not.
 const LANGUAGES: [&str; 3] = ["rust", "sql", "text"];
@@ -35,10 +37,9 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         .filter(is_source)
         .map(|file| file.text.lines().map(said).collect())
         .collect();
-    let guides = tree
-        .files
-        .iter()
-        .filter(|file| below(&file.path, GUIDES).is_some() && file.path.ends_with(".md"));
+    let is_guide =
+        |path: &str| path == README || (below(path, GUIDES).is_some() && path.ends_with(".md"));
+    let guides = tree.files.iter().filter(|file| is_guide(&file.path));
     let mut findings = Vec::new();
     for guide in guides {
         for block in blocks(&guide.text) {

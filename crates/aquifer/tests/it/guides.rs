@@ -4,6 +4,7 @@ mod dynamic;
 mod from_deadpool;
 mod from_sqlx;
 mod from_typescript;
+mod readme;
 mod typed;
 
 use aquifer::migrate::Migrator;
