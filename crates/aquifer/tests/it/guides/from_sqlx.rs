@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use aquifer::entity::Entity;
 use aquifer::migrate::Migrator;
 use aquifer::{Config, Db, Error, FromRow, Session, SqlState, Transaction};
 
@@ -45,6 +46,24 @@ async fn insert(db: &Db, name: &str, email: &str) -> Result<i64, Error> {
         (name, email),
     )
     .await
+}
+
+#[derive(Debug, Entity)]
+#[entity(table = "users")]
+struct Account {
+    #[entity(key, auto)]
+    id: i64,
+    name: String,
+    #[entity(default)]
+    active: bool,
+}
+
+async fn active_checked(db: &Db) -> Result<Vec<Account>, Error> {
+    Account::query()
+        .filter(Account::ACTIVE.eq(true))
+        .order_by(Account::ID.asc())
+        .fetch(db)
+        .await
 }
 
 /// `None` when the address is taken.
@@ -111,6 +130,9 @@ async fn the_halves_after_do_what_they_say() -> Result<(), Error> {
         .map(|user| user.name)
         .collect();
     assert_eq!(names, ["Ann", "Ben"]);
+    let accounts = active_checked(&db).await?;
+    let ben = &accounts[1];
+    assert_eq!((ben.id, &*ben.name, ben.active), (2, "Ben", true));
     let ann = find(&db, 1).await?.unwrap();
     assert_eq!((ann.id, ann.email.as_deref()), (1, Some("ann@example.com")));
     assert!(find(&db, -1).await?.is_none());

@@ -95,6 +95,13 @@ fn metrics(metrics: &MetricsCollector) -> Option<f64> {
     // Track a Redis operation
     metrics.track_redis_operation(Duration::from_millis(50), Outcome::Success, Some(true));
 
+    // Track a query of an ORM
+    metrics.track_orm_query(Duration::from_millis(200), Outcome::Success);
+
+    // Update pool and Redis metrics
+    metrics.update_postgres_pool(10, 5, 5, 0);
+    metrics.update_redis(1024 * 1024, 5);
+
     // Get all metrics
     for (name, metric) in metrics.metrics() {
         println!("{name}: {:?}", metric.value());
