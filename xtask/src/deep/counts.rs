@@ -21,9 +21,9 @@ const LIBRARY: &str = "aquifer, all reads shared";
 const BENEATH: &str = "aquifer-wire, 2 shared";
 
 /// What the library may cost on top of the wire. The aim is 800 instructions and one allocation; these
-/// are what was reached (876) and five per cent, so that it does not get worse unseen: a busy machine
+/// are what was reached (876 to 906) and some per cent, so that it does not get worse unseen: a busy machine
 /// under valgrind makes reads slow enough for the layer to note it.
-const LAYER_LIMITS: [(&str, f64); 2] = [("instructions", 920.0), ("allocations", 1.1)];
+const LAYER_LIMITS: [(&str, f64); 2] = [("instructions", 930.0), ("allocations", 1.1)];
 
 /// Counts client instructions and system calls per shared query, and what the library adds to the wire.
 pub(super) fn run(workspace: &Workspace) -> Result<Outcome, Failure> {
