@@ -1,0 +1,90 @@
+//! What the server says about one statement.
+
+use std::collections::BTreeSet;
+
+use aquifer::query::Lint;
+use aquifer::{AssertSafe, DatabaseError, Dedicated, Error};
+
+use super::collected::Collected;
+
+/// A statement, and what was found.
+#[derive(Debug)]
+pub(super) struct Inspected {
+    pub(super) collected: Collected,
+    /// Why the server does not take it.
+    pub(super) refusal: Option<Refusal>,
+    pub(super) lints: Vec<Lint>,
+    /// The types of its parameters.
+    pub(super) parameters: Vec<String>,
+    /// The tables of the server's plan.
+    pub(super) tables: BTreeSet<String>,
+}
+
+/// Why the server does not take a statement.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub(super) sqlstate: String,
+    pub(super) message: String,
+    pub(super) detail: Option<String>,
+    pub(super) hint: Option<String>,
+    /// The character of the text at which it was found, from 1.
+    pub(super) position: Option<u32>,
+}
+
+/// Asks the server.
+pub(super) async fn inspect(
+    session: &Dedicated,
+    collected: &Collected,
+) -> Result<Inspected, Error> {
+    let sql = || AssertSafe(collected.sql.clone());
+    let mut inspected = Inspected {
+        collected: collected.clone(),
+        refusal: None,
+        lints: Vec::new(),
+        parameters: Vec::new(),
+        tables: BTreeSet::new(),
+    };
+    match session.describe(sql()).await {
+        Ok(described) => {
+            let names = described.parameters().iter().map(|ty| ty.name().to_owned());
+            inspected.parameters = names.collect();
+        }
+        Err(error) => {
+            inspected.refusal = Some(refusal(error)?);
+            return Ok(inspected);
+        }
+    }
+    match session.generic_plan(sql()).await {
+        Ok(explained) => {
+            let tables = explained
+                .steps()
+                .into_iter()
+                .filter_map(|step| step.table());
+            inspected.tables = tables.map(str::to_owned).collect();
+            inspected.lints = explained.lints();
+        }
+        Err(error) => {
+            let refusal = refusal(error)?;
+            // Not each can be planned without values (a domain may refuse NULL), which is no fault
+            // of it; rights are looked at here only.
+            if refusal.sqlstate == "42501" {
+                inspected.refusal = Some(refusal);
+            }
+        }
+    }
+    Ok(inspected)
+}
+
+/// What the server said; an error of another kind is no word about the statement.
+fn refusal(error: Error) -> Result<Refusal, Error> {
+    let Some(said) = error.database() else {
+        return Err(error);
+    };
+    Ok(Refusal {
+        sqlstate: said.code().code().to_owned(),
+        message: said.message().to_owned(),
+        detail: said.detail().map(str::to_owned),
+        hint: said.hint().map(str::to_owned),
+        position: DatabaseError::position(said),
+    })
+}
