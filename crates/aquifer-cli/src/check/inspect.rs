@@ -14,6 +14,8 @@ pub(super) struct Inspected {
     /// Why the server does not take it.
     pub(super) refusal: Option<Refusal>,
     pub(super) lints: Vec<Lint>,
+    /// Why the server could not plan it without values, so that there are no lints.
+    pub(super) unplanned: Option<String>,
     /// The types of its parameters.
     pub(super) parameters: Vec<String>,
     /// The tables of the server's plan.
@@ -41,6 +43,7 @@ pub(super) async fn inspect(
         collected: collected.clone(),
         refusal: None,
         lints: Vec::new(),
+        unplanned: None,
         parameters: Vec::new(),
         tables: BTreeSet::new(),
     };
@@ -65,10 +68,12 @@ pub(super) async fn inspect(
         }
         Err(error) => {
             let refusal = refusal(error)?;
-            // Not each can be planned without values (a domain may refuse NULL), which is no fault
-            // of it; rights are looked at here only.
+            // Rights are looked at here only. Not each statement can be planned without values (a
+            // domain may refuse NULL), which is no fault of it.
             if refusal.sqlstate == "42501" {
                 inspected.refusal = Some(refusal);
+            } else {
+                inspected.unplanned = Some(refusal.message);
             }
         }
     }

@@ -38,8 +38,10 @@ impl Server {
     }
 
     pub(super) async fn version(&self) -> Result<String, Failure> {
-        let version = self.db.query_value("show server_version", ()).await;
-        Ok(version?)
+        let version: String = self.db.query_value("show server_version", ()).await?;
+        // Without the name of the package.
+        let number = version.split(' ').next();
+        Ok(number.unwrap_or_default().to_owned())
     }
 
     pub(super) async fn stop(self) -> Result<(), Failure> {

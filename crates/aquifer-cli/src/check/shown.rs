@@ -28,6 +28,14 @@ pub(super) fn text(
             }
             writeln!(output)?;
         }
+        if let Some(message) = &one.unplanned {
+            writeln!(
+                output,
+                "note: it could not be planned without values: {message}"
+            )?;
+            place(one, None, output)?;
+            writeln!(output)?;
+        }
         for lint in &one.lints {
             writeln!(output, "warning[{}]: {lint}", lint.name())?;
             place(one, None, output)?;
@@ -39,7 +47,7 @@ pub(super) fn text(
     } = count;
     writeln!(
         output,
-        "checked on PostgreSQL {version}: {}, {}, {}",
+        "checked {} on PostgreSQL {version}: {}, {}",
         counted(inspected.len(), "statement"),
         counted(errors, "error"),
         counted(warnings, "warning"),
@@ -106,6 +114,7 @@ fn object(one: &Inspected) -> Value {
         "parameters": one.parameters,
         "tables": one.tables,
         "error": error,
+        "unplanned": one.unplanned,
         "warnings": lints.collect::<Vec<_>>(),
     })
 }

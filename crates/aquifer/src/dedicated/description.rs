@@ -50,9 +50,8 @@ impl Dedicated {
         location: &'static Location<'static>,
     ) -> Result<Description, Error> {
         refuse_copy(sql)?;
-        // What was known may have changed with the schema.
-        self.engine.pools.catalog().forget_text(sql);
-        let request = Box::pin(self.client().statement(sql, Sharing::Own));
+        // What is known may have changed with the schema.
+        let request = Box::pin(self.client().describe(sql, Sharing::Own));
         self.bounded(sql, location, request).await.map(Description)
     }
 }

@@ -138,10 +138,16 @@ impl<'a> Step<'a> {
     /// What it compares, as the server writes it: conditions that an index serves, those that are
     /// tried on each row, and those of joins.
     pub fn conditions(self) -> impl Iterator<Item = &'a str> {
+        let kinds = ["Cond", "Filter", "Cache Key"];
+        kinds
+            .into_iter()
+            .flat_map(move |kind| self.conditions_of(kind))
+    }
+
+    /// Those whose name in the answer ends so.
+    pub(super) fn conditions_of(self, kind: &'static str) -> impl Iterator<Item = &'a str> {
         let fields = self.0.as_object().into_iter().flatten();
-        let conditions = fields.filter(|(name, _)| {
-            name.ends_with("Cond") || name.ends_with("Filter") || name.as_str() == "Cache Key"
-        });
+        let conditions = fields.filter(move |(name, _)| name.ends_with(kind));
         conditions.filter_map(|(_, value)| value.as_str())
     }
 

@@ -120,8 +120,8 @@ impl Explained {
             _ if step.is_of_one_row() => true,
             kind if kind.ends_with("Scan") && kind != "Subquery Scan" => {
                 // As many as the list has, at most, where they are keys.
-                step.text("Index Cond")
-                    .is_some_and(|condition| condition.contains("= ANY ("))
+                let mut served = step.conditions_of("Cond");
+                served.any(|condition| condition.contains("= ANY ("))
             }
             _ => inputs.all(|input| self.is_bounded(input)),
         }

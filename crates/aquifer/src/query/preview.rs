@@ -88,10 +88,11 @@ impl<'a> Attached<'a> {
                 .generic(plan.sql(), plan.parameters(), location)
                 .await?;
             let mut lints = explained.lints();
-            // Where there are no rows yet, the server may join in a way that does not show it.
-            let known = plan.lints().into_iter();
-            lints.extend(known.filter(|lint| matches!(lint, Lint::CartesianJoin { .. })));
-            lints.dedup_by_key(|lint| lint.name());
+            let is_cartesian = |lint: &Lint| matches!(lint, Lint::CartesianJoin { .. });
+            // The server may join in a way in which it does not show.
+            if !lints.iter().any(is_cartesian) {
+                lints.extend(plan.lints().into_iter().filter(is_cartesian));
+            }
             Ok(lints)
         })
     }
