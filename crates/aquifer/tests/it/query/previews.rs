@@ -1,7 +1,7 @@
 //! What the server would do: explained, run and taken back, judged.
 
 use aquifer::query::{self, Lint, count_all, val};
-use aquifer::{Db, ErrorKind, Session, raw, values};
+use aquifer::{ErrorKind, QueryBuilder, Session, raw, values};
 
 use super::database;
 use crate::support;
@@ -54,11 +54,6 @@ async fn a_write_that_is_analyzed_is_run_and_taken_back() {
         )
         .await
         .unwrap();
-        let rename = |db: &Db| {
-            let change = db.from("users").all_rows().update(values! { name: "Zoe" });
-            change.build().unwrap()
-        };
-        assert_eq!(rename(&db).parameters(), 1);
         let analyzed = db
             .from("users")
             .all_rows()
@@ -67,14 +62,11 @@ async fn a_write_that_is_analyzed_is_run_and_taken_back() {
             .await
             .unwrap();
         assert!(analyzed.execution_ms().is_some());
-        let scanned = |explained: &query::Explained| {
+        let scanned = |explained: &query::Explained| -> f64 {
             let steps = explained.steps();
-            steps
-                .iter()
-                .filter_map(|step| step.rows_actual())
-                .sum::<f64>() as u64
+            steps.iter().filter_map(|step| step.rows_actual()).sum()
         };
-        assert_eq!(scanned(&analyzed), 2);
+        assert!((scanned(&analyzed) - 2.0).abs() < 0.5);
         assert_eq!(names(&db).await, "Ann Bob");
 
         // In a transaction, what was done before stays.
@@ -83,7 +75,7 @@ async fn a_write_that_is_analyzed_is_run_and_taken_back() {
             .await
             .unwrap();
         let analyzed = tx.from("users").all_rows().delete().explain_analyze().await;
-        assert_eq!(scanned(&analyzed.unwrap()), 3);
+        assert!((scanned(&analyzed.unwrap()) - 3.0).abs() < 0.5);
         let insert = tx.from("users").insert(values! { id: 4, name: "Dan" });
         insert.explain_analyze().await.unwrap();
         assert_eq!(names(&tx).await, "Ann Bob Cid");
@@ -116,31 +108,41 @@ async fn a_handle_for_reads_analyzes_reads_only() {
     support::assert_whole(&db).await;
 }
 
+/// What lints say, in short.
+fn short(lints: &[Lint]) -> String {
+    let shown = lints.iter().map(|lint| match lint {
+        Lint::UnindexedFilter {
+            table, condition, ..
+        } => format!("filter {table} {condition}"),
+        Lint::UnindexedSort { key, .. } => format!("sort {key}"),
+        Lint::CartesianJoin { source } => format!("cartesian {source}"),
+        other => other.name().to_owned(),
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+const FINE: &str = "";
+
+type Case<'a> = (QueryBuilder<query::Attached<'a>>, &'static str);
+
+async fn assert_lints(cases: impl IntoIterator<Item = Case<'_>>) {
+    for (query, expected) in cases {
+        let sql = query.clone().build().unwrap().sql().to_owned();
+        assert_eq!(short(&query.lints().await.unwrap()), expected, "{sql}");
+    }
+}
+
 #[tokio::test]
 async fn lints_say_what_no_index_serves_and_what_has_no_bound() {
     let db = database().await;
-    let users = || db.from("users");
-    let posts = || db.from("posts");
-    let of = |lints: Result<Vec<Lint>, aquifer::Error>| {
-        let lints = lints.unwrap();
-        let shown = lints.iter().map(|lint| match lint {
-            Lint::UnindexedFilter {
-                table, condition, ..
-            } => format!("filter {table} {condition}"),
-            Lint::UnindexedSort { key, .. } => format!("sort {key}"),
-            Lint::CartesianJoin { source } => format!("cartesian {source}"),
-            other => other.name().to_owned(),
-        });
-        shown.collect::<Vec<_>>().join(", ")
-    };
-    let fine = "";
-    for (query, expected) in [
-        (users().where_("id", "=", 1), fine),
-        (users().where_("email", "=", "x").limit(2), fine),
-        (users().where_in("id", [1, 2, 3]), fine),
-        (users().select(count_all()), fine),
-        (users().where_null("email").limit(5), fine),
-        (users().order_by("id", "asc").limit(5), fine),
+    let (users, posts) = (|| db.from("users"), || db.from("posts"));
+    assert_lints([
+        (users().where_("id", "=", 1), FINE),
+        (users().where_("email", "=", "x").limit(2), FINE),
+        (users().where_in("id", [1, 2, 3]), FINE),
+        (users().select(count_all()), FINE),
+        (users().where_null("email").limit(5), FINE),
+        (users().order_by("id", "asc").limit(5), FINE),
         (users(), "missing_limit"),
         (
             users().where_("name", "=", "secret").limit(5),
@@ -154,56 +156,67 @@ async fn lints_say_what_no_index_serves_and_what_has_no_bound() {
             posts().order_by("views", "desc"),
             "missing_limit, sort posts.views DESC",
         ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn lints_of_joins_and_groups_name_what_an_index_could_serve() {
+    let db = database().await;
+    let joined = || {
+        db.from("users")
+            .join("posts", "posts.user_id", "=", "users.id")
+    };
+    let grouped = db
+        .from("users")
+        .select("age")
+        .add_select(count_all())
+        .group_by(["age"]);
+    let apart = db
+        .from("users")
+        .join("posts", "posts.views", ">", val(5))
+        .where_("users.age", ">", 3);
+    assert_lints([
+        (joined().limit(5), FINE),
+        (grouped.order_by("age", "asc").limit(5), FINE),
         (
-            users()
-                .join("posts", "posts.user_id", "=", "users.id")
-                .where_("users.id", "=", 1)
-                .limit(5),
+            joined().where_("users.id", "=", 1).limit(5),
             "filter posts (posts.user_id = $1)",
         ),
         (
-            users()
-                .join("posts", "posts.views", ">", val(5))
-                .where_("users.age", ">", 3)
-                .limit(5),
+            apart.limit(5),
             "filter users (users.age > $2), filter posts (posts.views > $1), cartesian posts",
         ),
         (
-            users()
-                .join("posts", "posts.user_id", "=", "users.id")
-                .limit(5),
-            fine,
+            db.from("users").cross_join("posts").limit(5),
+            "cartesian users",
         ),
-        (
-            users()
-                .select("age")
-                .add_select(count_all())
-                .group_by(["age"])
-                .order_by("age", "asc")
-                .limit(5),
-            fine,
-        ),
-    ] {
-        let sql = query.clone().build().unwrap().sql().to_owned();
-        assert_eq!(of(query.lints().await), expected, "{sql}");
-    }
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn changes_have_lints_too_and_the_session_is_as_before() {
+    let db = database().await;
+    let users = || db.from("users");
     let update = users().where_("id", "=", 1).update(values! { age: 3 });
-    assert_eq!(of(update.lints().await), fine);
-    let delete = posts().where_("title", "=", "secret").delete();
-    assert_eq!(of(delete.lints().await), "filter posts (posts.title = $1)");
+    assert_eq!(short(&update.lints().await.unwrap()), FINE);
+    let delete = db.from("posts").where_("title", "=", "secret").delete();
+    let lints = delete.lints().await.unwrap();
+    assert_eq!(short(&lints), "filter posts (posts.title = $1)");
     let insert = users().insert(values! { name: "Dan" });
-    assert_eq!(of(insert.lints().await), fine);
-    // The session is as before, and has nothing of it left.
-    let left = "select count(*) from pg_prepared_statements where name like 'aquifer_plan%'";
+    assert_eq!(short(&insert.lints().await.unwrap()), FINE);
+
     let session = db.dedicated().await.unwrap();
     let plan = session.generic_plan("select from users where id = $1 and name = $2");
-    assert_eq!(of(Ok(plan.await.unwrap().lints())), fine);
-    let kept: i64 = session.query_value(left, ()).await.unwrap();
+    assert_eq!(short(&plan.await.unwrap().lints()), FINE);
+    let left = "select count(*) from pg_prepared_statements where name like 'aquifer_plan%'";
+    let left: i64 = session.query_value(left, ()).await.unwrap();
     let setting: String = session
         .query_value("show enable_seqscan", ())
         .await
         .unwrap();
-    assert_eq!((kept, &*setting), (0, "on"));
+    assert_eq!((left, &*setting), (0, "on"));
     drop(session);
     support::assert_whole(&db).await;
 }
