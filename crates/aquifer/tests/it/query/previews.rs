@@ -189,7 +189,7 @@ async fn lints_of_joins_and_groups_name_what_an_index_could_serve() {
         ),
         (
             db.from("users").cross_join("posts").limit(5),
-            "cartesian users",
+            "cartesian posts",
         ),
     ])
     .await;
