@@ -7,6 +7,9 @@ use aquifer::{AssertSafe, DatabaseError, Dedicated, Error};
 
 use super::collected::Collected;
 
+/// What the server says of a statement that it would run and can't plan, such as SET.
+const SYNTAX: &str = "42601";
+
 /// A statement, and what was found.
 #[derive(Debug)]
 pub(super) struct Inspected {
@@ -68,12 +71,12 @@ pub(super) async fn inspect(
         }
         Err(error) => {
             let refusal = refusal(error)?;
-            // Rights are looked at here only. Not each statement can be planned without values (a
-            // domain may refuse NULL), which is no fault of it.
-            if refusal.sqlstate == "42501" {
-                inspected.refusal = Some(refusal);
-            } else {
-                inspected.unplanned = Some(refusal.message);
+            match refusal.sqlstate.as_str() {
+                SYNTAX => inspected.unplanned = Some("it only has a syntax".to_owned()),
+                // Rights and the targets of ON CONFLICT are looked at here only.
+                state if state.starts_with("42") => inspected.refusal = Some(refusal),
+                // A domain may refuse NULL, which is no fault of the statement.
+                _ => inspected.unplanned = Some(refusal.message),
             }
         }
     }

@@ -118,6 +118,8 @@ fn nothing_is_run_or_left_behind() {
         "insert into users (email) values ($1) returning id",
         "select setval('users_id_seq', 900)",
         "select 1; drop table posts",
+        // Seen only when it is planned.
+        "insert into posts (user_id, title) values ($1, $2) on conflict (title) do nothing",
     ];
     let line = |sql: &&str| format!("{{\"location\":\"a.rs:1:1\",\"sql\":\"{sql}\"}}\n");
     let (directory, url) = prepared(&statements.iter().map(line).collect::<String>());
@@ -132,7 +134,7 @@ fn nothing_is_run_or_left_behind() {
         "{}",
         checked.stdout
     );
-    assert!(checked.stdout.contains(": 1 error, 0 warnings"));
+    assert!(checked.stdout.contains(": 2 errors, 0 warnings"));
     assert_eq!(psql("select count(*), max(id) from users"), "1|1");
     assert_eq!(psql("select count(*) from posts"), "1");
     assert_eq!(psql("select last_value from users_id_seq"), "1");
@@ -142,7 +144,8 @@ fn nothing_is_run_or_left_behind() {
 fn what_can_not_be_planned_without_values_is_a_note_and_a_missing_right_an_error() {
     let statements = "\
         {\"location\":\"a.rs:1:1\",\"sql\":\"select id from users where email = $1::address\"}\n\
-        {\"location\":\"b.rs:1:1\",\"sql\":\"select id from posts limit 1\"}\n";
+        {\"location\":\"b.rs:1:1\",\"sql\":\"select id from posts limit 1\"}\n\
+        {\"location\":\"c.rs:1:1\",\"sql\":\"set work_mem = '1MB'\"}\n";
     let (directory, url) = prepared(statements);
     let psql = |sql: &str| Postgres::shared().psql_at(&url, sql).unwrap();
     psql("create domain address as text not null");
@@ -150,6 +153,11 @@ fn what_can_not_be_planned_without_values_is_a_note_and_a_missing_right_an_error
     assert_eq!(checked.code, Some(0), "{}", checked.stdout);
     let note = "note: it could not be planned without values: domain address does not allow null";
     assert!(checked.stdout.contains(note), "{}", checked.stdout);
+    assert!(
+        checked.stdout.contains("values: it only has a syntax"),
+        "{}",
+        checked.stdout
+    );
     psql("create role clerk_of_check login; grant select on users to clerk_of_check");
     let separator = if url.contains('?') { '&' } else { '?' };
     let clerk = format!("{url}{separator}user=clerk_of_check");

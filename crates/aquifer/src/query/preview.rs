@@ -24,8 +24,7 @@ use crate::{Error, clock};
 const STRUCTURE: &str = "\
     select set_config('plan_cache_mode', 'force_generic_plan', true), \
            set_config('enable_seqscan', 'off', true), \
-           set_config('enable_sort', 'off', true), \
-           set_config('enable_incremental_sort', 'off', true)";
+           set_config('enable_sort', 'off', true)";
 
 /// Whether the statement is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
