@@ -48,6 +48,9 @@
 //! | a database without installing a service | `Embedded::start` (feature `embedded`, on by default) |
 //! | to know what to do about an error | [`Error::kind`], [`Error::retry`], and its text |
 //!
+//! Guides, also for those who come from sqlx, deadpool or the TypeScript layer, are in the repository's
+//! directory `guides`.
+//!
 //! # When things fail
 //! - A dropped future leaks nothing: its connection is put in order by a task within 2 s, or closed.
 //!   What it may leave behind in the database is said under `# Cancel safety` at each method.

@@ -25,6 +25,7 @@ mod events;
 mod failover;
 mod faults;
 mod from_row;
+mod guides;
 mod hooks;
 mod idempotency;
 mod lanes;
