@@ -112,7 +112,7 @@ pub use crate::bulk::{CopyIn, CopyOut, CopyWriter, Progress, RowStream};
 pub use crate::coalesce::{Lookup, LookupKey};
 pub use crate::config::{Advanced, Config, Origin, Pooler};
 pub use crate::db::{Db, Shutdown};
-pub use crate::dedicated::Dedicated;
+pub use crate::dedicated::{Dedicated, Description};
 pub use crate::entity::Entity;
 pub use crate::error::{Error, ErrorKind, MigrationFault, MigrationProblem, Retry, UnknownCommit};
 pub use crate::execute::{Answered, Answers};

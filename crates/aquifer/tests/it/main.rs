@@ -65,3 +65,4 @@ mod tls;
 mod topology;
 mod transactions;
 mod upkeep;
+mod verbs;
