@@ -14,6 +14,7 @@ mod lap;
 mod read;
 mod route;
 mod told;
+mod write;
 
 use std::panic::Location;
 use std::pin::pin;
@@ -98,10 +99,9 @@ type First<'a> = (Chosen<'a>, Result<Place, Failed>);
 async fn run_laps<'a>(
     engine: &'a Engine,
     call: Call<'a>,
-    deadline: Deadline,
+    (deadline, queue): (Deadline, Queue),
     mut first: Option<First<'a>>,
 ) -> Result<Reply, Error> {
-    let queue = Queue::default();
     let attempt = |lap| {
         let first = first.take();
         async move {
@@ -289,10 +289,10 @@ async fn checkout(
 ) -> Result<Checkout, Failed> {
     let checkout = if lap.again {
         let checkout = pool.checkout_answering(lap.deadline, location);
-        lap.queue.wait(checkout).await
+        lap.queue.wait(pin!(checkout)).await
     } else {
         let checkout = pool.checkout(lap.deadline, location);
-        lap.queue.wait(checkout).await
+        lap.queue.wait(pin!(checkout)).await
     };
     checkout.map_err(|error| refused(error, Intent::Write))
 }
