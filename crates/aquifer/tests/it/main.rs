@@ -64,3 +64,4 @@ mod tls;
 mod topology;
 mod transactions;
 mod upkeep;
+mod writes;
