@@ -95,7 +95,6 @@ pub(crate) fn run_unless<'a>(engine: &'a Engine, call: Call<'a>, instead: Instea
 type First<'a> = (Chosen<'a>, Result<Place, Failed>);
 
 /// Runs one statement, with what is known of the first attempt.
-#[expect(clippy::large_futures, reason = "who calls this boxes it whole")]
 async fn run_laps<'a>(
     engine: &'a Engine,
     call: Call<'a>,
