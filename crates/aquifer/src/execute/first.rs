@@ -9,7 +9,8 @@ use aquifer_wire::{Client, Reply, Sharing, Started, Statement, Unfinished};
 use tokio::time::Instant;
 
 use super::route::Place;
-use super::{Engine, Failed, lane, refused, run_laps};
+use super::told::Queue;
+use super::{Engine, Failed, lane, refused, run_laps, write};
 use crate::deadline::{Deadline, Elapsed, LateTimer};
 use crate::pool::{Chosen, Lane, ReadPermit, TICK};
 use crate::statement::Call;
@@ -132,11 +133,17 @@ fn begin<'a>(engine: &'a Engine, call: Call<'a>) -> State<'a> {
             Place::Lane(statement, lane) if lane::is_bare(engine, &pool) => {
                 return send(engine, call, (start, pool), (statement, lane));
             }
+            Place::Alone(Some(statement)) if write::is_bare(engine, &statement) => {
+                let deadline = Deadline::since(start, engine.query_timeout);
+                let place = (pool, statement);
+                return State::Boxed(Box::pin(write::run(engine, call, deadline, place)));
+            }
             place => first = Some((pool, Ok(place))),
         }
     }
     let deadline = Deadline::since(start, engine.query_timeout);
-    State::Boxed(Box::pin(run_laps(engine, call, deadline, first)))
+    let start = (deadline, Queue::default());
+    State::Boxed(Box::pin(run_laps(engine, call, start, first)))
 }
 
 fn send<'a>(
@@ -248,5 +255,6 @@ async fn go_on(
         }
     };
     drop(lane);
-    Box::pin(run_laps(engine, call, deadline, Some((pool, place)))).await
+    let start = (deadline, Queue::default());
+    Box::pin(run_laps(engine, call, start, Some((pool, place)))).await
 }

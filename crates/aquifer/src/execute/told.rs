@@ -70,8 +70,7 @@ impl Queue {
     /// Counts the wait; what is there at once costs no look at the clock.
     ///
     /// Cancellation: that of `waiting`.
-    pub(super) async fn wait<F: Future>(&self, waiting: F) -> F::Output {
-        let mut waiting = pin!(waiting);
+    pub(super) async fn wait<F: Future>(&self, mut waiting: Pin<&mut F>) -> F::Output {
         let at_once = poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context)));
         if let Poll::Ready(output) = at_once.await {
             return output;

@@ -66,3 +66,4 @@ mod topology;
 mod transactions;
 mod upkeep;
 mod verbs;
+mod writes;
