@@ -1,3 +1,4 @@
+mod composed;
 mod fetch;
 
 use std::sync::Arc;

@@ -15,11 +15,16 @@ use super::name::quoted;
 use super::scope::Perhaps;
 use super::{Delete, Entity, Insert, IsChosen, Meta, Query, Selected, Update, unqualify};
 use crate::bulk::RowStream;
-use crate::query::{Attached, Explained, Page, Plan, QueryBuilder};
+use crate::query::{self, Attached, Explained, Page, Plan, QueryBuilder};
 use crate::session::{Session, SessionFuture};
 use crate::{Error, ErrorKind};
 
 impl<S, R> Query<S, R> {
+    /// The query without types, for the repository.
+    pub(crate) fn into_draft(self) -> query::Draft {
+        self.draft.finish()
+    }
+
     fn on<'a>(self, session: &'a impl Session) -> QueryBuilder<Attached<'a>> {
         QueryBuilder::begun(session, self.draft.finish())
     }
@@ -259,6 +264,13 @@ impl<S, R: FromRow + Send> Query<S, R> {
     }
 }
 
+impl<E: Entity> Insert<E> {
+    /// The statement without what it returns, for the repository.
+    pub(crate) fn into_statement(self) -> Result<sql::Insert<Value>, sql::Error> {
+        self.draft.finish()
+    }
+}
+
 impl<E: Entity, W> Insert<E, W> {
     /// The statement that [`fetch`](Self::fetch) sends.
     ///
@@ -477,7 +489,7 @@ fn not_found(meta: &Meta) -> Error {
 
 /// Why a row could not be saved.
 #[cold]
-fn gone(meta: &Meta) -> Error {
+pub(crate) fn gone(meta: &Meta) -> Error {
     match meta.version() {
         Some(version) => {
             let text = format!(
