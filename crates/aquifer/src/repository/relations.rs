@@ -84,13 +84,18 @@ impl<A: Entity, B: Entity> Relation<A, B> {
             let none = of_rows.iter().map(|_| Vec::new()).collect();
             return Box::pin(std::future::ready(Ok(none)));
         }
-        let condition = Pred::<B>::of_column(to, distinct.into_values().collect());
+        let (asked, values): (Vec<_>, Vec<_>) = distinct.into_iter().unzip();
+        let condition = Pred::<B>::of_column(to, values);
         let found = others.fetch(query.filter(condition).ordered_by_key());
         Box::pin(async move {
-            let mut groups: HashMap<Identity, Vec<B>> = HashMap::new();
+            let groups = asked.into_iter().map(|identity| (identity, Vec::new()));
+            let mut groups: HashMap<Identity, Vec<B>> = groups.collect();
             for row in found.await? {
-                if let Some((_, identity)) = value(&row, B::META, to)? {
-                    groups.entry(identity).or_default().push(row);
+                let identity = value(&row, B::META, to)?.map(|(_, identity)| identity);
+                match identity.and_then(|identity| groups.get_mut(&identity)) {
+                    Some(group) => group.push(row),
+                    // Else it would look as if there were no row.
+                    None => return Err(not_told_apart(B::META, to)),
                 }
             }
             let group = |wanted: &Option<Identity>| groups.get(wanted.as_ref()?).cloned();
@@ -135,6 +140,9 @@ impl<A: Entity, B: Entity> Relation<A, B> {
     }
 }
 
+/// A value, and what it is told apart by.
+type Told = (Value, Identity);
+
 /// What rows of another table are asked for.
 #[derive(Default)]
 struct Wanted {
@@ -143,8 +151,8 @@ struct Wanted {
     distinct: HashMap<Identity, Value>,
 }
 
-impl FromIterator<Option<(Value, Identity)>> for Wanted {
-    fn from_iter<I: IntoIterator<Item = Option<(Value, Identity)>>>(values: I) -> Self {
+impl FromIterator<Option<Told>> for Wanted {
+    fn from_iter<I: IntoIterator<Item = Option<Told>>>(values: I) -> Self {
         let mut wanted = Self::default();
         for value in values {
             let identity = value.map(|(value, identity)| {
@@ -158,11 +166,7 @@ impl FromIterator<Option<(Value, Identity)>> for Wanted {
 }
 
 /// The value of one column of a row.
-fn value<E: Entity>(
-    row: &E,
-    meta: &Meta,
-    column: &str,
-) -> Result<Option<(Value, Identity)>, Error> {
+fn value<E: Entity>(row: &E, meta: &Meta, column: &str) -> Result<Option<Told>, Error> {
     let named = meta.columns().iter().zip(Values::of(row));
     let mut named = named.filter(|(known, _)| known.name() == column);
     let Some((_, value)) = named.next().filter(|(_, value)| !value.is_null()) else {
@@ -170,15 +174,18 @@ fn value<E: Entity>(
     };
     match Identity::of(&value) {
         Some(identity) => Ok(Some((value, identity))),
-        None => Err(Error::new(
-            ErrorKind::Usage,
-            format!(
-                "{}.{column} is of a type that PostgreSQL compares otherwise than byte by byte, so \
-                 rows can't be told apart by it; join the tables instead",
-                meta.entity()
-            ),
-        )),
+        None => Err(not_told_apart(meta, column)),
     }
+}
+
+#[cold]
+fn not_told_apart(meta: &Meta, column: &str) -> Error {
+    let text = format!(
+        "the values of {}.{column} can't be told apart byte by byte, as PostgreSQL compares them in \
+         another way; join the tables instead",
+        meta.entity()
+    );
+    Error::new(ErrorKind::Usage, text)
 }
 
 fn at_most_one<B: Entity>(mut rows: Vec<B>) -> Result<Option<B>, Error> {

@@ -1,7 +1,9 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::vec::IntoIter;
 
 use aquifer_core::sql::{self, InsertSource};
 use aquifer_wire::Reply;
@@ -49,6 +51,8 @@ struct Inner<E: Entity> {
     engine: Option<Arc<Engine>>,
     /// Made by the first `find`.
     lookup: OnceLock<Option<Lookup<Identity, E>>>,
+    /// A look-up showed that rows can't be told apart by the bytes of their keys.
+    alone: AtomicBool,
 }
 
 impl<E: Entity> Repo<E> {
@@ -57,6 +61,7 @@ impl<E: Entity> Repo<E> {
             session: AnySession::new(session),
             engine,
             lookup: OnceLock::new(),
+            alone: AtomicBool::new(false),
         }))
     }
 
@@ -67,16 +72,48 @@ impl<E: Entity> Repo<E> {
             session: self.0.session.clone(),
             engine: self.0.engine.clone(),
             lookup: OnceLock::new(),
+            alone: AtomicBool::new(false),
         }))
     }
 
-    fn session(&self) -> &AnySession {
+    /// Where it works: for statements that methods of one's own send.
+    ///
+    /// ```
+    /// # use aquifer::{Repo, Repository, SessionFuture, entity::Entity};
+    /// # #[derive(Entity)] #[entity(table = "users")]
+    /// # struct User { #[entity(key, auto)] id: i64, visits: i64 }
+    /// trait UserRepository: Repository<User> {
+    ///     fn count_visit(&self, id: i64) -> SessionFuture<'_, u64>;
+    /// }
+    ///
+    /// impl UserRepository for Repo<User> {
+    ///     fn count_visit(&self, id: i64) -> SessionFuture<'_, u64> {
+    ///         let update = User::update().set(User::VISITS, User::VISITS + 1);
+    ///         update.filter(User::ID.eq(id)).execute(self.session())
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn session(&self) -> &(impl Session + use<E>) {
+        self.any_session()
+    }
+
+    fn any_session(&self) -> &AnySession {
         &self.0.session
     }
 
-    /// Look-ups that travel together; `None` in a transaction, and for a key of several columns.
+    #[track_caller]
+    fn find_alone(&self, key: IntoIter<Value>) -> SessionFuture<'_, Option<E>> {
+        let query = E::query().filter(Pred::<E>::of_key(key));
+        query.optional(self.session())
+    }
+
+    /// Look-ups that travel together; `None` in a transaction, and for keys that can't.
     fn lookup(&self) -> Option<&Lookup<Identity, E>> {
         let engine = self.0.engine.as_ref()?;
+        if self.0.alone.load(Ordering::Relaxed) {
+            return None;
+        }
         let lookup = self.0.lookup.get_or_init(|| {
             let key = single_key::<E>()?;
             // Which values stand in the list makes no difference to the text.
@@ -102,13 +139,26 @@ impl<E: Entity> Repository<E> for Repo<E> {
     #[track_caller]
     fn find(&self, key: E::Key) -> SessionFuture<'_, Option<E>> {
         let values = Values::of_key::<E>(key);
-        if let (Some(lookup), [value]) = (self.lookup(), values.as_slice())
-            && let Some(identity) = Identity::of(value)
-        {
-            return lookup.find(identity);
-        }
-        let query = E::query().filter(Pred::<E>::of_key(values));
-        query.optional(self.session())
+        let identity = match values.as_slice() {
+            [value] => Identity::of(value),
+            _ => None,
+        };
+        let (Some(lookup), Some(identity)) = (self.lookup(), identity) else {
+            return self.find_alone(values);
+        };
+        let found = lookup.find(identity);
+        Box::pin(async move {
+            match found.await {
+                // PostgreSQL compares such keys in another way than byte by byte.
+                Err(error) if error.kind() == ErrorKind::Usage => {
+                    if !lookup.fits() {
+                        self.0.alone.store(true, Ordering::Relaxed);
+                    }
+                    self.find_alone(values).await
+                }
+                found => found,
+            }
+        })
     }
 
     #[track_caller]
@@ -169,7 +219,7 @@ impl<E: Entity> Repository<E> for Repo<E> {
             return Box::pin(std::future::ready(Err(error)));
         }
         if rows.len() > ROWS_OF_ONE_INSERT || rows.iter().any(Insert::has_list) {
-            return copy(self.session(), rows);
+            return copy(self.any_session(), rows);
         }
         E::insert_many(rows).execute(self.session())
     }
@@ -218,6 +268,11 @@ fn in_order<E: Entity>(reply: &Reply, wanted: &[Vec<Identity>]) -> Result<Vec<Op
         let key: Vec<Value> = Values::of_key::<E>(row.key()).collect();
         by_key.insert(identities::<E>(&key)?, (Some(row), place));
     }
+    let asked: HashSet<_> = wanted.iter().collect();
+    if by_key.keys().any(|key| !asked.contains(key)) {
+        // Else it would look as if there were no row.
+        return Err(not_told_apart::<E>());
+    }
     let found = wanted.iter().map(|key| match by_key.get_mut(key) {
         None => Ok(None),
         Some((row @ Some(_), _)) => Ok(row.take()),
@@ -228,14 +283,18 @@ fn in_order<E: Entity>(reply: &Reply, wanted: &[Vec<Identity>]) -> Result<Vec<Op
 
 fn identities<E: Entity>(key: &[Value]) -> Result<Vec<Identity>, Error> {
     let parts = key.iter().map(Identity::of);
-    parts.collect::<Option<_>>().ok_or_else(|| {
-        let text = format!(
-            "the keys of {} are of a type that PostgreSQL compares otherwise than byte by byte, so \
-             rows can't be told apart by them; find them one by one, or fetch a query with `is_in`",
-            E::META.entity()
-        );
-        Error::new(ErrorKind::Usage, text)
-    })
+    parts.collect::<Option<_>>().ok_or_else(not_told_apart::<E>)
+}
+
+#[cold]
+fn not_told_apart<E: Entity>() -> Error {
+    let text = format!(
+        "the keys of {} can't be told apart byte by byte, as PostgreSQL compares them in another way \
+         or writes them otherwise than they were given; find them one by one, or fetch a query with \
+         `is_in`",
+        E::META.entity()
+    );
+    Error::new(ErrorKind::Usage, text)
 }
 
 #[track_caller]

@@ -90,7 +90,6 @@ impl<E: Entity> FakeRepository<E> {
 
     /// What a column takes where an insert gives it no value, as DEFAULT says in the table.
     #[must_use]
-    #[expect(clippy::should_implement_trait, reason = "called as in the attribute")]
     pub fn default<T>(self, column: Col<E, T>, value: T) -> Self
     where
         T: IntoValue + Clone + Send + Sync + 'static,
@@ -196,10 +195,10 @@ impl<E: Entity> Repository<E> for FakeRepository<E> {
         self.answer(|table| {
             let mut select = query.ordered_by_key().into_draft().into_select()?;
             (select.limit, select.offset) = (None, None);
-            let (rows, next) = table.page(select, key, after, size)?;
+            let page = table.page(select, key, after, size)?;
             Ok(CursorPage {
-                rows: read_all(&rows)?,
-                next,
+                rows: read_all(&page.rows)?,
+                next: page.next,
             })
         })
     }

@@ -9,7 +9,7 @@ use aquifer_wire::types::{Raw, Type, Value};
 use super::cell::{self, Row};
 use super::condition::{Scope, unsupported};
 use super::table::Table;
-use crate::query::{CursorKey, Plan, Point};
+use crate::query::{CursorKey, CursorPage, Plan, Point};
 use crate::{Error, ErrorKind};
 
 /// A row, and the values that it is sorted by.
@@ -35,7 +35,7 @@ impl Table {
         key: &CursorKey,
         after: Option<&str>,
         size: u64,
-    ) -> Result<(Vec<Row>, Option<String>), Error> {
+    ) -> Result<CursorPage<Row>, Error> {
         if size == 0 {
             let text = "a page has at least one row; give another size";
             return Err(Error::new(ErrorKind::Usage, text));
@@ -58,7 +58,8 @@ impl Table {
         rows.truncate(size);
         let last = rows.last().filter(|_| more);
         let next = last.map(|(values, _)| key.seal(shape, &sealed(values)));
-        Ok((rows.into_iter().map(|(_, row)| row).collect(), next))
+        let rows = rows.into_iter().map(|(_, row)| row).collect();
+        Ok(CursorPage { rows, next })
     }
 
     fn sorted(&self, select: &Select<Value>) -> Result<Vec<Sorted>, Error> {

@@ -6,7 +6,7 @@ use aquifer_wire::types::{IntoValue, Raw, Value};
 use super::cell::{self, Row};
 use super::condition::{Scope, unsupported};
 use super::rules::{Rules, constraint};
-use crate::entity::{ColumnMeta, Meta, gone};
+use crate::entity::{ColumnMeta, Meta, gone, other_columns};
 use crate::{Error, ErrorKind, clock};
 
 pub(super) struct Table {
@@ -68,6 +68,10 @@ impl Table {
 
     pub(super) fn insert_many(&mut self, rows: Vec<Insert<Value>>) -> Result<u64, Error> {
         let (before, number) = (self.rows.len(), rows.len() as u64);
+        let mut pairs = rows.iter().zip(rows.iter().skip(1));
+        if let Some(same) = pairs.position(|(one, next)| one.columns != next.columns) {
+            return Err(other_columns(self.meta, same + 1).into());
+        }
         for row in rows {
             if let Err(error) = self.insert(row) {
                 // All or none.

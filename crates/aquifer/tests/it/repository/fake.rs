@@ -6,7 +6,7 @@ use aquifer::entity::*;
 use aquifer::testing::FakeRepository;
 use aquifer::{ErrorKind, Repository, insert};
 
-use super::schema::{Post, Token, User, World};
+use super::schema::{Kind, Post, Token, User, World};
 
 #[tokio::test]
 async fn a_part_that_can_not_be_evaluated_is_named() {
@@ -49,7 +49,8 @@ async fn what_a_column_takes_must_be_said() {
     let error = users.insert(row()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(error.to_string().contains("User.active"), "{error}");
-    let upsert = row().set(User::ACTIVE, true).on_conflict(User::EMAIL);
+    let row = row().set(User::ACTIVE, true).set(User::KIND, Kind::Guest);
+    let upsert = row.on_conflict(User::EMAIL);
     let error = users.upsert(upsert).await.unwrap_err();
     assert!(error.to_string().contains("unique"), "{error}");
 }

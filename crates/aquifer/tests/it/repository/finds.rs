@@ -145,16 +145,43 @@ struct Price {
 
 #[tokio::test]
 async fn keys_that_bytes_do_not_tell_apart_are_found_alone() {
-    let (db, _) = recorded().await;
-    db.execute_script(
-        "create table prices (amount numeric primary key); insert into prices values (1.50)",
-    )
-    .await
-    .unwrap();
+    let (db, recorder) = recorded().await;
+    let rows =
+        "create table prices (amount numeric primary key); insert into prices values (1.50), (2)";
+    db.execute_script(rows).await.unwrap();
     let prices: Repo<Price> = db.repo();
-    let key = || "1.5".parse::<aquifer::types::Numeric>().unwrap();
-    assert!(prices.find(key()).await.unwrap().is_some());
-    let error = prices.find_many(vec![key()]).await.unwrap_err();
+    let key = |text: &str| text.parse::<aquifer::types::Numeric>().unwrap();
+    for text in ["1.5", "2.0", "2", "2.00"] {
+        assert!(prices.find(key(text)).await.unwrap().is_some(), "{text}");
+    }
+    recorder.clear();
+    assert!(prices.find(key("2.0")).await.unwrap().is_some());
+    recorder.assert_queries(1);
+    let error = prices.find_many(vec![key("1.5")]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(error.to_string().contains("keys of Price"), "{error}");
+}
+
+#[tokio::test]
+async fn a_key_that_the_server_writes_otherwise_is_found_or_refused() {
+    let (db, _) = recorded().await;
+    let tokens: Repo<Token> = db.repo();
+    let lower = "0000000a-0000-4000-8000-000000000000";
+    let row = insert!(Token {
+        id: lower,
+        note: "x"
+    });
+    tokens.insert(row).await.unwrap();
+    let (one, other) = tokio::join!(
+        tokens.find(lower.to_owned()),
+        tokens.find(lower.to_uppercase())
+    );
+    assert!(one.unwrap().is_some() && other.unwrap().is_some());
+    let error = tokens.find_many(vec![lower.to_uppercase()]).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    assert!(
+        error.to_string().contains("otherwise than they were given"),
+        "{error}"
+    );
 }
