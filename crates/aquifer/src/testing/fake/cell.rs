@@ -109,6 +109,16 @@ pub(super) fn text(cell: &Raw) -> Option<String> {
     }
 }
 
+/// Whether two values are equal, where their bytes tell: for most keys, without reading them.
+pub(super) fn equal_by_bytes(left: &Raw, right: &Raw) -> Option<bool> {
+    let ty = *left.ty() == *right.ty()
+        && matches!(
+            *left.ty(),
+            Type::INT2 | Type::INT4 | Type::INT8 | Type::TEXT | Type::UUID
+        );
+    ty.then(|| left.bytes().is_some() && left.bytes() == right.bytes())
+}
+
 /// How two values compare; `None` where one is NULL.
 pub(super) fn compare(left: &Raw, right: &Raw) -> Result<Option<Ordering>, Error> {
     if left.is_null() || right.is_null() {
