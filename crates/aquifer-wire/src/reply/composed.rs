@@ -91,7 +91,7 @@ mod tests {
         let row = [("id", &id), ("name", &name), ("nick", &nick)];
         let reply = Reply::composed(row).unwrap();
         assert_eq!((reply.len(), reply.affected()), (1, 1));
-        let rows: Vec<(i64, String, Option<String>)> = reply.decode().unwrap();
+        let rows = reply.decode::<(i64, String, Option<String>)>().unwrap();
         assert_eq!(rows, [(7, "Ann".to_owned(), None)]);
         let row = reply.rows().next().unwrap();
         assert_eq!(row.get::<&str>("name").unwrap(), "Ann");
