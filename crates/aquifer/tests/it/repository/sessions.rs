@@ -58,9 +58,7 @@ async fn calls_join_the_transaction_of_their_task() {
         let mut chunks = users.chunks(User::query(), 15_000);
         assert_eq!(chunks.next().await?.map(|part| part.len()), Some(15_000));
         assert_eq!(count(&db).await, 0);
-        Err::<(), _>(Error::from(
-            aquifer::entity::Insert::<User>::build(User::insert()).unwrap_err(),
-        ))
+        Err::<(), _>(User::insert().build().unwrap_err())
     });
     assert!(outcome.await.is_err());
     assert_eq!(count(&db).await, 0);

@@ -84,6 +84,9 @@ pub(super) async fn queries_filter_sort_and_cut(world: &World) {
     }
 }
 
+/// A condition, and the names of those for whom it holds.
+type Case = (Pred<User>, &'static [&'static str]);
+
 pub(super) async fn conditions_hold_as_in_sql(world: &World) {
     world.users(&["Ann", "Ben", "50%"]).await;
     let row = insert!(User {
@@ -93,7 +96,7 @@ pub(super) async fn conditions_hold_as_in_sql(world: &World) {
     });
     world.users.insert(row).await.unwrap();
     let none: [i32; 0] = [];
-    let cases: Vec<(Pred<User>, &[&str])> = vec![
+    let cases: Vec<Case> = vec![
         (User::FULL_NAME.eq("Ben"), &["Ben"]),
         (User::AGE.ne(30), &["Ann", "50%"]),
         (!User::AGE.ne(30), &["Ben"]),
