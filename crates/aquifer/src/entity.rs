@@ -104,6 +104,7 @@ mod name;
 mod operand;
 mod order;
 mod predicate;
+mod preview;
 mod query;
 mod relation;
 mod scope;

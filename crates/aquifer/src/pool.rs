@@ -200,8 +200,8 @@ impl Pool {
     /// Where none is, a full lane is quicker still: the queue for exclusive connections moves by one
     /// call at a time, and whoever came later and found room on a lane would overtake those in it.
     pub(crate) fn lane(&self) -> Option<Lane> {
-        let (lane, has_room) = self.0.lanes.least_busy()?;
-        (has_room || self.0.desk.lock().is_exhausted()).then_some(lane)
+        let lanes = &self.0.lanes;
+        lanes.least_busy(|| self.0.desk.lock().is_exhausted())
     }
 
     /// Whether an exclusive connection is to be had without waiting.

@@ -17,9 +17,11 @@ mod explain;
 mod expression;
 mod input;
 mod insert;
+mod lint;
 mod on_session;
 mod page;
 mod plan;
+mod preview;
 mod read;
 mod record;
 
@@ -47,8 +49,10 @@ pub use self::input::{
     IntoSource, Items,
 };
 pub use self::insert::{Insertion, ManyRows, OneRow};
+pub use self::lint::Lint;
 pub use self::page::CursorPage;
-pub use self::plan::{Lint, Plan};
+pub use self::plan::Plan;
+pub(crate) use self::preview::Look;
 pub use self::read::Page;
 pub use self::record::{Record, name_of_column};
 

@@ -15,7 +15,7 @@ use super::name::quoted;
 use super::scope::Perhaps;
 use super::{Delete, Entity, Insert, IsChosen, Meta, Query, Selected, Update, unqualify};
 use crate::bulk::RowStream;
-use crate::query::{self, Attached, Explained, Page, Plan, QueryBuilder};
+use crate::query::{self, Attached, Page, Plan, QueryBuilder};
 use crate::session::{Session, SessionFuture};
 use crate::{Error, ErrorKind};
 
@@ -25,7 +25,7 @@ impl<S, R> Query<S, R> {
         self.draft.finish()
     }
 
-    fn on<'a>(self, session: &'a impl Session) -> QueryBuilder<Attached<'a>> {
+    pub(super) fn on<'a>(self, session: &'a impl Session) -> QueryBuilder<Attached<'a>> {
         QueryBuilder::begun(session, self.draft.finish())
     }
 
@@ -111,42 +111,6 @@ impl<S, R> Query<S, R> {
         Attached::to(session).run(plan, Location::caller(), |reply| {
             Ok(reply.decode_column()?.into_iter().next())
         })
-    }
-
-    /// What the server would do for it: EXPLAIN as data.
-    ///
-    /// # Errors
-    /// As [`fetch`](Self::fetch).
-    ///
-    /// # Cancel safety
-    /// As described at [`Session`].
-    #[track_caller]
-    pub fn explain<'a>(self, session: &'a impl Session) -> SessionFuture<'a, Explained> {
-        self.on(session).explain()
-    }
-
-    /// As [`explain`](Self::explain), but the query is run, and what it took is told.
-    ///
-    /// # Errors
-    /// As [`fetch`](Self::fetch).
-    ///
-    /// # Cancel safety
-    /// As described at [`Session`].
-    #[track_caller]
-    pub fn explain_analyze<'a>(self, session: &'a impl Session) -> SessionFuture<'a, Explained> {
-        self.on(session).explain_analyze()
-    }
-
-    /// Lets the server check the statement without running it.
-    ///
-    /// # Errors
-    /// As [`fetch`](Self::fetch).
-    ///
-    /// # Cancel safety
-    /// As described at [`Session`].
-    #[track_caller]
-    pub fn dry_run<'a>(self, session: &'a impl Session) -> SessionFuture<'a, Plan> {
-        self.on(session).dry_run()
     }
 }
 

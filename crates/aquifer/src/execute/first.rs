@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use aquifer_core::retry::Intent;
-use aquifer_wire::{Reply, Sharing, Started, Statement, Unfinished};
+use aquifer_wire::{Client, Reply, Sharing, Started, Statement, Unfinished};
 use tokio::time::Instant;
 
 use super::route::Place;
@@ -48,7 +48,7 @@ struct OnLane<'a> {
     /// Until it is known how the read ended.
     permit: Option<ReadPermit<Chosen<'a>>>,
     statement: Arc<Statement>,
-    lane: Lane,
+    lane: Arc<Client>,
     started: Started,
     timer: LateTimer,
 }
@@ -58,7 +58,7 @@ struct Tried<'a> {
     start: Instant,
     permit: ReadPermit<Chosen<'a>>,
     statement: Arc<Statement>,
-    lane: Lane,
+    lane: Arc<Client>,
 }
 
 /// Why a read was not answered by its lane.
@@ -156,6 +156,7 @@ fn send<'a>(
         }
     };
     let is_woken = engine.query_timeout > 2 * TICK && lane.wakes_callers();
+    let lane = lane.into_client();
     let started = lane.start(&statement, call.params, Sharing::Shared);
     match started {
         Ok(started) => State::OnLane(OnLane {

@@ -32,6 +32,10 @@ impl Lane {
     pub(crate) fn wakes_callers(&self) -> bool {
         self.home.is_some() && self.home == here()
     }
+
+    pub(crate) fn into_client(self) -> Arc<Client> {
+        self.client
+    }
 }
 
 impl Deref for Lane {
@@ -100,13 +104,14 @@ impl Lanes {
         }
     }
 
-    /// The lane with the fewest requests, the first of equals: so that few lanes carry large groups;
-    /// and whether it has fewer than it should have at most.
-    pub(super) fn least_busy(&self) -> Option<(Lane, bool)> {
+    /// The lane with the fewest requests, the first of equals: so that few lanes carry large groups.
+    /// One that has as many as it should have at most is taken only where it `may_be_full`.
+    #[inline]
+    pub(super) fn least_busy(&self, may_be_full: impl FnOnce() -> bool) -> Option<Lane> {
         let open = self.open.load();
         let lanes = open.iter().map(|lane| (lane.in_flight(), lane));
         let (in_flight, lane) = lanes.min_by_key(|(in_flight, _)| *in_flight)?;
-        Some((lane.clone(), in_flight < self.requests_max))
+        (in_flight < self.requests_max || may_be_full()).then(|| lane.clone())
     }
 
     /// Waits until one is opened, if none is open.

@@ -140,6 +140,20 @@ impl<'a> Attached<'a> {
         self.runner.run(call)
     }
 
+    /// A place for several statements.
+    pub(super) fn seat(
+        self,
+        need: Need,
+        location: &'static Location<'static>,
+    ) -> SessionFuture<'a, Seat> {
+        self.runner.seat(need, location)
+    }
+
+    /// Refuses where only reads are meant.
+    pub(super) fn check_write(self) -> Result<(), Error> {
+        self.runner.check_write()
+    }
+
     /// Runs SQL text.
     pub(super) fn text(
         self,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aquifer::entity::Entity;
-use aquifer::{Db, Error, Repo, Repository, Session, SessionFuture, insert};
+use aquifer::{Db, Repo, Repository, Session, SessionFuture, insert};
 
 use super::schema::{Post, User, empty};
 use crate::support;
