@@ -1,3 +1,4 @@
+mod composed;
 mod fetch;
 #[cfg(test)]
 mod tests;

@@ -78,6 +78,7 @@
 //! | rows of other tables | [`Query::join`], [`left_join`](Query::left_join) with a [`Relation`]; [`Relation::any`] and [`in_query`](Col::in_query) where only the condition matters |
 //! | a table twice | [`alias!`](crate::alias) |
 //! | groups | [`Query::group_by`], [`having`](Query::having), [`Col::count`], [`sum`](Col::sum), [`max`](Col::max), [`count_rows`] |
+//! | rows with those of another table that belong to each | [`Query::with_many`] in one statement, [`Relation::load`] in two |
 //! | pages, streams | [`Query::paginate`], [`Query::stream`] |
 //! | to insert | [`insert!`](crate::insert), [`Entity::insert_many`], [`Insert::on_conflict`] |
 //! | to change | [`Entity::update`], [`Entity::save`], [`Entity::delete`], [`Entity::restore`] |
@@ -97,6 +98,7 @@ mod column;
 mod draft;
 mod expression;
 mod insert;
+mod key;
 mod meta;
 mod name;
 mod operand;
@@ -110,6 +112,7 @@ mod select;
 mod send;
 mod unqualify;
 mod values;
+mod with_many;
 
 use std::panic::Location;
 
@@ -120,6 +123,7 @@ pub use self::change::{Chosen, Delete, Everything, IsChosen, Update};
 pub use self::column::Col;
 use self::draft::Deleted;
 pub use self::expression::{Expr, Number, Text, count_rows};
+pub(crate) use self::insert::other_columns;
 pub use self::insert::{ColumnsOf, Insert, Many, OnConflict, Rows};
 pub use self::meta::{ColumnMeta, Meta};
 #[doc(hidden)]
@@ -135,8 +139,11 @@ pub use self::scope::{
 #[doc(hidden)]
 pub use self::select::Items;
 pub use self::select::{Named, Projection, Select, Selected};
+#[cfg(feature = "testing")]
+pub(crate) use self::send::gone;
 #[doc(hidden)]
 pub use self::values::Values;
+pub use self::with_many::WithMany;
 pub use aquifer_macros::{Entity, Projection};
 
 use crate::session::{Session, SessionFuture};

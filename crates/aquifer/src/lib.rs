@@ -83,6 +83,7 @@ mod observe;
 mod pool;
 pub mod query;
 pub mod redis;
+pub mod repository;
 mod session;
 mod settings;
 mod statement;
@@ -133,6 +134,7 @@ pub use crate::observe::{
 pub use crate::pool::{BreakerLane, BreakerStatus, Holder, HostStatus, PoolStatus, ReplicaLag};
 pub use crate::query::{Direction, QueryBuilder};
 pub use crate::redis::{Redis, RedisMaster, RedisStatus};
+pub use crate::repository::{Repo, Repository};
 pub use crate::session::{InsertMany, Session, SessionFuture};
 #[doc(hidden)]
 pub use crate::statement::count_placeholders;

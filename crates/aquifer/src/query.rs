@@ -30,10 +30,13 @@ pub use aquifer_core::sql::{
 };
 pub use aquifer_wire::types::{IntoValue, Value};
 
+pub(crate) use self::attached::Runner;
 pub use self::attached::{Attached, Loose};
 pub use self::builder::{QueryBuilder, SubQuery, from};
 pub use self::change::{Change, IntoStatement};
 pub use self::cursor::CursorKey;
+#[cfg(feature = "testing")]
+pub(crate) use self::cursor::Point;
 pub(crate) use self::draft::{Draft, rows};
 pub use self::explain::{Explained, Step};
 pub use self::expression::{

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | each test to have an empty database with the schema | [`Template`] |
 //! | what a test writes to be taken back, in a database that is shared | [`sandbox`] |
+//! | to test a service without a database | [`FakeRepository`] |
 //! | writes that fail, connections that end | [`TestDatabase::fail_writes`], [`TestDatabase::end_connections`] |
 //! | to know how many statements a call needs, and to find those that run once per row | [`Recorder`], [`assert_queries!`] |
 //! | the server to judge every statement that the tests sent, in CI | `AQUIFER_COLLECT` and `aquifer check`, see [below](#all-statements-before-the-server) |
@@ -49,12 +50,14 @@
 //! own. [`Recorder::collect_into`] does the same for one handle.
 
 mod count;
+mod fake;
 mod faults;
 mod recorder;
 mod sandbox;
 mod template;
 
 pub use self::count::{Count, IntoCount};
+pub use self::fake::FakeRepository;
 pub use self::recorder::{Recorded, Recorder, Repeated};
 pub use self::sandbox::sandbox;
 pub use self::template::{Template, TestDatabase};

@@ -15,11 +15,16 @@ use super::name::quoted;
 use super::scope::Perhaps;
 use super::{Delete, Entity, Insert, IsChosen, Meta, Query, Selected, Update, unqualify};
 use crate::bulk::RowStream;
-use crate::query::{Attached, Page, Plan, QueryBuilder};
+use crate::query::{self, Attached, Page, Plan, QueryBuilder};
 use crate::session::{Session, SessionFuture};
 use crate::{Error, ErrorKind};
 
 impl<S, R> Query<S, R> {
+    /// The query without types, for the repository.
+    pub(crate) fn into_draft(self) -> query::Draft {
+        self.draft.finish()
+    }
+
     pub(super) fn on<'a>(self, session: &'a impl Session) -> QueryBuilder<Attached<'a>> {
         QueryBuilder::begun(session, self.draft.finish())
     }
@@ -220,6 +225,13 @@ impl<S, R: FromRow + Send> Query<S, R> {
     #[track_caller]
     pub fn stream<'a>(self, session: &'a impl Session) -> SessionFuture<'a, RowStream<R>> {
         self.on(session).stream_as()
+    }
+}
+
+impl<E: Entity> Insert<E> {
+    /// The statement without what it returns, for the repository.
+    pub(crate) fn into_statement(self) -> Result<sql::Insert<Value>, sql::Error> {
+        self.draft.finish()
     }
 }
 
@@ -441,7 +453,7 @@ fn not_found(meta: &Meta) -> Error {
 
 /// Why a row could not be saved.
 #[cold]
-fn gone(meta: &Meta) -> Error {
+pub(crate) fn gone(meta: &Meta) -> Error {
     match meta.version() {
         Some(version) => {
             let text = format!(

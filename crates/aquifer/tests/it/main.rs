@@ -49,6 +49,8 @@ mod queries;
 mod query;
 mod ramp;
 mod redis;
+#[cfg(feature = "testing")]
+mod repository;
 mod routing;
 mod runtimes;
 mod scenarios;
