@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::End;
 use crate::failure::Failure;
+use crate::guides;
 use crate::outside;
 use crate::process;
 use crate::programs::{self, POSTGRES, REDIS};
@@ -45,6 +46,10 @@ const STEPS: &[Step] = &[
     Step {
         name: "outside",
         run: outside::run,
+    },
+    Step {
+        name: "guides",
+        run: guides::run,
     },
 ];
 

@@ -13,6 +13,7 @@ mod command_line;
 mod deep;
 mod demo;
 mod failure;
+mod guides;
 mod outside;
 mod process;
 mod programs;

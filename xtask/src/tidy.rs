@@ -9,6 +9,7 @@ mod dependencies;
 mod docs;
 mod exceptions;
 mod finding;
+mod guides;
 mod layers;
 mod lines;
 mod manifest;
@@ -41,6 +42,7 @@ const CHECKS: &[Check] = &[
     ("text", text::check),
     ("changelog", changelog::check),
     ("example", repeated_example::check),
+    ("guides", guides::check),
 ];
 
 pub(crate) fn run(workspace: &Workspace) -> Result<End, Failure> {

@@ -36,6 +36,12 @@ struct Measure {
     /// Print all numbers as one JSON object on the last line.
     #[arg(long)]
     json: bool,
+    /// What to do.
+    #[arg(long, default_value = "select")]
+    workload: Workload,
+    /// Let COMMIT wait for the disk.
+    #[arg(long)]
+    durable: bool,
     /// Connect over TCP on loopback instead of the unix socket.
     #[arg(long)]
     tcp: bool,
@@ -83,8 +89,8 @@ fn main() -> Result<(), Error> {
 
 fn measure(arguments: &Measure) -> Result<(), Error> {
     let runtime = runtime::start(arguments.one_thread)?;
-    let server = runtime.block_on(Server::start(Durability::Off))?;
     let section = section(arguments);
+    let server = runtime.block_on(Server::start(section.durability))?;
     let place = match section.way {
         Way::Unix => server.unix(),
         Way::Tcp => server.tcp(),
@@ -134,9 +140,13 @@ fn section(arguments: &Measure) -> Section {
     Section {
         key: "wire",
         title,
-        workload: Workload::Select,
+        workload: arguments.workload,
         way,
-        durability: Durability::Off,
+        durability: if arguments.durable {
+            Durability::On
+        } else {
+            Durability::Off
+        },
         tasks: arguments.tasks.clone(),
         rounds: arguments.rounds.unwrap_or(rounds),
         milliseconds: arguments.milliseconds.unwrap_or(milliseconds),
@@ -155,7 +165,7 @@ async fn rates(
     };
     let open = rounds::open(entries, place).await?;
     for tasks in &arguments.tasks {
-        let outcomes = rounds::measure(&open, Workload::Select, *tasks, plan, server);
+        let outcomes = rounds::measure(&open, arguments.workload, *tasks, plan, server);
         measured.outcomes.extend(outcomes.await?);
     }
     Ok(())

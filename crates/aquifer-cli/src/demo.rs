@@ -15,6 +15,7 @@ mod killed;
 mod lanes;
 mod lookups;
 mod lost_commit;
+mod mistakes;
 mod page;
 mod palette;
 mod patience;
@@ -31,6 +32,7 @@ mod slow;
 mod stage;
 mod tally;
 mod tenants;
+mod tiers;
 mod transfers;
 
 use std::process::ExitCode;
@@ -56,7 +58,7 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn run(args: DemoArgs) -> ExitCode {
     let mut server = server::given();
     let given = server.is_some();
-    let mut stage = Stage::new(Page::stdout(), if given { 14 } else { 17 });
+    let mut stage = Stage::new(Page::stdout(), if given { 16 } else { 19 });
     stage.open(
         "Aquifer: the data layer between a Rust service and PostgreSQL",
         "Every number below is measured in this run, every ✓ was checked, and the code is that of \
@@ -111,6 +113,10 @@ async fn play(stage: &mut Stage, server: &mut Option<Server>, given: bool) {
 async fn read(stage: &mut Stage, scene: &Scene, server: &Server) {
     let seed = async |step: &mut Step| seed_block::perform(step, scene).await;
     stage.play(seed_block::chapter(), seed).await;
+    let tiers = async |step: &mut Step| tiers::perform(step, scene).await;
+    stage.play(tiers::chapter(), tiers).await;
+    let mistakes = async |step: &mut Step| mistakes::perform(step, scene).await;
+    stage.play(mistakes::chapter(), mistakes).await;
     let lanes = async |step: &mut Step| lanes::perform(step, scene, server).await;
     stage.play(lanes::chapter(), lanes).await;
     let lookups = async |step: &mut Step| lookups::perform(step, scene).await;

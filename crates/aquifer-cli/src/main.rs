@@ -1,5 +1,6 @@
 //! The command `aquifer`.
 
+mod check;
 mod config;
 mod demo;
 mod migrate;
@@ -22,6 +23,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Check(check::Check),
     /// Shows and checks the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -40,6 +42,7 @@ struct Failure {
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
     let outcome = match command.unwrap_or_else(|| Command::Demo(demo::DemoArgs::default())) {
+        Command::Check(arguments) => check::run(&arguments, &mut io::stdout().lock()),
         Command::Config(command) => config::run(&command, &mut io::stdout().lock()),
         Command::Demo(arguments) => return show(arguments),
         Command::Migrate(command) => migrate::run(&command, &mut io::stdout().lock()),

@@ -280,6 +280,27 @@ impl Breaker {
         outcome: Outcome,
         now: Instant,
     ) -> Option<Change> {
+        // What nearly every call comes to stands apart, so that it is done in place.
+        match outcome {
+            Outcome::AnsweredIn(elapsed)
+                if gate.is(State::Closed)
+                    && self.gate() == gate
+                    && elapsed <= self.limits.slow_min =>
+            {
+                self.answered_in(elapsed, now);
+                None
+            }
+            outcome => self.record_any(gate, has_place, outcome, now),
+        }
+    }
+
+    fn record_any(
+        &self,
+        gate: Gate,
+        has_place: bool,
+        outcome: Outcome,
+        now: Instant,
+    ) -> Option<Change> {
         if !gate.is(State::Closed) {
             return self.record_guarded(gate, has_place, outcome, now);
         }
@@ -287,20 +308,29 @@ impl Breaker {
             return None;
         }
         match outcome {
-            Outcome::Answered => drop(self.window.add_answer(now)),
+            Outcome::Answered => {
+                self.window.add_answer(now);
+                self.met_host();
+                None
+            }
             Outcome::AnsweredIn(elapsed) if self.is_slow(elapsed) => {
                 self.met_host();
-                return self.slow(gate, now);
+                self.slow(gate, now)
             }
             Outcome::AnsweredIn(elapsed) => {
-                if self.window.add_answer(now) {
-                    self.usual.learn(elapsed);
-                }
+                self.answered_in(elapsed, now);
+                None
             }
-            Outcome::Failed(fault) => return self.failed(gate, fault, now),
+            Outcome::Failed(fault) => self.failed(gate, fault, now),
+        }
+    }
+
+    #[inline]
+    fn answered_in(&self, elapsed: Duration, now: Instant) {
+        if self.window.add_answer(now) {
+            self.usual.learn(elapsed);
         }
         self.met_host();
-        None
     }
 
     /// A call ended that was made while the breaker was not closed.
@@ -379,7 +409,6 @@ impl Breaker {
         }
     }
 
-    #[inline]
     fn is_slow(&self, elapsed: Duration) -> bool {
         elapsed > self.limits.slow_min && self.slow_limit().is_some_and(|limit| elapsed > limit)
     }

@@ -231,7 +231,14 @@ impl Client {
         }
     }
 
-    async fn describe(&self, sql: &str, sharing: Sharing) -> Result<Arc<Statement>, Error> {
+    /// As [`statement`](Self::statement), asked for even if it is known.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query); nothing is executed.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn describe(&self, sql: &str, sharing: Sharing) -> Result<Arc<Statement>, Error> {
         let statement = self
             .ask_description(sql, sharing)
             .await

@@ -248,6 +248,7 @@ impl Reply {
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
+    #[inline]
     pub fn decode_first<T: FromRow>(&self) -> Result<Option<T>, Error> {
         let Some(body) = self.bodies().next() else {
             return Ok(None);

@@ -219,7 +219,7 @@ impl Queue {
             }
             return Err(Error::new(Kind::Limit, error.to_string()));
         }
-        let slot = self.spare.pop().and_then(Slot::renew);
+        let slot = self.spare.pop().filter(Slot::is_left);
         let slot = slot.unwrap_or_else(|| self.slots.add());
         self.open.push(Member {
             slot: Arc::clone(&slot),

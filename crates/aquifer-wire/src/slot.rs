@@ -10,8 +10,9 @@ use crate::ended::Ended;
 
 /// Where the driver leaves the answer to one request, and where its caller waits for it.
 ///
-/// Waiting → Done → Taken. A caller that goes away leaves the slot Taken; the driver still passes by
-/// it, so that replies never shift to somebody else's request.
+/// Waiting → Done → Waiting, as new, once the caller has taken the answer. A caller that goes away
+/// leaves the slot Abandoned; the driver still passes by it, so that replies never shift to somebody
+/// else's request, and leaves it as new.
 #[derive(Debug)]
 pub(crate) struct Slot(Mutex<State>);
 
@@ -19,7 +20,7 @@ pub(crate) struct Slot(Mutex<State>);
 enum State {
     Waiting(Option<Waker>),
     Done(Outcome),
-    Taken,
+    Abandoned,
 }
 
 /// How one request ended.
@@ -33,16 +34,21 @@ pub(crate) enum Outcome {
     Ended { cause: Arc<Ended>, sent: bool },
 }
 
+impl State {
+    const NEW: Self = Self::Waiting(None);
+}
+
 impl Slot {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State::Waiting(None))))
+        Arc::new(Self(Mutex::new(State::NEW)))
     }
 
     /// Leaves the outcome and wakes the caller, if it still waits.
     pub(crate) fn fill(&self, outcome: Outcome) {
         let before = {
             let mut state = self.lock();
-            if matches!(*state, State::Taken) {
+            if matches!(*state, State::Abandoned) {
+                *state = State::NEW;
                 return;
             }
             std::mem::replace(&mut *state, State::Done(outcome))
@@ -52,22 +58,19 @@ impl Slot {
         }
     }
 
-    /// Makes a slot that served before new again, once its caller has left it: `None` otherwise.
-    pub(crate) fn renew(slot: Arc<Self>) -> Option<Arc<Self>> {
-        if Arc::strong_count(&slot) > 1 {
-            return None;
-        }
+    /// Whether a slot that was filled may serve again: its caller has left it, as new.
+    pub(crate) fn is_left(slot: &Arc<Self>) -> bool {
+        let is_left = Arc::strong_count(slot) == 1;
         // What its caller did with it came before.
         fence(Ordering::Acquire);
-        *slot.lock() = State::Waiting(None);
-        Some(slot)
+        is_left
     }
 
     /// Wakes the caller, if it waits, though there is no answer yet.
     pub(crate) fn wake(&self) {
         let waker = match &*self.lock() {
             State::Waiting(waker) => waker.clone(),
-            State::Done(_) | State::Taken => None,
+            State::Done(_) | State::Abandoned => None,
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -103,22 +106,27 @@ impl Slots {
 /// The answer to a request that was accepted; dropping it abandons the answer, not the request.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    slot: Arc<Slot>,
-    taken: bool,
+    /// Until the answer was taken.
+    slot: Option<Arc<Slot>>,
 }
 
 impl Answer {
     pub(crate) fn new(slot: Arc<Slot>) -> Self {
-        Self { slot, taken: false }
+        Self { slot: Some(slot) }
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        // The slot may live on; what the answer holds must not.
-        if !self.taken {
-            *self.slot.lock() = State::Taken;
-        }
+        let Some(slot) = &self.slot else {
+            return;
+        };
+        let mut state = slot.lock();
+        *state = match &*state {
+            State::Waiting(_) => State::Abandoned,
+            // The slot may live on; what the answer holds must not.
+            State::Done(_) | State::Abandoned => State::NEW,
+        };
     }
 }
 
@@ -126,23 +134,29 @@ impl Future for Answer {
     type Output = Result<Option<Bytes>, Error>;
 
     /// `Ok(None)` means that the request was skipped and may be sent again.
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { slot, taken } = self.get_mut();
-        let mut state = slot.lock();
-        if let State::Waiting(waker) = &mut *state {
-            match waker {
-                Some(known) if known.will_wake(context.waker()) => {}
-                _ => *waker = Some(context.waker().clone()),
-            }
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // A future is not polled again after it was ready.
+        let Some(slot) = &self.slot else {
             return Poll::Pending;
-        }
-        *taken = true;
-        match std::mem::replace(&mut *state, State::Taken) {
+        };
+        let state = {
+            let mut state = slot.lock();
+            if let State::Waiting(waker) = &mut *state {
+                match waker {
+                    Some(known) if known.will_wake(context.waker()) => {}
+                    _ => *waker = Some(context.waker().clone()),
+                }
+                return Poll::Pending;
+            }
+            std::mem::replace(&mut *state, State::NEW)
+        };
+        self.slot = None;
+        match state {
             State::Done(Outcome::Answered(frames)) => Poll::Ready(Ok(Some(frames))),
             State::Done(Outcome::Skipped) => Poll::Ready(Ok(None)),
             State::Done(Outcome::Ended { cause, sent }) => Poll::Ready(Err(cause.error(sent))),
-            // A future is not polled again after it was ready.
-            State::Waiting(_) | State::Taken => Poll::Pending,
+            // Nobody but this future abandons it.
+            State::Waiting(_) | State::Abandoned => Poll::Pending,
         }
     }
 }

@@ -8,7 +8,13 @@
 
 use std::error::Error;
 
+use aquifer::migrate::Migrator;
 use aquifer::{Db, Embedded, Session};
+
+const MIGRATIONS: [(&str, &str); 1] = [(
+    "0001_readings.sql",
+    "create table readings (sensor int, value double precision, note text)",
+)];
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -21,8 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn use_it(db: &Db) -> Result<(), Box<dyn Error>> {
-    db.execute_script("create table readings (sensor int, value double precision, note text)")
-        .await?;
+    Migrator::from_files(MIGRATIONS)?.up(db).await?;
 
     // One statement for up to 32,768 rows; all or none of them.
     let rows = (0..50_000).map(|number| (number % 100, 0.5 * f64::from(number)));

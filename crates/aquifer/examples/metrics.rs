@@ -15,8 +15,14 @@
 use std::error::Error;
 use std::time::Duration;
 
+use aquifer::migrate::Migrator;
 use aquifer::{Config, Db, Embedded, Event, MetricsCollector, Outcome, Session};
 use tokio::task::block_in_place;
+
+const MIGRATIONS: [(&str, &str); 1] = [(
+    "0001_users.sql",
+    "create table users (id bigint primary key, name text)",
+)];
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -82,8 +88,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 
 /// Everything here is counted without anybody saying so.
 async fn use_the_database(db: &Db) -> Result<(), aquifer::Error> {
-    db.execute("create table users (id bigint primary key, name text)", ())
-        .await?;
+    Migrator::from_files(MIGRATIONS)?.up(db).await?;
     for id in 0..100_i64 {
         db.execute("insert into users values ($1, $2)", (id, "John"))
             .await?;

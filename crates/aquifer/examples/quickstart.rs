@@ -1,4 +1,4 @@
-//! Connect, query, read rows into structs, tell errors apart.
+//! Connect, make a schema, query, read rows into structs, tell errors apart.
 //!
 //! `cargo run --package aquifer --example quickstart` starts a private PostgreSQL for it; a service
 //! passes the URL of its own to `Db::connect`.
@@ -9,7 +9,19 @@
 
 use std::error::Error;
 
+use aquifer::migrate::Migrator;
 use aquifer::{Db, Embedded, ErrorKind, FromRow, Session, SqlState, raw};
+
+/// As a rule files of their own: `("0001_users.sql", include_str!("../migrations/0001_users.sql"))`.
+const MIGRATIONS: [(&str, &str); 1] = [(
+    "0001_users.sql",
+    "create table users (
+         id bigint generated always as identity primary key,
+         name text not null,
+         email text unique,
+         signed_up_on date not null default current_date
+     )",
+)];
 
 #[derive(Debug, FromRow)]
 struct User {
@@ -32,16 +44,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn use_it(db: &Db) -> Result<(), Box<dyn Error>> {
-    // A script has no parameters and may hold several statements.
-    db.execute_script(
-        "create table users (
-             id bigint generated always as identity primary key,
-             name text not null,
-             email text unique,
-             signed_up_on date not null default current_date
-         )",
-    )
-    .await?;
+    // Each file is applied once, however many of these start at the same time.
+    Migrator::from_files(MIGRATIONS)?.up(db).await?;
 
     // Values are parameters, never part of the text; a `String` is not even taken as text.
     let insert = "insert into users (name, email) values ($1, $2) returning id";

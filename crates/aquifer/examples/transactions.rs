@@ -11,8 +11,21 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use aquifer::migrate::Migrator;
 use aquifer::{Batch, Config, Db, Embedded, Isolation, Session, TransactionOptions};
 use tokio::task::JoinSet;
+
+const MIGRATIONS: [(&str, &str); 1] = [(
+    "0001_accounts.sql",
+    "create table accounts (
+         owner text primary key,
+         balance bigint not null check (balance >= 0)
+     );
+     create table notes (text text not null);
+     create table counter (value bigint not null);
+     insert into accounts values ('Ann', 100), ('Bob', 0);
+     insert into counter values (0);",
+)];
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -22,17 +35,7 @@ async fn main() -> Result<(), Failure> {
     // More attempts than the usual three, for the counter at the end, which everybody wants at once.
     let config = Config::from_url(server.url())?.advanced(|advanced| advanced.attempts_max(20));
     let db = Db::connect_with(&config).await?;
-    db.execute_script(
-        "create table accounts (
-             owner text primary key,
-             balance bigint not null check (balance >= 0)
-         );
-         create table notes (text text not null);
-         create table counter (value bigint not null);
-         insert into accounts values ('Ann', 100), ('Bob', 0);
-         insert into counter values (0)",
-    )
-    .await?;
+    Migrator::from_files(MIGRATIONS)?.up(&db).await?;
 
     guard(&db).await?;
     closure(&db).await?;

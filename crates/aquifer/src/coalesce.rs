@@ -115,6 +115,13 @@ impl<K: LookupKey, T: FromRow + Send> Lookup<K, T> {
     }
 }
 
+impl<K, T> Lookup<K, T> {
+    /// Whether its statement was seen to have a key that rows can be told apart by.
+    pub(crate) fn fits(&self) -> bool {
+        self.shared.fits()
+    }
+}
+
 impl<K: LookupKey> Shared<K> {
     async fn find(
         self: &Arc<Self>,

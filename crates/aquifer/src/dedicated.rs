@@ -1,3 +1,4 @@
+mod description;
 mod seat;
 
 use std::panic::Location;
@@ -5,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aquifer_wire::{Reply, Sharing};
+
+pub use self::description::Description;
 
 use crate::bulk::{Need, Seat};
 use crate::deadline::Deadline;

@@ -81,6 +81,7 @@
 //! | WITH, sub-queries in FROM, unions | [`macro@DerivedTable`]: a struct that is the row of a query, with columns of its own |
 //! | window functions | [`row_number`], [`rank`], [`Col::lag`], [`Expr::over`] with a [`window`] |
 //! | groups | [`Query::group_by`], [`having`](Query::having), [`Col::count`], [`sum`](Col::sum), [`max`](Col::max), [`count_rows`] |
+//! | rows with those of another table that belong to each | [`Query::with_many`] in one statement, [`Relation::load`] in two |
 //! | pages, streams | [`Query::paginate`], [`Query::stream`] |
 //! | to insert | [`insert!`](crate::insert), [`Entity::insert_many`], [`Insert::on_conflict`] |
 //! | to change | [`Entity::update`], [`Entity::save`], [`Entity::delete`], [`Entity::restore`] |
@@ -104,11 +105,13 @@ mod derived;
 mod draft;
 mod expression;
 mod insert;
+mod key;
 mod meta;
 mod name;
 mod operand;
 mod order;
 mod predicate;
+mod preview;
 mod query;
 mod relation;
 mod scope;
@@ -117,6 +120,7 @@ mod send;
 mod unqualify;
 mod values;
 mod window;
+mod with_many;
 
 use std::panic::Location;
 
@@ -125,13 +129,14 @@ use aquifer_wire::FromRow;
 
 pub use self::change::{Chosen, Delete, Everything, IsChosen, Update};
 pub use self::column::Col;
-pub use self::compute::{Moment, SqlType};
+pub use self::compute::SqlType;
 pub use self::conflict::{Excluded, OnConflict};
 pub use self::derived::DerivedTable;
 use self::draft::Deleted;
 pub use self::expression::{
     Aggregate, Expr, Number, Scalar, Text, count_rows, literal, now, value,
 };
+pub(crate) use self::insert::other_columns;
 pub use self::insert::{ColumnsOf, Insert, Many, Rows};
 pub use self::meta::{ColumnMeta, Meta};
 #[doc(hidden)]
@@ -148,11 +153,14 @@ pub use self::scope::{
 #[doc(hidden)]
 pub use self::select::Items;
 pub use self::select::{Named, Projection, Select, Selected};
+#[cfg(feature = "testing")]
+pub(crate) use self::send::gone;
 #[doc(hidden)]
 pub use self::values::Values;
 pub use self::window::{
     Window, WindowFunction, cume_dist, dense_rank, ntile, percent_rank, rank, row_number, window,
 };
+pub use self::with_many::WithMany;
 pub use aquifer_core::sql::{FrameEdge, FrameUnit, TimeUnit};
 pub use aquifer_macros::{DerivedTable, Entity, Projection};
 

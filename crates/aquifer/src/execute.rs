@@ -14,6 +14,7 @@ mod lap;
 mod read;
 mod route;
 mod told;
+mod write;
 
 use std::panic::Location;
 use std::pin::pin;
@@ -94,14 +95,12 @@ pub(crate) fn run_unless<'a>(engine: &'a Engine, call: Call<'a>, instead: Instea
 type First<'a> = (Chosen<'a>, Result<Place, Failed>);
 
 /// Runs one statement, with what is known of the first attempt.
-#[expect(clippy::large_futures, reason = "who calls this boxes it whole")]
 async fn run_laps<'a>(
     engine: &'a Engine,
     call: Call<'a>,
-    deadline: Deadline,
+    (deadline, queue): (Deadline, Queue),
     mut first: Option<First<'a>>,
 ) -> Result<Reply, Error> {
-    let queue = Queue::default();
     let attempt = |lap| {
         let first = first.take();
         async move {
@@ -191,32 +190,46 @@ async fn attempt(
             (Some(statement), checkout(pool, lap, call.location).await?)
         }
         Place::FirstToBeHad(statement) => {
-            let checked_out = checkout(pool, lap, call.location);
-            let checkout = match pool.checkout_unless_lane(checked_out).await {
-                Some(checkout) => checkout?,
-                None => {
-                    // Boxed: it is rare, and would be a part of each call's future.
-                    if let Some(lane) = pool.lane()
-                        && let Some(outcome) = Box::pin(lane::run(
-                            engine,
-                            pool,
-                            &lane,
-                            (&statement, call, lap.deadline),
-                        ))
-                        .await
-                    {
-                        return outcome;
-                    }
-                    checkout(pool, lap, call.location).await?
-                }
-            };
-            (Some(statement), checkout)
+            // Boxed: it is rare, and would be a part of each call's future.
+            let first = Box::pin(first_to_be_had(engine, pool, (&statement, call), lap));
+            match first.await? {
+                Had::Reply(reply) => return Ok(reply),
+                Had::Checkout(checkout) => (Some(statement), checkout),
+            }
         }
         Place::Alone(known) => (known, checkout(pool, lap, call.location).await?),
     };
     let outcome = on_checkout(engine, &checkout, known, call).await;
     give_back(checkout, &outcome);
     outcome
+}
+
+/// What a read got for which there was no lane.
+enum Had {
+    Reply(Reply),
+    Checkout(Checkout),
+}
+
+/// Waits for a lane and for a connection of its own, and runs the read if it is the lane.
+async fn first_to_be_had(
+    engine: &Engine,
+    pool: &Chosen<'_>,
+    (statement, call): (&Arc<Statement>, Call<'_>),
+    lap: Lap<'_>,
+) -> Result<Had, Failed> {
+    let checked_out = checkout(pool, lap, call.location);
+    let is_of_queue = |failed: &Failed| failed.error.kind() == ErrorKind::Acquire;
+    let first = pool.checkout_unless_lane(lap.deadline, checked_out, is_of_queue);
+    if let Some(checkout) = first.await {
+        return checkout.map(Had::Checkout);
+    }
+    if let Some(lane) = pool.lane()
+        && let Some(outcome) = lane::run(engine, pool, &lane, (statement, call, lap.deadline)).await
+    {
+        return outcome.map(Had::Reply);
+    }
+    let checkout = checkout(pool, lap, call.location).await?;
+    Ok(Had::Checkout(checkout))
 }
 
 /// Runs the statement once, on a connection of its own.
@@ -289,10 +302,10 @@ async fn checkout(
 ) -> Result<Checkout, Failed> {
     let checkout = if lap.again {
         let checkout = pool.checkout_answering(lap.deadline, location);
-        lap.queue.wait(checkout).await
+        lap.queue.wait(pin!(checkout)).await
     } else {
         let checkout = pool.checkout(lap.deadline, location);
-        lap.queue.wait(checkout).await
+        lap.queue.wait(pin!(checkout)).await
     };
     checkout.map_err(|error| refused(error, Intent::Write))
 }

@@ -48,6 +48,9 @@
 //! | a database without installing a service | `Embedded::start` (feature `embedded`, on by default) |
 //! | to know what to do about an error | [`Error::kind`], [`Error::retry`], and its text |
 //!
+//! Guides, also for those who come from sqlx, deadpool or the TypeScript layer, are in the repository's
+//! directory `guides`.
+//!
 //! # When things fail
 //! - A dropped future leaks nothing: its connection is put in order by a task within 2 s, or closed.
 //!   What it may leave behind in the database is said under `# Cancel safety` at each method.
@@ -80,6 +83,7 @@ mod observe;
 mod pool;
 pub mod query;
 pub mod redis;
+pub mod repository;
 mod session;
 mod settings;
 mod statement;
@@ -109,7 +113,7 @@ pub use crate::bulk::{CopyIn, CopyOut, CopyWriter, Progress, RowStream};
 pub use crate::coalesce::{Lookup, LookupKey};
 pub use crate::config::{Advanced, Config, Origin, Pooler};
 pub use crate::db::{Db, Shutdown};
-pub use crate::dedicated::Dedicated;
+pub use crate::dedicated::{Dedicated, Description};
 pub use crate::entity::Entity;
 pub use crate::error::{Error, ErrorKind, MigrationFault, MigrationProblem, Retry, UnknownCommit};
 pub use crate::execute::{Answered, Answers};
@@ -130,6 +134,7 @@ pub use crate::observe::{
 pub use crate::pool::{BreakerLane, BreakerStatus, Holder, HostStatus, PoolStatus, ReplicaLag};
 pub use crate::query::{Direction, QueryBuilder};
 pub use crate::redis::{Redis, RedisMaster, RedisStatus};
+pub use crate::repository::{Repo, Repository};
 pub use crate::session::{InsertMany, Session, SessionFuture};
 #[doc(hidden)]
 pub use crate::statement::count_placeholders;

@@ -1,6 +1,8 @@
 //! What the layer says about itself: typed events, what is counted of them, and the one place that
 //! knows `tracing`.
 
+#[cfg(feature = "testing")]
+mod collect;
 mod event;
 mod events;
 mod log;
@@ -16,6 +18,8 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "testing")]
+pub(crate) use self::collect::Collector;
 pub use self::event::{BreakerState, Event, HostRole, Mode, Service, Status};
 use tokio::sync::Notify;
 

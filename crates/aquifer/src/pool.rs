@@ -21,6 +21,7 @@ mod refusal;
 mod upkeep;
 
 use std::panic::Location;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -48,7 +49,7 @@ pub(crate) use self::lineage::XID;
 pub(crate) use self::pools::{Chosen, Destination, Many, Plan, Pools};
 pub use self::pools::{HostStatus, ReplicaLag};
 use self::refusal::closed;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Timer};
 use crate::error::Lineage;
 use crate::observe::Observers;
 use crate::statement::Prepared;
@@ -121,7 +122,7 @@ pub struct PoolStatus {
     /// Most connections at once, shared and exclusive together.
     pub connections_max: usize,
     /// Of these, shared read lanes; the others are exclusive. Fewer than configured while callers
-    /// queue for exclusive connections and hardly anybody reads on the lanes: all but one then lend
+    /// queue for exclusive connections and hardly anybody reads on the lanes: they then lend
     /// their places.
     pub lanes_max: usize,
     /// Shared read lanes that are open.
@@ -200,8 +201,8 @@ impl Pool {
     /// Where none is, a full lane is quicker still: the queue for exclusive connections moves by one
     /// call at a time, and whoever came later and found room on a lane would overtake those in it.
     pub(crate) fn lane(&self) -> Option<Lane> {
-        let (lane, has_room) = self.0.lanes.least_busy()?;
-        (has_room || self.0.desk.lock().is_exhausted()).then_some(lane)
+        let lanes = &self.0.lanes;
+        lanes.least_busy(|| self.0.desk.lock().is_exhausted())
     }
 
     /// Whether an exclusive connection is to be had without waiting.
@@ -241,6 +242,18 @@ impl Pool {
         self.checkout_if(false, deadline, location).await
     }
 
+    /// As [`checkout`](Self::checkout), with the timer that the caller goes on to use.
+    ///
+    /// Cancellation: as `checkout`.
+    pub(crate) async fn checkout_timed(
+        &self,
+        deadline: Deadline,
+        location: &'static Location<'static>,
+        timer: Timer<'_>,
+    ) -> Result<Checkout, Error> {
+        self.take(false, deadline, location, timer).await
+    }
+
     /// As [`checkout`](Self::checkout), but of a connection that answers: for a caller who has just
     /// seen one end, since it rarely ends alone and its neighbours' end may not be noticed yet.
     ///
@@ -253,12 +266,24 @@ impl Pool {
         self.checkout_if(true, deadline, location).await
     }
 
-    /// Each lap waits, or finds a connection that has ended and is rid of it then.
     async fn checkout_if(
         &self,
         answering: bool,
         deadline: Deadline,
         location: &'static Location<'static>,
+    ) -> Result<Checkout, Error> {
+        let timer = pin!(None);
+        self.take(answering, deadline, location, Timer::new(timer))
+            .await
+    }
+
+    /// Each lap waits, or finds a connection that has ended and is rid of it then.
+    async fn take(
+        &self,
+        answering: bool,
+        deadline: Deadline,
+        location: &'static Location<'static>,
+        mut timer: Timer<'_>,
     ) -> Result<Checkout, Error> {
         let mut time = clock::now();
         let deadline = deadline.at_most_after(time, self.0.limits.acquire_timeout);
@@ -288,7 +313,7 @@ impl Pool {
                         // From now on the queue must be looked at.
                         self.0.upkeep.tell();
                     }
-                    let outcome = deadline.run(waiting).await;
+                    let outcome = timer.run(deadline, pin!(waiting)).await;
                     let asked = std::mem::replace(&mut time, clock::now());
                     self.0.observers.waited(time - asked);
                     match outcome {

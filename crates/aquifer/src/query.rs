@@ -17,9 +17,11 @@ mod explain;
 mod expression;
 mod input;
 mod insert;
+mod lint;
 mod on_session;
 mod page;
 mod plan;
+mod preview;
 mod read;
 mod record;
 
@@ -29,10 +31,13 @@ pub use aquifer_core::sql::{
 };
 pub use aquifer_wire::types::{IntoValue, Value};
 
+pub(crate) use self::attached::Runner;
 pub use self::attached::{Attached, Loose};
 pub use self::builder::{QueryBuilder, SubQuery, from};
 pub use self::change::{Change, IntoStatement};
 pub use self::cursor::CursorKey;
+#[cfg(feature = "testing")]
+pub(crate) use self::cursor::Point;
 pub(crate) use self::draft::{Draft, rows};
 pub use self::explain::{Explained, Step};
 pub use self::expression::{
@@ -46,8 +51,10 @@ pub use self::input::{
     IntoSource, Items,
 };
 pub use self::insert::{Insertion, ManyRows, OneRow};
+pub use self::lint::Lint;
 pub use self::page::CursorPage;
-pub use self::plan::{Lint, Plan};
+pub use self::plan::Plan;
+pub(crate) use self::preview::Look;
 pub use self::read::Page;
 pub(crate) use self::record::column_list;
 pub use self::record::{Record, name_of_column};

@@ -536,6 +536,7 @@ pub(crate) fn decoded_by<T>(
     Ok(outcome?)
 }
 
+#[inline]
 pub(crate) fn only_row<T: FromRow>(reply: &Reply) -> Result<Option<T>, Error> {
     at_most_one(reply)?;
     if reply.is_empty() {
@@ -546,17 +547,22 @@ pub(crate) fn only_row<T: FromRow>(reply: &Reply) -> Result<Option<T>, Error> {
     Ok(reply.decode_first()?)
 }
 
+#[inline]
 pub(crate) fn at_most_one(reply: &Reply) -> Result<(), Error> {
-    if reply.len() > 1 {
-        let text = format!(
-            "one row was asked for and {} came; add a condition or LIMIT, or use `query`",
-            reply.len()
-        );
-        return Err(Error::new(ErrorKind::TooManyRows, text));
+    match reply.len() {
+        0 | 1 => Ok(()),
+        rows => Err(too_many_rows(rows)),
     }
-    Ok(())
 }
 
+#[cold]
+fn too_many_rows(rows: usize) -> Error {
+    let text =
+        format!("one row was asked for and {rows} came; add a condition or LIMIT, or use `query`");
+    Error::new(ErrorKind::TooManyRows, text)
+}
+
+#[cold]
 pub(crate) fn not_found() -> Error {
     Error::new(
         ErrorKind::NotFound,

@@ -11,8 +11,8 @@ const CONTENDER: &str = "aquifer-wire, 1 shared";
 
 /// What one shared query may cost, at 64 tasks: the key in the benchmark's report, and the limit.
 /// Counts stay the same on a busy machine, times do not: so counts are the gate. The aim is 4,000
-/// instructions; this is what was reached (4,054 with one connection, 3,962 with two) and some per cent.
-const LIMITS: [(&str, f64); 2] = [("instructions", 4_150.0), ("system_calls", 0.5)];
+/// instructions; this is what was reached (3,841 with one connection, 3,876 with two) and three per cent.
+const LIMITS: [(&str, f64); 2] = [("instructions", 3_950.0), ("system_calls", 0.5)];
 
 /// The library with all reads on lanes, and the wire with as many connections as it has lanes. Under
 /// valgrind reads seem slow, and as `Db::connect` opens it the library would try some of them alone,
@@ -21,8 +21,9 @@ const LIBRARY: &str = "aquifer, all reads shared";
 const BENEATH: &str = "aquifer-wire, 2 shared";
 
 /// What the library may cost on top of the wire. The aim is 800 instructions and one allocation; these
-/// are what was reached (1,103) and some per cent, so that it does not get worse unseen.
-const LAYER_LIMITS: [(&str, f64); 2] = [("instructions", 1_200.0), ("allocations", 1.1)];
+/// are what was reached (876 to 906) and some per cent, so that it does not get worse unseen: a busy machine
+/// under valgrind makes reads slow enough for the layer to note it.
+const LAYER_LIMITS: [(&str, f64); 2] = [("instructions", 930.0), ("allocations", 1.1)];
 
 /// Counts client instructions and system calls per shared query, and what the library adds to the wire.
 pub(super) fn run(workspace: &Workspace) -> Result<Outcome, Failure> {
@@ -115,8 +116,8 @@ mod tests {
     #[test]
     fn each_count_above_its_limit_fails_with_the_numbers() {
         let failed = |report: String| check(&report).expect_err("too much").to_string();
-        let instructions = failed(report("4151.0", "0.3", 700));
-        assert!(instructions.contains("4151.00 instructions per shared query"));
+        let instructions = failed(report("3951.0", "0.3", 700));
+        assert!(instructions.contains("3951.00 instructions per shared query"));
         let system_calls = failed(report("3900.0", "0.7", 700));
         assert!(system_calls.contains("0.70 system_calls per shared query"));
         let layer = failed(report("3900.0", "0.3", 2_500));

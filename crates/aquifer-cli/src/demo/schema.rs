@@ -1,5 +1,6 @@
 //! The tables that the other steps use.
 
+use aquifer::migrate::{Applied, Migrator};
 use aquifer::{Db, Error, Session};
 
 use super::excerpt::excerpt;
@@ -13,44 +14,45 @@ const SOURCE: &str = include_str!("schema.rs");
 pub(super) const ACCOUNTS: u32 = 50;
 pub(super) const BALANCE: i64 = 1_000;
 
-const TABLES: &str = "
-    create table users (
-        id bigint generated always as identity primary key,
-        name text not null,
-        active boolean not null default true
-    );
-    create table profiles (
-        user_id bigint primary key references users,
-        bio text not null
-    );
-    create table accounts (
-        id bigint primary key,
-        balance bigint not null check (balance >= 0)
-    );
-    create table transfers (
-        debtor bigint not null references accounts,
-        creditor bigint not null references accounts,
-        amount bigint not null check (amount > 0)
-    );
-    create table halves (call bigint, half int, primary key (call, half));
-    create table payments (reason text not null, amount bigint not null);
-    create table readings (sensor int not null, value bigint not null)";
+const MIGRATIONS: [(&str, &str); 3] = [
+    ("0001_users.sql", include_str!("migrations/0001_users.sql")),
+    (
+        "0002_accounts.sql",
+        include_str!("migrations/0002_accounts.sql"),
+    ),
+    (
+        "0003_scenes.sql",
+        include_str!("migrations/0003_scenes.sql"),
+    ),
+];
 
 pub(super) fn chapter() -> Chapter {
     Chapter {
-        title: "A schema",
-        why: "A script runs in one round trip and takes effect as a whole or not at all.",
-        code: excerpt(SOURCE, "create"),
+        title: "A schema, made by migrations",
+        why: "Each file takes effect as a whole, once, however many instances of a service start \
+              at the same time. Files and table are those of sqlx.",
+        code: excerpt(SOURCE, "migrate"),
     }
 }
 
 pub(super) async fn perform(step: &mut Step, scene: &Scene) -> Result<(), Failure> {
-    let accounts = create(&scene.db).await?;
+    // As two instances that start at once; the number of files that each of them has applied.
+    let (one, other) = tokio::try_join!(migrate(&scene.db), migrate(&scene.witness))?;
+    let applied = one.len() + other.len();
+    step.check(
+        applied == MIGRATIONS.len(),
+        &format!(
+            "two runners at once applied {} in all: {} and {}",
+            figures::plural(applied, "file"),
+            one.len(),
+            other.len()
+        ),
+    );
     let tables: Vec<String> = scene
         .db
         .query_column(
             "select tablename::text from pg_tables where schemaname = current_schema() \
-             order by tablename",
+             and tablename <> '_sqlx_migrations' order by tablename",
             (),
         )
         .await?;
@@ -59,6 +61,7 @@ pub(super) async fn perform(step: &mut Step, scene: &Scene) -> Result<(), Failur
         tables.len() == 7,
         &format!("seven tables are there: {names}"),
     );
+    let accounts = fill(&scene.db).await?;
     step.check(
         accounts == u64::from(ACCOUNTS),
         &format!(
@@ -70,14 +73,18 @@ pub(super) async fn perform(step: &mut Step, scene: &Scene) -> Result<(), Failur
     Ok(())
 }
 
-#[rustfmt::skip] // Laid out for the width of a terminal.
-// ANCHOR: create
-async fn create(db: &Db) -> Result<u64, Error> {
-    db.execute_script(TABLES).await?;
+async fn migrate(db: &Db) -> Result<Vec<Applied>, Error> {
+    // ANCHOR: migrate
+    let migrator = Migrator::from_files(MIGRATIONS)?; // by include_str!
+    let applied = migrator.up(db).await?;
+    // ANCHOR_END: migrate
+    Ok(applied)
+}
+
+async fn fill(db: &Db) -> Result<u64, Error> {
     db.execute(
         "insert into accounts select id, $1 from generate_series(1, $2) as id",
         (BALANCE, ACCOUNTS),
     )
     .await
 }
-// ANCHOR_END: create

@@ -195,6 +195,11 @@ impl Step {
         self.page.line(&format!("{:INDENT$}  {text}", ""));
     }
 
+    /// The words of somebody else, on as many lines as they take.
+    pub(super) fn quote(&self, text: &str) {
+        self.page.text(INDENT + 2, text);
+    }
+
     fn fail(&mut self, failure: &dyn Error) {
         self.failed += 1;
         let mark = self.page.mark(false);

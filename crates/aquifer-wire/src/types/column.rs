@@ -63,6 +63,30 @@ impl<T: NotNull> ColumnType for Option<T> {
     const NULLABLE: bool = true;
 }
 
+/// A type of points of time.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no point of time",
+    label = "only columns of timestamps have this method",
+    note = "for a type of your own: impl aquifer::types::Moment for {Self} {{}}"
+)]
+pub trait Moment: NotNull {}
+
+impl Moment for SystemTime {}
+impl Moment for Timestamp {}
+impl Moment for TimestampTz {}
+#[cfg(feature = "chrono")]
+impl Moment for chrono::NaiveDateTime {}
+#[cfg(feature = "chrono")]
+impl Moment for chrono::DateTime<chrono::Utc> {}
+#[cfg(feature = "jiff")]
+impl Moment for jiff::Timestamp {}
+#[cfg(feature = "jiff")]
+impl Moment for jiff::civil::DateTime {}
+#[cfg(feature = "time")]
+impl Moment for time::OffsetDateTime {}
+#[cfg(feature = "time")]
+impl Moment for time::PrimitiveDateTime {}
+
 macro_rules! not_null {
     ($($rust:ty),+ $(,)?) => {
         $(impl NotNull for $rust {})+

@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use aquifer::Db;
+use aquifer::{Db, Repository, insert};
 
 use crate::failure::Failure;
-use crate::repositories::{Account, AccountRepository, TransferRepository};
+use crate::repositories::{Account, AccountRepository, Transfer};
 
 pub(crate) struct Bank {
     db: Db,
     accounts: Arc<dyn AccountRepository>,
-    transfers: Arc<dyn TransferRepository>,
+    transfers: Arc<dyn Repository<Transfer>>,
 }
 
 impl Bank {
     pub(crate) fn new(
         db: Db,
         accounts: Arc<dyn AccountRepository>,
-        transfers: Arc<dyn TransferRepository>,
+        transfers: Arc<dyn Repository<Transfer>>,
     ) -> Self {
         Self {
             db,
@@ -27,7 +27,10 @@ impl Bank {
     }
 
     pub(crate) async fn open(&self, owner: String, balance: i64) -> Result<Account, Failure> {
-        Ok(self.accounts.open(owner, balance).await?)
+        Ok(self
+            .accounts
+            .insert(insert!(Account { owner, balance }))
+            .await?)
     }
 
     pub(crate) async fn account(&self, id: i64) -> Result<Account, Failure> {
@@ -46,7 +49,12 @@ impl Bank {
                     let changed = self.accounts.change(id, change).await?;
                     changed.ok_or(Failure::NotFound)?;
                 }
-                Ok(self.transfers.record(from, to, amount).await?)
+                let record = insert!(Transfer {
+                    debtor: from,
+                    creditor: to,
+                    amount
+                });
+                Ok(self.transfers.insert(record).await?.id)
             })
             .await
     }

@@ -1,5 +1,5 @@
 //! A small JSON API: handlers know a service, the service knows repositories by their traits, and
-//! only the repositories know SQL. Everything is injected here, in `main`.
+//! only the repositories know tables. Everything is injected here, in `main`.
 //!
 //! ```sh
 //! cargo run --package aquifer --example axum_service             # serves until Ctrl-C
@@ -33,7 +33,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::bank::Bank;
-use crate::repositories::{PostgresAccounts, PostgresTransfers};
+use crate::repositories::{Account, Transfer};
 
 /// Applied at the start; several of these services may start at once.
 const MIGRATIONS: [(&str, &str); 1] = [("0001_bank.sql", include_str!("migrations/0001_bank.sql"))];
@@ -59,8 +59,8 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 
     let bank = Bank::new(
         db.clone(),
-        Arc::new(PostgresAccounts::new(db.clone())),
-        Arc::new(PostgresTransfers::new(db.clone())),
+        Arc::new(db.repo::<Account>()),
+        Arc::new(db.repo::<Transfer>()),
     );
     let app = api::router(Arc::new(bank), manager.monitor()?);
     let port = env::var("PORT").unwrap_or_else(|_| if once { "0" } else { "3000" }.to_owned());

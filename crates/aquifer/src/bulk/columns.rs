@@ -58,7 +58,15 @@ impl Target {
 
     /// What it is told of as, whatever types the columns have.
     pub(crate) fn insert_text(&self) -> String {
-        format!("insert into {} ({})", self.table, self.list())
+        let values: Vec<_> = (1..=self.columns.len())
+            .map(|number| format!("${number}"))
+            .collect();
+        let values = values.join(", ");
+        format!(
+            "insert into {} ({}) values ({values})",
+            self.table,
+            self.list()
+        )
     }
 
     pub(super) fn copy(&self) -> String {

@@ -86,6 +86,10 @@ impl<K> Shared<K> {
     pub(super) fn text(&self) -> &str {
         self.sql.text()
     }
+
+    pub(super) fn fits(&self) -> bool {
+        self.checked.load(Ordering::Relaxed)
+    }
 }
 
 impl<K: LookupKey> Shared<K> {
@@ -132,7 +136,7 @@ impl<K: LookupKey> Shared<K> {
     /// Refuses keys that PostgreSQL takes as equal where Rust does not, since rows are handed out by
     /// the key that they hold.
     fn check(&self) -> Result<(), Error> {
-        if self.checked.load(Ordering::Relaxed) {
+        if self.fits() {
             return Ok(());
         }
         let Some(statement) = self.engine.pools.catalog().statement(self.text()) else {

@@ -12,8 +12,12 @@ use super::origin::Sourced;
 use super::quantity::Quantity;
 use super::{Config, Hosts, Origin, PasswordProvider, Pooler, RedisSettings, refusal};
 use crate::Error;
+#[cfg(feature = "testing")]
+use crate::ErrorKind;
 use crate::metrics::MetricsCollector;
 use crate::observe::Observer;
+
+type ObserverList = Vec<Arc<dyn Observer>>;
 
 /// Settings that have been checked, alone and together.
 pub(crate) struct Settings {
@@ -60,7 +64,7 @@ pub(crate) struct Settings {
     pub(crate) requests_max: usize,
     pub(crate) message_max: usize,
     pub(crate) redis: Option<RedisSettings>,
-    pub(crate) observers: Vec<Arc<dyn Observer>>,
+    pub(crate) observers: ObserverList,
     pub(crate) metrics: MetricsCollector,
 }
 
@@ -113,9 +117,30 @@ impl Config {
             requests_max: size(self.count(&knob::REQUESTS_MAX)?),
             message_max: size(self.count(&knob::MESSAGE_MAX)?),
             redis: self.check_redis()?,
-            observers: self.observers.clone(),
+            observers: self.all_observers()?,
             metrics: self.metrics.clone().unwrap_or_default(),
         })
+    }
+
+    /// Those of the configuration and, in tests, the one that collects statements for `aquifer check`.
+    fn all_observers(&self) -> Result<ObserverList, Error> {
+        #[cfg_attr(
+            not(feature = "testing"),
+            expect(unused_mut, reason = "nothing is added")
+        )]
+        let mut observers = self.observers.clone();
+        #[cfg(feature = "testing")]
+        if let Some(path) = super::environment::collected_into() {
+            let collector = crate::observe::Collector::open(&path).map_err(|error| {
+                let text = format!(
+                    "AQUIFER_COLLECT names {}, which can't be written: {error}",
+                    path.display()
+                );
+                Error::new(ErrorKind::Config, text)
+            })?;
+            observers.push(Arc::new(collector));
+        }
+        Ok(observers)
     }
 
     /// The value of a number, with its default, before it is checked.

@@ -12,8 +12,11 @@ use crate::{Error, ErrorKind};
 
 const CONFIG_FILE: &str = "AQUIFER_CONFIG";
 
+/// Where the statements of a test run are collected; see `testing`.
+const COLLECT: &str = "AQUIFER_COLLECT";
+
 /// Variables that begin with `AQUIFER_` and set no knob.
-const OTHERS: [&str; 2] = [CONFIG_FILE, "AQUIFER_PG_BIN"];
+const OTHERS: [&str; 3] = [CONFIG_FILE, "AQUIFER_PG_BIN", COLLECT];
 
 /// The variables of one moment.
 pub(super) struct Environment(BTreeMap<String, OsString>);
@@ -91,6 +94,18 @@ impl Environment {
             Error::new(ErrorKind::Config, problem)
         })
     }
+}
+
+/// The file in which the statements of this process are collected, if the environment names one.
+#[cfg(feature = "testing")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads them"
+)]
+pub(super) fn collected_into() -> Option<PathBuf> {
+    std::env::var_os(COLLECT)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
 }
 
 fn is_ours(name: &str) -> bool {

@@ -1,7 +1,11 @@
 //! Where queries begin that are put together by methods.
 
+use std::sync::Arc;
+
 use super::Db;
+use crate::entity::Entity;
 use crate::query::{Attached, IntoSource, QueryBuilder};
+use crate::repository::Repo;
 
 impl Db {
     /// A query of that table (`users`, `app.users`, `users as u`), to be put together by methods.
@@ -28,5 +32,26 @@ impl Db {
     #[doc(alias = "getQueryBuilder")]
     pub fn query_builder(&self) -> QueryBuilder<Attached<'_>> {
         QueryBuilder::new(self)
+    }
+
+    /// The rows of an entity, for services that take an `Arc<dyn Repository<User>>`.
+    ///
+    /// Keep it: only look-ups of one repository and its clones travel together. See
+    /// [`repository`](crate::repository).
+    ///
+    /// ```no_run
+    /// # use std::sync::Arc;
+    /// # use aquifer::{Db, Error, Repository, entity::Entity};
+    /// # #[derive(Entity)] #[entity(table = "users")]
+    /// # struct User { #[entity(key)] id: i64, name: String }
+    /// # async fn example(db: &Db) -> Result<(), Error> {
+    /// let users: Arc<dyn Repository<User>> = Arc::new(db.repo());
+    /// let ann = users.find(7).await?;
+    /// # Ok(()) }
+    /// ```
+    #[doc(alias("getRepository"))]
+    #[must_use]
+    pub fn repo<E: Entity>(&self) -> Repo<E> {
+        Repo::new(self.clone(), Some(Arc::clone(&self.engine)))
     }
 }

@@ -4,35 +4,12 @@
 use std::time::SystemTime;
 
 use aquifer_wire::types::{
-    ColumnType, Date, IntoValue, Json, NotNull, Numeric, Range, Timestamp, TimestampTz, Value,
+    ColumnType, Date, IntoValue, Json, Moment, NotNull, Numeric, Range, Timestamp, TimestampTz,
+    Value,
 };
 
 use super::column::list;
 use super::{Aggregate, Both, Col, Expr, Number, Operand, Pred, Source, Text, sql};
-
-/// A type of points of time.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no point of time",
-    label = "only columns of timestamps have this method",
-    note = "for a type of your own: impl aquifer::entity::Moment for {Self} {{}}"
-)]
-pub trait Moment: NotNull {}
-
-impl Moment for SystemTime {}
-impl Moment for Timestamp {}
-impl Moment for TimestampTz {}
-#[cfg(feature = "chrono")]
-impl Moment for chrono::NaiveDateTime {}
-#[cfg(feature = "chrono")]
-impl Moment for chrono::DateTime<chrono::Utc> {}
-#[cfg(feature = "jiff")]
-impl Moment for jiff::Timestamp {}
-#[cfg(feature = "jiff")]
-impl Moment for jiff::civil::DateTime {}
-#[cfg(feature = "time")]
-impl Moment for time::OffsetDateTime {}
-#[cfg(feature = "time")]
-impl Moment for time::PrimitiveDateTime {}
 
 /// A type that has a name in SQL, for [`Col::cast`].
 #[diagnostic::on_unimplemented(

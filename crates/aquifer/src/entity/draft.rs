@@ -113,13 +113,24 @@ impl Draft {
         }
     }
 
-    /// The finished query; of the columns of the entity, unless others were selected.
-    pub(super) fn finish(mut self) -> query::Draft {
+    /// Selects something besides the columns of the entity.
+    pub(super) fn append(&mut self, item: sql::Item<Value>) {
+        self.select_own();
+        self.select().items.push(item);
+    }
+
+    /// Selects the columns of the entity, unless others were selected.
+    fn select_own(&mut self) {
         if self.shared.select.items.is_empty() {
             let name = quoted(self.meta.table());
             let columns = self.meta.columns().iter();
             self.select().items = columns.map(|column| item(&name, column.name())).collect();
         }
+    }
+
+    /// The finished query; of the columns of the entity, unless others were selected.
+    pub(super) fn finish(mut self) -> query::Draft {
+        self.select_own();
         let own = quoted(self.meta.table());
         let kinds = self.shared.select.joins.iter().map(|join| join.kind);
         let keeps_others =

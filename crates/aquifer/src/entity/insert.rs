@@ -42,6 +42,19 @@ impl<E: Entity> Insert<E> {
     }
 }
 
+impl<E> Insert<E> {
+    /// Whether it says what happens where a row is there already.
+    pub(crate) fn has_conflict(&self) -> bool {
+        self.draft.conflict.is_some()
+    }
+
+    /// Whether a value is a list, which an insert of many rows can't carry.
+    pub(crate) fn has_list(&self) -> bool {
+        let mut values = self.draft.values.iter();
+        values.any(|value| matches!(value, sql::Expr::Value(value) if value.as_list().is_some()))
+    }
+}
+
 impl<E: Entity> Insert<E, Many> {
     pub(super) fn many(rows: impl IntoIterator<Item = Insert<E>>) -> Self {
         let rows = rows.into_iter().map(|row| row.draft);
@@ -284,7 +297,7 @@ impl InsertDraft {
 }
 
 #[cold]
-fn other_columns(meta: &Meta, number: usize) -> sql::Error {
+pub(crate) fn other_columns(meta: &Meta, number: usize) -> sql::Error {
     sql::Error::new(
         format!(
             "row {number} of {}, counted from 0, has values for other columns than the first one",

@@ -48,6 +48,13 @@ impl<A, B> Relation<A, B> {
     }
 }
 
+impl<A, B> Relation<A, B> {
+    /// The columns of both sides.
+    pub(crate) fn columns(self) -> (&'static str, &'static str) {
+        (self.from, self.to)
+    }
+}
+
 impl<A: Source, B: Source> Relation<A, B> {
     /// The rows of `A` to which a row of `B` belongs for which this holds.
     ///

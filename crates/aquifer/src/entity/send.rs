@@ -15,12 +15,17 @@ use super::name::quoted;
 use super::scope::Perhaps;
 use super::{Delete, Entity, Insert, IsChosen, Meta, Query, Selected, Update, unqualify};
 use crate::bulk::RowStream;
-use crate::query::{Attached, Explained, Page, Plan, QueryBuilder};
+use crate::query::{self, Attached, Page, Plan, QueryBuilder};
 use crate::session::{Session, SessionFuture};
 use crate::{Error, ErrorKind};
 
 impl<S, R> Query<S, R> {
-    fn on<'a>(self, session: &'a impl Session) -> QueryBuilder<Attached<'a>> {
+    /// The query without types, for the repository.
+    pub(crate) fn into_draft(self) -> query::Draft {
+        self.draft.finish()
+    }
+
+    pub(super) fn on<'a>(self, session: &'a impl Session) -> QueryBuilder<Attached<'a>> {
         QueryBuilder::begun(session, self.draft.finish())
     }
 
@@ -106,42 +111,6 @@ impl<S, R> Query<S, R> {
         Attached::to(session).run(plan, Location::caller(), |reply| {
             Ok(reply.decode_column()?.into_iter().next())
         })
-    }
-
-    /// What the server would do for it: EXPLAIN as data.
-    ///
-    /// # Errors
-    /// As [`fetch`](Self::fetch).
-    ///
-    /// # Cancel safety
-    /// As described at [`Session`].
-    #[track_caller]
-    pub fn explain<'a>(self, session: &'a impl Session) -> SessionFuture<'a, Explained> {
-        self.on(session).explain()
-    }
-
-    /// As [`explain`](Self::explain), but the query is run, and what it took is told.
-    ///
-    /// # Errors
-    /// As [`fetch`](Self::fetch).
-    ///
-    /// # Cancel safety
-    /// As described at [`Session`].
-    #[track_caller]
-    pub fn explain_analyze<'a>(self, session: &'a impl Session) -> SessionFuture<'a, Explained> {
-        self.on(session).explain_analyze()
-    }
-
-    /// Lets the server check the statement without running it.
-    ///
-    /// # Errors
-    /// As [`fetch`](Self::fetch).
-    ///
-    /// # Cancel safety
-    /// As described at [`Session`].
-    #[track_caller]
-    pub fn dry_run<'a>(self, session: &'a impl Session) -> SessionFuture<'a, Plan> {
-        self.on(session).dry_run()
     }
 }
 
@@ -256,6 +225,13 @@ impl<S, R: FromRow + Send> Query<S, R> {
     #[track_caller]
     pub fn stream<'a>(self, session: &'a impl Session) -> SessionFuture<'a, RowStream<R>> {
         self.on(session).stream_as()
+    }
+}
+
+impl<E: Entity> Insert<E> {
+    /// The statement without what it returns, for the repository.
+    pub(crate) fn into_statement(self) -> Result<sql::Insert<Value>, sql::Error> {
+        self.draft.finish()
     }
 }
 
@@ -485,7 +461,7 @@ fn not_found(meta: &Meta) -> Error {
 
 /// Why a row could not be saved.
 #[cold]
-fn gone(meta: &Meta) -> Error {
+pub(crate) fn gone(meta: &Meta) -> Error {
     match meta.version() {
         Some(version) => {
             let text = format!(

@@ -11,13 +11,20 @@ pub struct Values(Vec<Value>);
 
 impl Values {
     /// Those of one entity.
-    pub(super) fn of<E: Entity>(entity: &E) -> IntoIter<Value> {
+    pub(crate) fn of<E: Entity>(entity: &E) -> IntoIter<Value> {
         let mut values = Self(Vec::with_capacity(E::META.columns().len()));
         entity.values(&mut values);
         values.0.into_iter()
     }
 
-    pub(super) fn into_iter(self) -> IntoIter<Value> {
+    /// Those of a key.
+    pub(crate) fn of_key<E: Entity>(key: E::Key) -> IntoIter<Value> {
+        let mut values = Self::default();
+        E::key_values(key, &mut values);
+        values.0.into_iter()
+    }
+
+    pub(crate) fn into_iter(self) -> IntoIter<Value> {
         self.0.into_iter()
     }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use aquifer_core::retry::Intent;
-use aquifer_wire::{Reply, Sharing, Started, Statement, Unfinished};
+use aquifer_wire::{Client, Reply, Sharing, Started, Statement, Unfinished};
 use tokio::time::Instant;
 
 use super::route::Place;
-use super::{Engine, Failed, lane, refused, run_laps};
+use super::told::Queue;
+use super::{Engine, Failed, lane, refused, run_laps, write};
 use crate::deadline::{Deadline, Elapsed, LateTimer};
 use crate::pool::{Chosen, Lane, ReadPermit, TICK};
 use crate::statement::Call;
@@ -48,7 +49,7 @@ struct OnLane<'a> {
     /// Until it is known how the read ended.
     permit: Option<ReadPermit<Chosen<'a>>>,
     statement: Arc<Statement>,
-    lane: Lane,
+    lane: Arc<Client>,
     started: Started,
     timer: LateTimer,
 }
@@ -58,7 +59,7 @@ struct Tried<'a> {
     start: Instant,
     permit: ReadPermit<Chosen<'a>>,
     statement: Arc<Statement>,
-    lane: Lane,
+    lane: Arc<Client>,
 }
 
 /// Why a read was not answered by its lane.
@@ -132,11 +133,17 @@ fn begin<'a>(engine: &'a Engine, call: Call<'a>) -> State<'a> {
             Place::Lane(statement, lane) if lane::is_bare(engine, &pool) => {
                 return send(engine, call, (start, pool), (statement, lane));
             }
+            Place::Alone(Some(statement)) if write::is_bare(engine, &statement) => {
+                let deadline = Deadline::since(start, engine.query_timeout);
+                let place = (pool, statement);
+                return State::Boxed(Box::pin(write::run(engine, call, deadline, place)));
+            }
             place => first = Some((pool, Ok(place))),
         }
     }
     let deadline = Deadline::since(start, engine.query_timeout);
-    State::Boxed(Box::pin(run_laps(engine, call, deadline, first)))
+    let start = (deadline, Queue::default());
+    State::Boxed(Box::pin(run_laps(engine, call, start, first)))
 }
 
 fn send<'a>(
@@ -156,6 +163,7 @@ fn send<'a>(
         }
     };
     let is_woken = engine.query_timeout > 2 * TICK && lane.wakes_callers();
+    let lane = lane.into_client();
     let started = lane.start(&statement, call.params, Sharing::Shared);
     match started {
         Ok(started) => State::OnLane(OnLane {
@@ -247,5 +255,6 @@ async fn go_on(
         }
     };
     drop(lane);
-    Box::pin(run_laps(engine, call, deadline, Some((pool, place)))).await
+    let start = (deadline, Queue::default());
+    Box::pin(run_laps(engine, call, start, Some((pool, place)))).await
 }

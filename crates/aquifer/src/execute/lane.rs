@@ -77,12 +77,17 @@ pub(super) fn note_time<P: Deref<Target = Pool>>(
     permit.answered(start, elapsed);
     // Hardly ever: then nothing is written, for which all callers would have to wait.
     if elapsed > SLOW {
-        // A far server is not slow for that.
-        let way = lane.pulse().way().unwrap_or_default();
-        let elapsed = elapsed.saturating_sub(way);
-        change_pace(statement, |pace| Some(pace.ran_shared(elapsed)));
+        note_slowness(lane, statement, elapsed);
     }
     elapsed
+}
+
+#[cold]
+fn note_slowness(lane: &Client, statement: &Statement, elapsed: Duration) {
+    // A far server is not slow for that.
+    let way = lane.pulse().way().unwrap_or_default();
+    let elapsed = elapsed.saturating_sub(way);
+    change_pace(statement, |pace| Some(pace.ran_shared(elapsed)));
 }
 
 /// Notes that a read got no answer on a lane before its deadline.

@@ -3,11 +3,12 @@
 use std::future::poll_fn;
 use std::panic::Location;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use aquifer_wire::Reply;
+use aquifer_wire::{Reply, Statement};
 
 use super::{Engine, run};
 use crate::observe::{CallSpan, QueryFinished};
@@ -21,6 +22,13 @@ pub(crate) trait Counted {
 }
 
 impl Counted for () {
+    fn rows(&self) -> u64 {
+        0
+    }
+}
+
+/// A description, which has no rows.
+impl Counted for Arc<Statement> {
     fn rows(&self) -> u64 {
         0
     }
@@ -62,8 +70,7 @@ impl Queue {
     /// Counts the wait; what is there at once costs no look at the clock.
     ///
     /// Cancellation: that of `waiting`.
-    pub(super) async fn wait<F: Future>(&self, waiting: F) -> F::Output {
-        let mut waiting = pin!(waiting);
+    pub(super) async fn wait<F: Future>(&self, mut waiting: Pin<&mut F>) -> F::Output {
         let at_once = poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context)));
         if let Poll::Ready(output) = at_once.await {
             return output;

@@ -51,6 +51,11 @@ pub(super) fn slow_decoding(
     tracing::warn!(target: "aquifer::slow", sql, decode = ?decode, rows, at = %at, suppressed, "slow decoding");
 }
 
+#[cfg(feature = "testing")]
+pub(super) fn not_collected(error: &std::io::Error) {
+    tracing::warn!(target: "aquifer::testing", error = %error, "statement not collected");
+}
+
 pub(super) fn connection_opened(event: &ConnectionOpened) {
     tracing::debug!(target: "aquifer::pool", process_id = event.process_id, shared = event.shared, elapsed = ?event.elapsed, "connection opened");
 }

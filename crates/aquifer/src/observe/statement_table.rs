@@ -50,12 +50,17 @@ impl Default for StatementTable {
 
 impl StatementTable {
     /// The entry of a statement, made when it is seen first.
+    #[inline]
     pub(crate) fn entry(&self, fingerprint: u64, sql: &str) -> &StatementEntry {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "any part of the hash will do"
-        )]
-        let start = fingerprint as usize % SLOTS;
+        // Nearly always it stands where its hash points to.
+        match self.slots.get(start(fingerprint)).and_then(OnceLock::get) {
+            Some(entry) if entry.fingerprint == fingerprint => entry,
+            _ => self.find(fingerprint, sql),
+        }
+    }
+
+    fn find(&self, fingerprint: u64, sql: &str) -> &StatementEntry {
+        let start = start(fingerprint);
         let (before, from) = self.slots.split_at_checked(start).unwrap_or_default();
         for slot in from.iter().chain(before) {
             let entry = match slot.get() {
@@ -102,6 +107,15 @@ impl StatementEntry {
             counter.store(0, Ordering::Relaxed);
         }
     }
+}
+
+/// Where the search for a statement begins.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "any part of the hash will do"
+)]
+fn start(fingerprint: u64) -> usize {
+    fingerprint as usize % SLOTS
 }
 
 /// Adds a duration to a sum in nanoseconds; zero costs nothing.

@@ -1,5 +1,6 @@
 use std::ops::Deref;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -31,6 +32,10 @@ impl Lane {
     /// Whoever runs on another runtime can't rely on that: this one's may stand still, or end.
     pub(crate) fn wakes_callers(&self) -> bool {
         self.home.is_some() && self.home == here()
+    }
+
+    pub(crate) fn into_client(self) -> Arc<Client> {
+        self.client
     }
 }
 
@@ -66,6 +71,8 @@ pub(super) struct Lanes {
     open: ArcSwap<Vec<Lane>>,
     lanes_max: usize,
     requests_max: usize,
+    /// A read came while all places were lent.
+    missed: AtomicBool,
     /// Told when one was opened.
     opened: Notify,
 }
@@ -79,6 +86,8 @@ struct State {
     retired: u64,
     /// How many places were lent to exclusive connections, or are about to be.
     lent: usize,
+    /// All were, and no lane is open yet in one that was given back.
+    returning: bool,
     closed: bool,
 }
 
@@ -96,17 +105,19 @@ impl Lanes {
             open: ArcSwap::default(),
             lanes_max,
             requests_max,
+            missed: AtomicBool::new(false),
             opened: Notify::new(),
         }
     }
 
-    /// The lane with the fewest requests, the first of equals: so that few lanes carry large groups;
-    /// and whether it has fewer than it should have at most.
-    pub(super) fn least_busy(&self) -> Option<(Lane, bool)> {
+    /// The lane with the fewest requests, the first of equals: so that few lanes carry large groups.
+    /// One that has as many as it should have at most is taken only where it `may_be_full`.
+    #[inline]
+    pub(super) fn least_busy(&self, may_be_full: impl FnOnce() -> bool) -> Option<Lane> {
         let open = self.open.load();
         let lanes = open.iter().map(|lane| (lane.in_flight(), lane));
         let (in_flight, lane) = lanes.min_by_key(|(in_flight, _)| *in_flight)?;
-        Some((lane.clone(), in_flight < self.requests_max))
+        (in_flight < self.requests_max || may_be_full()).then(|| lane.clone())
     }
 
     /// Waits until one is opened, if none is open.
@@ -140,6 +151,7 @@ impl Lanes {
         if !state.closed && state.retired == retirements && client.ended().is_none() {
             let (client, home) = (Arc::new(client), here());
             state.open.push(Lane { client, home });
+            state.returning = false;
             self.show(&state);
             drop(state);
             self.opened.notify_waiters();
@@ -177,17 +189,33 @@ impl Lanes {
         self.show(&state);
     }
 
-    /// Whether there is more than the one lane that never lends its place.
+    /// Whether there is any lane that could lend its place.
     pub(super) fn may_lend(&self) -> bool {
-        self.lanes_max > 1
+        self.lanes_max > 0
     }
 
-    /// Takes one lane out of use for good, so that its place may be lent; never the last one, nor
-    /// while another one is missing, which may be on its way.
+    /// Whether a read came while the places of all lanes were lent, since this was asked last.
+    pub(super) fn take_missed(&self) -> bool {
+        self.missed.swap(false, Ordering::AcqRel)
+    }
+
+    /// A read finds no lane; whether that is because the places of all are lent, or none is open
+    /// again since they were.
+    fn miss(&self) -> bool {
+        let state = self.lock();
+        let lent = state.lent > 0 && state.lent == self.lanes_max;
+        if lent {
+            self.missed.store(true, Ordering::Release);
+        }
+        lent || state.returning
+    }
+
+    /// Takes one lane out of use for good, so that its place may be lent; not while another one is
+    /// missing, which may be on its way.
     pub(super) fn lend(&self) -> Option<Arc<Client>> {
         let mut state = self.lock();
         let all_open = state.open.len() + state.lent == self.lanes_max;
-        if state.closed || !all_open || state.open.len() <= 1 {
+        if state.closed || !all_open {
             return None;
         }
         let lane = state.open.pop()?.client;
@@ -200,6 +228,7 @@ impl Lanes {
     /// A lane may be opened again in a place that was lent.
     pub(super) fn given_back(&self) {
         let mut state = self.lock();
+        state.returning |= state.lent > 0 && state.lent == self.lanes_max;
         state.lent = state.lent.saturating_sub(1);
     }
 
@@ -255,16 +284,32 @@ impl Pool {
     /// What `checkout` gets, for a read that found no lane open; `None` as soon as one is opened, for
     /// whoever holds the exclusive connections may do so for long.
     ///
+    /// Where there is none since writers were lent its place, it is asked back; and that their queue
+    /// takes nobody any more is no reason to refuse a read, which waits for the lane then.
+    ///
     /// Cancellation: as that of `checkout`.
     pub(crate) async fn checkout_unless_lane<E>(
         &self,
+        deadline: Deadline,
         checkout: impl Future<Output = Result<Checkout, E>>,
+        is_of_queue: impl Fn(&E) -> bool,
     ) -> Option<Result<Checkout, E>> {
         let checkout = pin!(checkout);
         if self.0.limits.lanes == 0 {
             return Some(checkout.await);
         }
-        unless(checkout, self.0.lanes.any()).await
+        let deadline = deadline.at_most(self.0.limits.acquire_timeout);
+        let is_lent = self.0.lanes.miss();
+        if is_lent {
+            self.0.upkeep.tell();
+        }
+        match unless(checkout, self.0.lanes.any()).await {
+            Some(Err(error)) if is_lent && is_of_queue(&error) => {
+                let opened = deadline.run(self.0.lanes.any()).await;
+                opened.is_err().then_some(Err(error))
+            }
+            outcome => outcome,
+        }
     }
 }
 

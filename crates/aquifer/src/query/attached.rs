@@ -8,7 +8,7 @@ use super::plan::Plan;
 use crate::Error;
 use crate::bulk::{Need, RowStream, Seat};
 use crate::session::{Session, SessionFuture, open_stream, sealed};
-use crate::statement::{Call, Sql};
+use crate::statement::{Batch, Call, Sql};
 
 /// The session that a query was begun on.
 #[derive(Clone, Copy)]
@@ -22,8 +22,20 @@ pub struct Attached<'a> {
 pub struct Loose;
 
 /// A [`Session`] behind a pointer, so that builders don't have its type.
-trait Runner: Sync {
+pub(crate) trait Runner: Sync {
     fn run<'s>(&'s self, call: Call<'s>) -> SessionFuture<'s, Reply>;
+
+    fn run_batch<'s>(
+        &'s self,
+        batch: Batch<'s>,
+        location: &'static Location<'static>,
+    ) -> SessionFuture<'s, Vec<Reply>>;
+
+    fn run_script<'s>(
+        &'s self,
+        sql: &'s str,
+        location: &'static Location<'static>,
+    ) -> SessionFuture<'s, ()>;
 
     fn seat(&self, need: Need, location: &'static Location<'static>) -> SessionFuture<'_, Seat>;
 
@@ -35,6 +47,22 @@ trait Runner: Sync {
 impl<S: Session> Runner for S {
     fn run<'s>(&'s self, call: Call<'s>) -> SessionFuture<'s, Reply> {
         Box::pin(sealed::Run::run(self, call))
+    }
+
+    fn run_batch<'s>(
+        &'s self,
+        batch: Batch<'s>,
+        location: &'static Location<'static>,
+    ) -> SessionFuture<'s, Vec<Reply>> {
+        Box::pin(sealed::Run::run_batch(self, batch, location))
+    }
+
+    fn run_script<'s>(
+        &'s self,
+        sql: &'s str,
+        location: &'static Location<'static>,
+    ) -> SessionFuture<'s, ()> {
+        Box::pin(sealed::Run::run_script(self, sql, location))
     }
 
     fn seat(&self, need: Need, location: &'static Location<'static>) -> SessionFuture<'_, Seat> {
@@ -110,6 +138,20 @@ impl<'a> Attached<'a> {
         'a: 's,
     {
         self.runner.run(call)
+    }
+
+    /// A place for several statements.
+    pub(super) fn seat(
+        self,
+        need: Need,
+        location: &'static Location<'static>,
+    ) -> SessionFuture<'a, Seat> {
+        self.runner.seat(need, location)
+    }
+
+    /// Refuses where only reads are meant.
+    pub(super) fn check_write(self) -> Result<(), Error> {
+        self.runner.check_write()
     }
 
     /// Runs SQL text.

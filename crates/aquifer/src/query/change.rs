@@ -21,9 +21,9 @@ use crate::session::SessionFuture;
 #[derive(Clone, Debug)]
 #[must_use = "nothing is changed before it is awaited"]
 pub struct Change<'a> {
-    session: Attached<'a>,
+    pub(super) session: Attached<'a>,
     statement: Result<Statement<Value>, sql::Error>,
-    location: Place,
+    pub(super) location: Place,
 }
 
 /// A statement that changes rows, for [`with_change`](QueryBuilder::with_change).

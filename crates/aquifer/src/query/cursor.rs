@@ -7,11 +7,11 @@ use serde_json::{Value as Json, json};
 use crate::{Error, ErrorKind};
 
 /// The values of the row behind which a page begins.
-pub(super) type Mark = Vec<Point>;
+pub(crate) type Mark = Vec<Point>;
 
 /// One of these values, in the form that it has in a cursor.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Point {
+pub(crate) enum Point {
     Null,
     Bool(bool),
     Integer(i64),
@@ -86,7 +86,7 @@ impl CursorKey {
 
     /// The cursor of that row, good for a query of that shape with these conditions only: they are
     /// signed, and not part of it.
-    pub(super) fn seal(&self, shape: u64, conditions: &[u8], mark: &Mark) -> String {
+    pub(crate) fn seal(&self, shape: u64, conditions: &[u8], mark: &Mark) -> String {
         let values: Vec<Json> = mark.iter().map(Point::to_json).collect();
         let mut bytes = shape.to_be_bytes().to_vec();
         bytes.extend(Json::Array(values).to_string().into_bytes());
@@ -104,7 +104,7 @@ impl CursorKey {
             .collect()
     }
 
-    pub(super) fn open(&self, shape: u64, conditions: &[u8], cursor: &str) -> Result<Mark, Error> {
+    pub(crate) fn open(&self, shape: u64, conditions: &[u8], cursor: &str) -> Result<Mark, Error> {
         self.try_open(shape, conditions, cursor).ok_or_else(foreign)
     }
 
@@ -150,7 +150,7 @@ impl fmt::Debug for CursorKey {
 }
 
 #[cold]
-pub(super) fn foreign() -> Error {
+pub(crate) fn foreign() -> Error {
     Error::new(
         ErrorKind::Usage,
         "the cursor was not made by this query, in this order, with these conditions and this key; \

@@ -25,11 +25,11 @@ use crate::session::{SessionFuture, not_found, only_row};
 #[derive(Clone, Debug)]
 #[must_use = "nothing is inserted before it is awaited"]
 pub struct Insertion<'a, Many = OneRow> {
-    session: Attached<'a>,
+    pub(super) session: Attached<'a>,
     insert: Result<sql::Insert<Value>, sql::Error>,
     target: Option<ConflictTarget<Value>>,
     action: Option<ConflictAction<Value>>,
-    location: Place,
+    pub(super) location: Place,
     many: PhantomData<Many>,
 }
 

@@ -236,15 +236,11 @@ fn prepare(mut draft: Draft, size: u64) -> Result<Paged, Error> {
     // The size of a page may be another one each time.
     draft.select.limit = None;
     let plan = draft.clone().into_plan()?;
-    let mut conditions = Vec::new();
-    for value in plan.values() {
-        value.identify(&mut conditions);
-    }
     draft.select.limit = Some(rows(size.saturating_add(1)));
     Ok(Paged {
         draft,
         shape: fingerprint(plan.sql()),
-        conditions,
+        conditions: plan.conditions(),
     })
 }
 

@@ -5,6 +5,7 @@ use aquifer_wire::fingerprint;
 use aquifer_wire::types::Value;
 
 use super::Select;
+use super::lint::Lint;
 use crate::Error;
 
 /// A statement that was built: its text, its parameters, and what is known about it.
@@ -13,19 +14,6 @@ use crate::Error;
 pub struct Plan {
     rendered: Rendered<Value>,
     is_select: bool,
-}
-
-/// Something about a statement that is allowed and seldom meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Lint {
-    /// It returns as many rows as there happen to be.
-    MissingLimit,
-    /// No condition connects that source with the others: each of its rows meets each of theirs.
-    CartesianJoin {
-        /// The source's name in the statement.
-        source: String,
-    },
 }
 
 impl Plan {
@@ -65,6 +53,15 @@ impl Plan {
         &self.rendered.values
     }
 
+    /// The parameters as bytes that differ for values that do.
+    pub(crate) fn conditions(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for value in self.values() {
+            value.identify(&mut bytes);
+        }
+        bytes
+    }
+
     pub(crate) fn params(&self) -> &(dyn aquifer_wire::types::Params + Sync) {
         &self.rendered.values
     }
@@ -98,7 +95,7 @@ impl Plan {
         fingerprint(self.sql())
     }
 
-    /// What is allowed and seldom meant.
+    /// What is allowed and seldom meant, as far as the statement alone tells; the server is not asked.
     ///
     /// ```
     /// use aquifer::query::{self, Lint, val};

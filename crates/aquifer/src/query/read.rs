@@ -8,9 +8,7 @@ use aquifer_wire::{FromRow, Reply, Row};
 use super::attached::Attached;
 use super::builder::QueryBuilder;
 use super::draft::rows;
-use super::explain::Explained;
 use super::input::{IntoExpression, Items};
-use super::plan::Plan;
 use crate::bulk::RowStream;
 use crate::session::{SessionFuture, only_row};
 use crate::statement::SqlText;
@@ -305,54 +303,6 @@ impl<'a> QueryBuilder<Attached<'a>> {
         let location = Location::caller();
         let plan = self.draft.into_plan();
         self.session.stream(plan, location)
-    }
-
-    /// What the server would do, as data; nothing is run.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get).
-    ///
-    /// # Cancel safety
-    /// As [`get`](Self::get).
-    #[track_caller]
-    pub fn explain(self) -> SessionFuture<'a, Explained> {
-        let location = Location::caller();
-        let plan = self.draft.into_plan();
-        self.session.explain(plan, false, location)
-    }
-
-    /// What the server did and how long it took, as data; the query is run.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get).
-    ///
-    /// # Cancel safety
-    /// As [`get`](Self::get).
-    #[track_caller]
-    pub fn explain_analyze(self) -> SessionFuture<'a, Explained> {
-        let location = Location::caller();
-        let plan = self.draft.into_plan();
-        self.session.explain(plan, true, location)
-    }
-
-    /// The statement, once the server has parsed and planned it without running it: names, types and
-    /// rights are good then.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get).
-    ///
-    /// # Cancel safety
-    /// As [`get`](Self::get).
-    #[track_caller]
-    pub fn dry_run(self) -> SessionFuture<'a, Plan> {
-        let location = Location::caller();
-        let again = self.draft.clone().into_plan();
-        let explained = self.session.explain(again, false, location);
-        let plan = self.draft.into_plan();
-        Box::pin(async move {
-            explained.await?;
-            plan
-        })
     }
 
     /// Runs SQL text on the session of this query, of which nothing else is used.

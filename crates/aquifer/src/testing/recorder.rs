@@ -1,9 +1,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::panic::Location;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::observe::{Observer, QueryFinished};
+use super::count::IntoCount;
+use crate::observe::{Collector, Observer, QueryFinished};
 
 /// Remembers the statements of a `Db`, to be counted; made part of it by
 /// [`Config::observer`](crate::Config::observer).
@@ -14,7 +17,16 @@ use crate::observe::{Observer, QueryFinished};
 pub struct Recorder(Arc<Log>);
 
 #[derive(Default)]
-struct Log(Mutex<Vec<Recorded>>);
+struct Log {
+    statements: Mutex<Vec<Recorded>>,
+    collector: Option<Collector>,
+}
+
+/// From so many calls by one place on, a failed count says that a query may run once per row.
+const SUSPECT: usize = 2;
+
+/// What helps against a query for each row of another.
+const REMEDY: &str = "fetch what all of them need at once: by a join, `= any($1)`, or `Db::lookup`";
 
 /// One call that ended.
 #[derive(Clone, Debug)]
@@ -52,6 +64,18 @@ impl Recorder {
         Self::default()
     }
 
+    /// One that besides adds each distinct statement to a file, for `aquifer check`: as the variable
+    /// `AQUIFER_COLLECT` does for all handles of a process, see [`testing`](crate::testing).
+    ///
+    /// # Errors
+    /// Where the file or its directories can't be made or written.
+    pub fn collect_into(path: impl AsRef<Path>) -> io::Result<Self> {
+        Ok(Self(Arc::new(Log {
+            statements: Mutex::default(),
+            collector: Some(Collector::open(path.as_ref())?),
+        })))
+    }
+
     /// What [`Config::observer`](crate::Config::observer) takes.
     #[must_use]
     pub fn observer(&self) -> Arc<dyn Observer> {
@@ -72,43 +96,38 @@ impl Recorder {
     /// What one place has sent more than `times` times, the most frequent first.
     #[must_use]
     pub fn repeated(&self, times: usize) -> Vec<Repeated> {
-        let mut counts: BTreeMap<_, (usize, _)> = BTreeMap::new();
-        let statements = self.statements();
-        for one in &statements {
-            let place = (
-                one.location.file(),
-                one.location.line(),
-                one.location.column(),
-            );
-            let (count, _) = counts
-                .entry((place, one.sql.as_str()))
-                .or_insert((0, one.location));
-            *count += 1;
-        }
-        let mut repeated: Vec<_> = counts
-            .into_iter()
-            .filter(|(_, (count, _))| *count > times)
-            .map(|((_, sql), (count, location))| Repeated {
-                sql: sql.to_owned(),
-                location,
-                count,
-            })
-            .collect();
-        repeated.sort_by_key(|one| std::cmp::Reverse(one.count));
-        repeated
+        repeated(&self.statements(), times)
     }
 
     /// Asserts that so many calls were made since the beginning or the last
-    /// [`clear`](Self::clear).
+    /// [`clear`](Self::clear): a number, or a range as in `..=3`.
     ///
     /// # Panics
     /// When it were more or less; the text lists them with their places.
     #[track_caller]
-    pub fn assert_queries(&self, expected: usize) {
-        let statements = self.statements();
+    pub fn assert_queries(&self, expected: impl IntoCount) {
+        self.assert_queries_since(0, expected);
+    }
+
+    /// How many calls there were so far; for [`assert_queries!`](crate::assert_queries).
+    #[doc(hidden)]
+    #[must_use]
+    pub fn mark(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    /// As [`assert_queries`](Self::assert_queries), of those behind a mark.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn assert_queries_since(&self, mark: usize, expected: impl IntoCount) {
+        let expected = expected.into_count();
+        let all = self.statements();
+        // Somebody may have cleared it meanwhile.
+        let statements = all.get(mark..).unwrap_or_default();
+        let hint = Hint(&repeated(statements, SUSPECT - 1));
         assert!(
-            statements.len() == expected,
-            "expected {expected} queries, saw {}:{}",
+            expected.fits(statements.len()),
+            "expected {expected}, saw {}:{}{hint}",
             statements.len(),
             Lines(statements.iter().map(|one| (one.location, &one.sql)))
         );
@@ -127,21 +146,52 @@ impl Recorder {
         };
         assert!(
             repeated.is_empty(),
-            "sent more than {times} times by one place:{}\nfetch what all of them need at once: by a \
-             join, `= any($1)`, or `Db::lookup`",
+            "sent more than {times} times by one place:{}\n{REMEDY}",
             Lines(repeated.iter().map(text))
         );
     }
 }
 
+/// What one place has sent more than `times` times, the most frequent first.
+fn repeated(statements: &[Recorded], times: usize) -> Vec<Repeated> {
+    let mut counts: BTreeMap<_, (usize, _)> = BTreeMap::new();
+    for one in statements {
+        let place = (
+            one.location.file(),
+            one.location.line(),
+            one.location.column(),
+        );
+        let (count, _) = counts
+            .entry((place, one.sql.as_str()))
+            .or_insert((0, one.location));
+        *count += 1;
+    }
+    let mut repeated: Vec<_> = counts
+        .into_iter()
+        .filter(|(_, (count, _))| *count > times)
+        .map(|((_, sql), (count, location))| Repeated {
+            sql: sql.to_owned(),
+            location,
+            count,
+        })
+        .collect();
+    repeated.sort_by_key(|one| std::cmp::Reverse(one.count));
+    repeated
+}
+
 impl Log {
     fn lock(&self) -> MutexGuard<'_, Vec<Recorded>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Observer for Log {
     fn query_finished(&self, event: &QueryFinished<'_>) {
+        if let Some(collector) = &self.collector {
+            collector.query_finished(event);
+        }
         let recorded = Recorded {
             sql: event.sql.to_owned(),
             location: event.location,
@@ -175,5 +225,21 @@ where
             write!(formatter, "\n  {location}: {text}")?;
         }
         Ok(())
+    }
+}
+
+/// Says of a count that is too high what may be the reason: a query once per row.
+struct Hint<'a>(&'a [Repeated]);
+
+impl fmt::Display for Hint<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(most) = self.0.first() else {
+            return Ok(());
+        };
+        write!(
+            formatter,
+            "\n{} of them by {}: if that is a query for each row of another (N+1), {REMEDY}",
+            most.count, most.location
+        )
     }
 }

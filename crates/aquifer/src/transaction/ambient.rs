@@ -23,7 +23,7 @@ struct Ambient {
 
 /// Runs `future` with `transaction` as the one to join.
 pub(super) async fn within<F: Future>(transaction: Transaction, future: F) -> F::Output {
-    let outer = AMBIENT.try_with(Option::clone).ok().flatten();
+    let outer = innermost();
     let ambient = Arc::new(Ambient { transaction, outer });
     AMBIENT.scope(Some(ambient), future).await
 }
@@ -35,25 +35,33 @@ pub(super) async fn without<F: Future>(future: F) -> F::Output {
 
 /// The innermost transaction of this `Db` that the running task is in, for a call to join; an error
 /// when it has other settings than the handle that is called.
+#[inline]
 pub(crate) fn current(engine: &Engine) -> Result<Option<Transaction>, Error> {
-    if engine.detached {
-        return Ok(None);
+    match innermost() {
+        Some(innermost) if !engine.detached => innermost.to_join(engine),
+        _ => Ok(None),
     }
-    let current = AMBIENT.try_with(|innermost| {
-        let mut next = innermost.as_ref();
+}
+
+/// That of whatever database, if the running task is in any.
+#[inline]
+fn innermost() -> Option<Arc<Ambient>> {
+    AMBIENT.try_with(Option::clone).ok().flatten()
+}
+
+impl Ambient {
+    /// See [`current`].
+    fn to_join(&self, engine: &Engine) -> Result<Option<Transaction>, Error> {
+        let mut next = Some(self);
         while let Some(ambient) = next {
             if ambient.transaction.is_of(engine) {
-                return Some(ambient.transaction.clone());
+                ambient.transaction.check_settings(engine)?;
+                return Ok(Some(ambient.transaction.clone()));
             }
-            next = ambient.outer.as_ref();
+            next = ambient.outer.as_deref();
         }
-        None
-    });
-    let Ok(Some(transaction)) = current else {
-        return Ok(None);
-    };
-    transaction.check_settings(engine)?;
-    Ok(Some(transaction))
+        Ok(None)
+    }
 }
 
 /// A call that joins the transaction around it, or is made in a span.

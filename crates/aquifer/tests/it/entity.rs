@@ -4,4 +4,5 @@ mod changes;
 mod reads;
 mod refusals;
 mod schema;
+mod tables;
 mod texts;

@@ -8,6 +8,7 @@ mod hazards;
 mod pages;
 mod peers;
 mod prepared;
+mod previews;
 mod seed;
 
 use aquifer::{Db, Session};

@@ -38,8 +38,10 @@ async fn shop() -> Db {
     Db::connect_with(&config).await.unwrap()
 }
 
-/// Names and values of all columns, as they came from the server.
-fn plain(rows: &[Row]) -> Vec<Vec<(String, Option<Raw>)>> {
+/// Names and values of all columns of a row, as they came from the server.
+type Plain = Vec<(String, Option<Raw>)>;
+
+fn plain(rows: &[Row]) -> Vec<Plain> {
     let row = |row: &Row| {
         let columns = row.columns().list().iter().enumerate();
         columns
@@ -70,7 +72,7 @@ async fn assert_report(
     assert!(!plan.has_raw(), "no part of it is written by hand");
     let built = query.get().await;
     let built = built.unwrap_or_else(|error| panic!("{error}\n{}", plan.sql()));
-    assert_rows(&built, &session.query(sql, &()).await.unwrap());
+    assert_rows(&built, &session.query(sql, ()).await.unwrap());
 }
 
 /// A query of the typed tier has the rows of that SQL.
@@ -81,7 +83,7 @@ where
     let text = query.to_sql().unwrap();
     let built = query.fetch(session).await;
     let built = built.unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let written: Vec<R> = session.query_as(sql, &()).await.unwrap();
+    let written: Vec<R> = session.query_as(sql, ()).await.unwrap();
     assert!(!written.is_empty(), "a report without rows shows nothing");
     for (number, (one, other)) in built.iter().zip(&written).enumerate() {
         assert_eq!(one, other, "row {number} of {text}");

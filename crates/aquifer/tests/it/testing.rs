@@ -3,8 +3,8 @@
 use std::panic::AssertUnwindSafe;
 
 use aquifer::migrate::Migrator;
-use aquifer::testing::{Recorder, Template, sandbox};
-use aquifer::{Config, Db, Error, Session};
+use aquifer::testing::{Recorder, Template, assert_queries, sandbox};
+use aquifer::{Batch, Config, Db, Error, Session};
 use aquifer_testkit::Postgres;
 
 use crate::support;
@@ -155,7 +155,191 @@ async fn a_recorder_counts_and_names_who_asks_once_per_row() {
     let place = format!("testing.rs:{line}:");
     assert!(text.contains(&place) && text.contains("3 times"), "{text}");
     let text = failure(|| recorder.assert_queries(1));
-    assert!(text.contains("expected 1 queries, saw 3"), "{text}");
+    assert!(text.contains("expected 1 query, saw 3"), "{text}");
+}
+
+/// A handle on a database with the schema, and its recorder.
+async fn recorded(recorder: Recorder) -> (Db, Recorder) {
+    let config = Config::from_url(support::url()).unwrap();
+    let db = Db::connect_with(&config).await.unwrap();
+    migrator().up(&db).await.unwrap();
+    db.close().await.unwrap();
+    let config = config.observer(recorder.observer());
+    (Db::connect_with(&config).await.unwrap(), recorder)
+}
+
+#[tokio::test]
+async fn a_block_has_its_queries_counted_and_the_failure_says_who_asks_once_per_row() {
+    let (db, recorder) = recorded(Recorder::new()).await;
+    add(&db, "Ann", false).await.unwrap();
+    let before = recorder.statements().len();
+    let names = assert_queries!(recorder, 1, names(&db).await);
+    assert_eq!(names, ["Ann"]);
+    let page = async || {
+        assert_queries!(recorder, ..=2, { db.from("users").paginate(1, 20).await? });
+        Ok::<_, Error>(())
+    };
+    page().await.unwrap();
+    assert_queries!(recorder, 0, ());
+    assert_queries!(recorder, 2.., {
+        for _ in 0..3 {
+            db.from("users").first().await.unwrap();
+        }
+    });
+    assert_eq!(recorder.statements().len(), before + 6);
+
+    let mark = recorder.mark();
+    for id in [1_i64, 2, 3] {
+        db.from("users")
+            .where_("id", "=", id)
+            .first()
+            .await
+            .unwrap();
+    }
+    let line = line!() - 4;
+    let text = failure(|| recorder.assert_queries_since(mark, 1..3));
+    assert!(
+        text.starts_with("expected 1 to 2 queries, saw 3:"),
+        "{text}"
+    );
+    let asked = r#"select * from "users" where "id" = $1 limit $2"#;
+    assert_eq!(text.matches(asked).count(), 3, "{text}");
+    let hint = text.lines().last().unwrap();
+    assert!(
+        hint.starts_with("3 of them by ") && hint.contains("N+1"),
+        "{text}"
+    );
+    assert!(hint.contains(&format!("testing.rs:{line}:")), "{text}");
+    // Of different statements none is suspect.
+    let text = failure(|| recorder.assert_queries_since(before, ..=1));
+    assert!(
+        text.contains("at most 1 queries") && text.contains("N+1"),
+        "{text}"
+    );
+    let text = failure(|| recorder.assert_queries_since(mark + 2, 2));
+    assert!(
+        text.contains("expected 2 queries, saw 1") && !text.contains("N+1"),
+        "{text}"
+    );
+}
+
+/// The statements of a file, sorted, without their places.
+fn collected(path: &std::path::Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.ends_with('\n'));
+    let mut all: Vec<_> = text
+        .lines()
+        .map(|line| {
+            let object: serde_json::Value = serde_json::from_str(line).unwrap();
+            let place = object["location"].as_str().unwrap();
+            assert!(place.contains("tests/it/"), "{place}");
+            object["sql"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+/// A directory that goes with the test.
+struct Directory(std::path::PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let name = format!("aquifer-{name}-{}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _already_gone = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn each_distinct_statement_is_collected_and_no_value() {
+    let directory = Directory::new("collect");
+    // Its directories are made.
+    let path = directory.0.join("deep/statements.jsonl");
+    let (db, recorder) = recorded(Recorder::collect_into(&path).unwrap()).await;
+    for name in ["canary-1", "canary-2"] {
+        add(&db, name, false).await.unwrap();
+        names(&db).await;
+    }
+    db.from("users")
+        .where_("name", "=", "canary-3")
+        .get()
+        .await
+        .unwrap();
+    let batch = Batch::new()
+        .add("update users set name = $1 where id = 1", ("canary-4",))
+        .add("delete from users where name = $1", ("canary-5",));
+    db.batch(batch).await.unwrap();
+    db.insert_many("users", ["name"], ["canary-6"].map(|name| (name,)))
+        .await
+        .unwrap();
+    // A test that means it, what can't be planned, and what stands on such.
+    db.query("select nope from users", ()).await.unwrap_err();
+    db.query("select 1 / 0", ()).await.unwrap_err();
+    db.execute("set work_mem = '1MB'", ()).await.unwrap();
+    db.execute_script("create temp table x (a int); insert into x values (1)")
+        .await
+        .unwrap();
+    assert!(recorder.statements().len() > 8, "all of them are recorded");
+    assert_eq!(
+        collected(&path),
+        [
+            "delete from users where name = $1",
+            "insert into \"users\" (\"name\") values ($1)",
+            "insert into users (name) values ($1)",
+            "select * from \"users\" where \"name\" = $1",
+            "select 1 / 0",
+            "select name from users order by id",
+            "update users set name = $1 where id = 1",
+        ]
+    );
+    let error = Recorder::collect_into(directory.0.join("deep")).unwrap_err();
+    assert!(!error.to_string().is_empty());
+}
+
+/// What `AQUIFER_COLLECT` says is read by another process, since it is nobody's to change here.
+fn test_of_another_process(name: &str, path: &std::path::Path) -> std::process::Child {
+    std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env("AQUIFER_COLLECT", path)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn all_handles_of_several_processes_collect_into_the_file_that_the_environment_names() {
+    let directory = Directory::new("collect-all");
+    let path = directory.0.join("statements.jsonl");
+    let tests = [
+        "testing::a_recorder_counts_and_names_who_asks_once_per_row",
+        "testing::a_sandbox_leaves_nothing_and_its_transactions_are_savepoints",
+    ];
+    let running = tests.map(|name| test_of_another_process(name, &path));
+    for test in running {
+        let output = test.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(told.contains("1 passed"), "{told}");
+    }
+    let mut all = collected(&path);
+    all.dedup();
+    let expected = [
+        "insert into users (name) values ($1)",
+        "select name from users order by id",
+        "select name from users where id = $1",
+    ];
+    for sql in expected {
+        assert!(all.iter().any(|one| one == sql), "{sql}: {all:?}");
+    }
+    assert!(
+        !all.iter().any(|one| one.contains("_sqlx_migrations")),
+        "{all:?}"
+    );
 }
 
 fn failure(assertion: impl FnOnce()) -> String {

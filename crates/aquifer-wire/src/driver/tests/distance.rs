@@ -39,8 +39,8 @@ async fn measure(client: &Client, near: bool, lane: &mut UnixStream, server: &mu
     }
 }
 
-/// How many groups six reads go in that are asked for one after the other, before any is answered.
-fn groups_of_six_reads(near: bool) -> usize {
+/// How many groups ten reads go in that are asked for one after the other, before any is answered.
+fn groups_of_ten_reads(near: bool) -> usize {
     run(async {
         let (client, driver, mut lane) = pair(&Limits::default());
         let (client, driver) = (Arc::new(client), tokio::spawn(driver));
@@ -50,7 +50,7 @@ fn groups_of_six_reads(near: bool) -> usize {
         measure(&client, near, &mut lane, &mut server).await;
 
         let mut waiting = Vec::new();
-        for tag in 0..6 {
+        for tag in 0..10 {
             let client = Arc::clone(&client);
             let asking =
                 Box::pin(async move { ask(&client, &tag.to_string(), Sharing::Shared).await });
@@ -85,8 +85,8 @@ fn groups_of_six_reads(near: bool) -> usize {
 fn several_groups_are_under_way_to_a_far_server_but_not_more_than_there_should_be() {
     // How many depends on how evenly this machine runs.
     let several = (0..ROUNDS).any(|_| {
-        let groups = groups_of_six_reads(false);
-        assert!(groups <= 4, "{groups}");
+        let groups = groups_of_ten_reads(false);
+        assert!(groups <= 8, "{groups}");
         groups >= 2
     });
     assert!(several);
@@ -95,5 +95,5 @@ fn several_groups_are_under_way_to_a_far_server_but_not_more_than_there_should_b
 #[test]
 fn one_group_is_under_way_to_a_near_server() {
     // A machine that stands still at the wrong time makes it seem far.
-    assert!((0..ROUNDS).any(|_| groups_of_six_reads(true) == 1));
+    assert!((0..ROUNDS).any(|_| groups_of_ten_reads(true) == 1));
 }

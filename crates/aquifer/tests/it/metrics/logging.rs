@@ -328,7 +328,7 @@ async fn an_operation_on_many_rows_is_one_span_and_counted_with_its_rows() {
     let statements = db.metrics().statements();
     for (text, rows, errors) in [
         (into, 100_001, 0),
-        ("insert into \"t\" (\"a\")", 3, 0),
+        ("insert into \"t\" (\"a\") values ($1)", 3, 0),
         ("copy (select a from t limit ?) to stdout", 7, 0),
         ("select a from t limit ?", 50, 0),
         ("copy t (a) from stdin", 0, 1),

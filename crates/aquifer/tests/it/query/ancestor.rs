@@ -128,8 +128,20 @@ async fn the_text_null_and_not_a_number_are_values_like_others() {
             .unwrap(),
         1
     );
+    let row = db
+        .from("users")
+        .where_("name", "=", "NULL")
+        .update(values! { score: f64::NAN })
+        .returning(["score"])
+        .rows()
+        .await
+        .unwrap();
+    assert_eq!(row[0].get::<String>("score").unwrap(), "NaN");
+    // PostgreSQL takes NaN for larger than any number and equal to itself.
+    let found = db.from("users").where_("score", ">=", f64::NAN).count();
+    assert_eq!(found.await.unwrap(), 1);
+    // An int column has none.
     let nan = db.from("users").where_("age", "<", f64::NAN).count().await;
-    // PostgreSQL takes NaN for larger than any number, and an int column has none.
     assert_eq!(nan.unwrap_err().kind(), ErrorKind::Encode);
 }
 
@@ -145,6 +157,12 @@ async fn delete_with_an_order_or_the_word_where_in_raw_text_is_right() {
         .await
         .unwrap();
     assert_eq!(gone, 1);
+    let gone = db
+        .from("posts")
+        .where_raw("title <> 'WHERE' and id < 4")
+        .delete()
+        .await;
+    assert_eq!(gone.unwrap(), 2);
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! Whatever is put together from parts that fit: the server takes it for a statement.
 
 use aquifer::query::{
-    self, Direction, Expression, Nulls, QueryBuilder, SubQuery, TimeUnit, array, call, col,
-    count_all, date_trunc, literal, now, row, val, window,
+    self, Direction, Explained, Expression, Nulls, Plan, QueryBuilder, SubQuery, TimeUnit, array,
+    call, col, count_all, date_trunc, literal, now, row, val, window,
 };
-use aquifer::{Db, Session, raw, values};
+use aquifer::{Db, Error, Session, raw, values};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -258,6 +258,116 @@ fn built<S>(mut query: QueryBuilder<S>, steps: &[Step]) -> QueryBuilder<S> {
     query
 }
 
+/// The plan of the statement must name each table that the server's plan has: cache tags and routing
+/// rely on it. It may name more, since the server leaves out what it can do without.
+fn knows_its_tables(plan: &Plan, explained: Result<Explained, Error>) -> Result<(), TestCaseError> {
+    let explained =
+        explained.map_err(|error| TestCaseError::fail(format!("{}\n{error:?}", plan.sql())))?;
+    let written: Vec<_> = plan
+        .tables_written()
+        .map(|table| table.name.as_str())
+        .collect();
+    let all = plan.tables_read().map(|table| table.name.as_str());
+    let all: Vec<_> = all.chain(written.iter().copied()).collect();
+    for step in explained.steps() {
+        let Some(table) = step.table() else { continue };
+        prop_assert!(all.contains(&table), "{table} is unknown of {}", plan.sql());
+        if step.kind() == "ModifyTable" {
+            prop_assert!(
+                written.contains(&table),
+                "{table} is written by {}",
+                plan.sql()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A change of users, or of posts by what is found of users, in each form.
+async fn change(db: &Db, steps: &[Step], form: usize) -> Result<(), TestCaseError> {
+    let chosen = |from: &'static str, table: &str| {
+        let query = db.from(from).all_rows();
+        steps
+            .iter()
+            .fold(query, |query, step| condition(query, table, step))
+    };
+    let found = || filtered("users", steps);
+    let changed = match form {
+        0 => chosen("users", "users").delete(),
+        1 => chosen("users", "users").update(values! { age: 3 }),
+        2 => db
+            .from("posts")
+            .where_in_query("posts.user_id", found().select("users.id"))
+            .update(values! { views: 1 }),
+        _ => {
+            let joined = db
+                .from("posts")
+                .join("users", "users.id", "=", "posts.user_id");
+            let query = steps
+                .iter()
+                .fold(joined, |query, step| condition(query, "users", step));
+            match form {
+                3 => query.delete(),
+                _ => query.update(values! { views: col("users.age") }),
+            }
+        }
+    };
+    let plan = changed.clone().build();
+    let plan = plan.map_err(|error| TestCaseError::fail(error.to_string()))?;
+    knows_its_tables(&plan, changed.explain().await)?;
+    let inserted = db
+        .from("posts")
+        .insert_from(["user_id"], found().select("users.id"));
+    let plan = inserted.clone().build();
+    let plan = plan.map_err(|error| TestCaseError::fail(error.to_string()))?;
+    knows_its_tables(&plan, inserted.explain().await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_knows_each_table_that_the_server_touches() {
+    let db = database().await;
+    let runtime = tokio::runtime::Handle::current();
+    let checked = db.clone();
+    let outcome = tokio::task::spawn_blocking(move || {
+        let config = Config {
+            cases: 200,
+            failure_persistence: None,
+            ..Config::default()
+        };
+        let cases = (proptest::collection::vec(step(), 0..5), 0..5_usize);
+        TestRunner::new(config).run(&cases, |(steps, form)| {
+            runtime.block_on(change(&checked, &steps, form))
+        })
+    });
+    outcome.await.unwrap().unwrap();
+    assert_eq!(db.from("users").count().await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn of_a_view_its_name_is_known_and_of_raw_text_that_there_is_some() {
+    let db = database().await;
+    db.execute_script("create view adults as select * from users where age > 17")
+        .await
+        .unwrap();
+    let query = db.from("adults");
+    let plan = query.clone().build().unwrap();
+    let read: Vec<_> = plan
+        .tables_read()
+        .map(|table| table.name.as_str())
+        .collect();
+    assert_eq!((read, plan.has_raw()), (vec!["adults"], false));
+    let explained = query.explain().await.unwrap();
+    assert_eq!(
+        explained.root().table(),
+        Some("users"),
+        "what the view reads"
+    );
+    let hidden = db
+        .from("users")
+        .where_raw(raw!("id in (select user_id from posts)"));
+    assert!(hidden.build().unwrap().has_raw());
+}
+
 /// Asks the server to parse and plan it; the statement's own words in the error.
 async fn prepare(db: &Db, steps: &[Step]) -> Result<(), TestCaseError> {
     // With a join, plain names would be of two tables.
@@ -273,8 +383,9 @@ async fn prepare(db: &Db, steps: &[Step]) -> Result<(), TestCaseError> {
         .build()
         .map_err(|error| TestCaseError::fail(error.to_string()))?;
     let sql = plan.sql().to_owned();
-    let prepared = query.dry_run().await;
+    let prepared = query.clone().dry_run().await;
     prop_assert!(prepared.is_ok(), "{sql}\n{:?}", prepared.err());
+    knows_its_tables(&plan, query.explain().await)?;
     let counted = built(db.query_builder(), &steps)
         .select(count_all())
         .reorder();

@@ -133,7 +133,7 @@ async fn payments_page_by_page() {
         }
     }
     let sql = "select id from payments where method = 'card' order by amount desc, id";
-    let written: Vec<i64> = db.query_column(sql, &()).await.unwrap();
+    let written: Vec<i64> = db.query_column(sql, ()).await.unwrap();
     assert!(written.len() > 100);
     assert_eq!(ids, written);
 
@@ -223,7 +223,7 @@ async fn a_page_of_groups_with_the_number_of_all() {
     let page = busy.clone().paginate(2, 7).await.unwrap();
     let sql = "select customer_id, count(*) as orders from orders group by customer_id
                having count(*) > 9 order by orders desc, customer_id";
-    let all = db.query(sql, &()).await.unwrap();
+    let all = db.query(sql, ()).await.unwrap();
     assert!(all.len() > 14);
     assert_eq!(page.total, all.len() as u64);
     assert_rows(&page.rows, &all[7..14]);

@@ -260,7 +260,7 @@ async fn the_ten_products_that_are_liked_best_and_those_equal_to_the_last() {
     assert_typed(typed, &db, sorted).await;
     // Which of equal ones comes first is open, how many there are is not.
     let built = other.count().await.unwrap();
-    let written: i64 = aquifer::Session::query(&db, BEST, &()).await.unwrap().len() as i64;
+    let written: i64 = aquifer::Session::query(&db, BEST, ()).await.unwrap().len() as i64;
     assert!(written > 10, "there are ties");
     assert_eq!(i64::try_from(built).unwrap(), written);
     let dynamic = dynamic.order_by("product_id", Asc).select((

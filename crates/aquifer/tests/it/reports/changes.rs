@@ -19,13 +19,13 @@ struct Outcome {
 /// What SQL written by hand leaves behind.
 async fn written(db: &Db, sql: &'static str, after: &'static str) -> Outcome {
     let transaction = db.begin().await.unwrap();
-    let returned = transaction.query(sql, &()).await.unwrap();
+    let returned = transaction.query(sql, ()).await.unwrap();
     left(transaction, returned, after).await
 }
 
 /// What the table holds; the transaction is taken back.
 async fn left(transaction: Transaction, returned: Vec<Row>, after: &'static str) -> Outcome {
-    let after = transaction.query(after, &()).await.unwrap();
+    let after = transaction.query(after, ()).await.unwrap();
     transaction.rollback().await.unwrap();
     Outcome { returned, after }
 }
@@ -48,7 +48,7 @@ async fn two_workers_take_different_jobs_from_a_queue() {
             order by run_at limit 5 for update skip locked
         ) returning id, kind";
     let other = db.begin().await.unwrap();
-    let mut first: Vec<i64> = other.query_column(sql, &()).await.unwrap();
+    let mut first: Vec<i64> = other.query_column(sql, ()).await.unwrap();
     first.sort_unstable();
 
     let next = || {

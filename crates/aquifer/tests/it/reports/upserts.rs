@@ -10,14 +10,14 @@ use super::schema::{Address, Product, Stock};
 use super::{assert_rows, shop};
 
 async fn left(transaction: Transaction, after: &'static str) -> Vec<Row> {
-    let rows = transaction.query(after, &()).await.unwrap();
+    let rows = transaction.query(after, ()).await.unwrap();
     transaction.rollback().await.unwrap();
     rows
 }
 
 async fn written(db: &Db, sql: &'static str, after: &'static str) -> Vec<Row> {
     let transaction = db.begin().await.unwrap();
-    transaction.execute(sql, &()).await.unwrap();
+    transaction.execute(sql, ()).await.unwrap();
     left(transaction, after).await
 }
 

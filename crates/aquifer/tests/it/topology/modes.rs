@@ -177,7 +177,7 @@ async fn a_primary_that_refuses_a_new_password_keeps_the_sessions_that_it_has() 
             .matches("password authentication failed")
             .count()
     };
-    crate::support::until("it was refused again and again", || refusals() >= 4).await;
+    support::until("it was refused again and again", || refusals() >= 4).await;
     assert_eq!(host(&db, primary).role, Some(HostRole::Primary));
     held.execute("select 1", ())
         .await
