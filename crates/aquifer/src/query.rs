@@ -18,12 +18,14 @@ mod expression;
 mod input;
 mod insert;
 mod lint;
+mod literal;
 mod on_session;
 mod page;
 mod plan;
 mod preview;
 mod read;
 mod record;
+mod window;
 
 pub use aquifer_core::sql::{
     Direction, FrameEdge, FrameUnit, JoinKind, LockStrength, LockWait, Name, Nulls, Operator,
@@ -41,10 +43,9 @@ pub(crate) use self::cursor::Point;
 pub(crate) use self::draft::{Draft, rows};
 pub use self::explain::{Explained, Step};
 pub use self::expression::{
-    Expression, Literal, Window, all, any, array, array_agg, avg, call, case, coalesce, col,
-    col_exact, count, count_all, date_trunc, default, excluded, exists, json_object, json_path,
-    json_set, json_text, jsonb_agg, literal, lower, max, min, not, now, row, scalar, sum, upper,
-    val, web_search, window, words,
+    Expression, all, any, array, array_agg, avg, call, case, coalesce, col, col_exact, count,
+    count_all, date_trunc, default, excluded, exists, json_object, json_path, json_set, json_text,
+    jsonb_agg, lower, max, min, not, now, row, scalar, sum, upper, val, web_search, words,
 };
 pub use self::input::{
     Expressions, IntoDirection, IntoExpression, IntoFragment, IntoItem, IntoOperand, IntoOperator,
@@ -52,12 +53,14 @@ pub use self::input::{
 };
 pub use self::insert::{Insertion, ManyRows, OneRow};
 pub use self::lint::Lint;
+pub use self::literal::{Literal, literal};
 pub use self::page::CursorPage;
 pub use self::plan::Plan;
 pub(crate) use self::preview::Look;
 pub use self::read::Page;
 pub(crate) use self::record::column_list;
 pub use self::record::{Record, name_of_column};
+pub use self::window::{Window, window};
 
 /// The tree of one expression, with our values in it.
 pub type Tree = aquifer_core::sql::Expr<Value>;

@@ -1,12 +1,13 @@
 use std::borrow::Cow;
 
 use aquifer_core::sql::{
-    self, Branch, Call, Case, Column, Connective, Constant, Direction, Filter, Fragment, Frame,
-    FrameEdge, FrameUnit, Function, Name, Nulls, Operator, Over, Test, TimeUnit, TypeName,
+    self, Branch, Call, Case, Column, Connective, Constant, Direction, Filter, Fragment, Function,
+    Name, Nulls, Operator, Over, Test, TimeUnit, TypeName,
 };
-use aquifer_wire::types::{IntoValue, NotNull, Value};
+use aquifer_wire::types::{IntoValue, Value};
 
 use super::input::{Expressions, IntoExpression, IntoFragment, IntoOperand, IntoOperator};
+use super::window::Window;
 use super::{Item, Order, Tree};
 
 /// An expression: a column, a value, a function of others, text by [`raw!`](crate::raw).
@@ -73,76 +74,6 @@ pub fn excluded(name: impl Into<Cow<'static, str>>) -> Expression {
 /// A value, which becomes a parameter of its own type.
 pub fn val(value: impl IntoValue) -> Expression {
     Tree::TypedValue(value.into_value()).into()
-}
-
-/// A text, number or truth value of the source code that stands in the statement as a literal, quoted:
-/// where the server must know it when it plans, as in the condition of a partial index.
-///
-/// ```
-/// use aquifer::query::{col, literal, self};
-///
-/// let sql = query::from("t").where_expr(col("kind").eq(literal("it's"))).to_sql()?;
-/// assert_eq!(sql, r#"select * from "t" where "kind" = 'it''s'"#);
-/// # Ok::<(), aquifer::Error>(())
-/// ```
-pub fn literal(value: impl Literal) -> Expression {
-    Tree::Constant(value.into_constant()).into()
-}
-
-/// What can be a [`literal`]: `&'static str`, whole numbers, `bool`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be a literal",
-    note = "texts of the source code, whole numbers and `bool` can; other values are parameters"
-)]
-pub trait Literal {
-    /// The type that it has as a value.
-    type Value: NotNull;
-
-    #[doc(hidden)]
-    fn into_constant(self) -> Constant;
-}
-
-impl Literal for &'static str {
-    type Value = String;
-
-    fn into_constant(self) -> Constant {
-        Constant::Text(self)
-    }
-}
-
-impl Literal for bool {
-    type Value = Self;
-
-    fn into_constant(self) -> Constant {
-        match self {
-            true => Constant::True,
-            false => Constant::False,
-        }
-    }
-}
-
-impl Literal for i16 {
-    type Value = Self;
-
-    fn into_constant(self) -> Constant {
-        Constant::Number(self.into())
-    }
-}
-
-impl Literal for i32 {
-    type Value = Self;
-
-    fn into_constant(self) -> Constant {
-        Constant::Number(self.into())
-    }
-}
-
-impl Literal for i64 {
-    type Value = Self;
-
-    fn into_constant(self) -> Constant {
-        Constant::Number(self)
-    }
 }
 
 /// NULL, DEFAULT and when the transaction began, as words of SQL.
@@ -559,72 +490,4 @@ pub(super) fn fragment(text: impl IntoFragment) -> Result<Tree, sql::Error> {
         ));
     }
     Ok(Tree::Raw(Fragment { template, values }))
-}
-
-/// Which rows a window function sees; made by [`window`].
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Window {
-    pub(super) tree: Result<sql::Window<Value>, sql::Error>,
-}
-
-/// A window over all rows, to be narrowed.
-///
-/// ```
-/// use aquifer::query::{self, call, window};
-/// use aquifer::Direction::Desc;
-///
-/// let best = call("rank", ()).over(window().partition_by(["team"]).order_by("score", Desc));
-/// let sql = query::from("players").select(("name", best.alias("place"))).to_sql()?;
-/// assert_eq!(
-///     sql,
-///     r#"select "name", rank() over (partition by "team" order by "score" desc) as "place" from "players""#
-/// );
-/// # Ok::<(), aquifer::Error>(())
-/// ```
-pub fn window() -> Window {
-    Window {
-        tree: Ok(sql::Window::default()),
-    }
-}
-
-impl Window {
-    fn change(
-        mut self,
-        change: impl FnOnce(&mut sql::Window<Value>) -> Result<(), sql::Error>,
-    ) -> Self {
-        self.tree = self
-            .tree
-            .and_then(|mut tree| change(&mut tree).map(|()| tree));
-        self
-    }
-
-    /// Only rows that have these in common.
-    pub fn partition_by(self, by: impl Expressions) -> Self {
-        self.change(|tree| {
-            tree.partition.extend(by.into_trees()?);
-            Ok(())
-        })
-    }
-
-    /// In this order.
-    pub fn order_by(self, by: impl IntoExpression, direction: Direction) -> Self {
-        self.change(|tree| {
-            tree.order.push(order(by, direction, None)?);
-            Ok(())
-        })
-    }
-
-    /// Of those only the rows from one edge to the other.
-    pub fn rows(self, start: FrameEdge, end: FrameEdge) -> Self {
-        self.frame(FrameUnit::Rows, start, end)
-    }
-
-    /// As [`rows`](Self::rows), where the edges count rows, groups of equals or distances.
-    pub fn frame(self, unit: FrameUnit, start: FrameEdge, end: FrameEdge) -> Self {
-        self.change(|tree| {
-            tree.frame = Some(Frame { unit, start, end });
-            Ok(())
-        })
-    }
 }

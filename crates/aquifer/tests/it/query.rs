@@ -1,6 +1,7 @@
 //! Queries put together by the builder, against a real server.
 
 mod ancestor;
+mod arrays;
 mod changes;
 mod expressions;
 mod features;

@@ -4,6 +4,7 @@
 mod activity;
 mod catalogue;
 mod changes;
+mod comparisons;
 mod customers;
 mod sales;
 mod schema;

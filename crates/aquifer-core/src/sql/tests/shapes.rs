@@ -124,7 +124,7 @@ impl Supply {
             Shape::Median => {
                 let mut call = Call::new(
                     Function::parse("percentile_cont").unwrap(),
-                    vec![Expr::TypedValue(self.value())],
+                    vec![Expr::Value(self.value())],
                 );
                 call.within_group = true;
                 call.order.push(Order {

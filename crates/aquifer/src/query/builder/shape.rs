@@ -3,10 +3,11 @@ use std::borrow::Cow;
 use aquifer_core::sql::{self, Distinct, Name, Nulls};
 
 use super::super::draft::{comparison, rows};
-use super::super::expression::{Window, fragment, order};
+use super::super::expression::{fragment, order};
 use super::super::input::{
     Expressions, IntoDirection, IntoExpression, IntoFragment, IntoOperand, IntoOperator, Items,
 };
+use super::super::window::Window;
 use super::super::{Item, Order};
 use super::QueryBuilder;
 
