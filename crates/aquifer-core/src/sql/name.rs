@@ -19,6 +19,13 @@ impl Name {
     /// When it is empty, longer than 63 bytes, or contains a NUL.
     pub fn new(name: impl Into<Cow<'static, str>>) -> Result<Self, Error> {
         let name = name.into();
+        if is_simple(&name) {
+            return Ok(Self(name));
+        }
+        Self::checked(name)
+    }
+
+    fn checked(name: Cow<'static, str>) -> Result<Self, Error> {
         let (problem, remedy) = match &*name {
             "" => ("a name is empty".into(), "give it at least one character"),
             name if name.len() > LENGTH_MAX => (
@@ -57,6 +64,11 @@ impl Name {
         Some(Self(Cow::Borrowed(name)))
     }
 
+    /// The name, of which nothing is left here.
+    fn take(&mut self) -> Self {
+        Self(std::mem::take(&mut self.0))
+    }
+
     /// The name without quotes.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -66,16 +78,24 @@ impl Name {
     /// Appends the name in quotes: the only way by which a name becomes text.
     #[inline]
     pub(super) fn write(&self, out: &mut String) {
+        if !is_simple(&self.0) {
+            return self.write_doubled(out);
+        }
+        // Both quotes and the name at once.
+        out.reserve(self.0.len() + 2);
         out.push('"');
-        if self.0.as_bytes().contains(&b'"') {
-            for part in self.0.split_inclusive('"') {
-                out.push_str(part);
-                if part.ends_with('"') {
-                    out.push('"');
-                }
+        out.push_str(&self.0);
+        out.push('"');
+    }
+
+    #[cold]
+    fn write_doubled(&self, out: &mut String) {
+        out.push('"');
+        for part in self.0.split_inclusive('"') {
+            out.push_str(part);
+            if part.ends_with('"') {
+                out.push('"');
             }
-        } else {
-            out.push_str(&self.0);
         }
         out.push('"');
     }
@@ -106,12 +126,16 @@ impl Table {
     /// When a part is no name, or the text looks like something other than a table.
     pub fn parse(text: impl Into<Cow<'static, str>>) -> Result<Self, Error> {
         let text = text.into();
-        if is_simple(&text) {
-            return Ok(Name(text).into());
-        }
-        let text = plain(text, "table")?;
         let (schema, name) = split_qualifier(text, "table")?;
         Ok(Self { schema, name })
+    }
+
+    /// The table, of which nothing is left here.
+    pub(super) fn take(&mut self) -> Self {
+        Self {
+            schema: self.schema.take(),
+            name: self.name.take(),
+        }
     }
 
     pub(super) fn write(&self, out: &mut String) {
@@ -154,10 +178,6 @@ impl Column {
     /// When a part is no name, or the text looks like something other than a column.
     pub fn parse(text: impl Into<Cow<'static, str>>) -> Result<Self, Error> {
         let text = text.into();
-        if is_simple(&text) {
-            return Ok(Name(text).into());
-        }
-        let text = plain(text, "column")?;
         let (table, name) = split_qualifier(text, "column")?;
         Ok(Self { table, name })
     }
@@ -187,6 +207,34 @@ impl fmt::Display for Column {
     }
 }
 
+/// A table and its alias, as `users` or `app.users as u`.
+///
+/// # Errors
+/// When a part is no name, or the text looks like something other than a table.
+#[inline]
+pub fn aliased_table(text: impl Into<Cow<'static, str>>) -> Result<(Table, Option<Name>), Error> {
+    let text = text.into();
+    if is_simple(&text) {
+        return Ok((Name(text).into(), None));
+    }
+    let (table, alias) = split_alias(text)?;
+    Ok((Table::parse(table)?, alias))
+}
+
+/// A column and the alias that it is given, as `name` or `u.name as label`.
+///
+/// # Errors
+/// When a part is no name, or the text looks like something other than a column.
+#[inline]
+pub fn aliased_column(text: impl Into<Cow<'static, str>>) -> Result<(Column, Option<Name>), Error> {
+    let text = text.into();
+    if is_simple(&text) {
+        return Ok((Name(text).into(), None));
+    }
+    let (column, alias) = split_alias(text)?;
+    Ok((Column::parse(column)?, alias))
+}
+
 /// A text and the alias that stood behind it.
 pub type Aliased = (Cow<'static, str>, Option<Name>);
 
@@ -204,11 +252,31 @@ pub fn split_alias(text: impl Into<Cow<'static, str>>) -> Result<Aliased, Error>
     Ok((before, Some(Name::new(after)?)))
 }
 
-/// Whether the text is one name as nearly all are, for which one look is enough.
+/// Whether the text is one name as nearly all are, for which one look is enough: nothing in it that
+/// separates parts, that quotes, or that no name has.
 #[inline]
 fn is_simple(text: &str) -> bool {
-    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    (1..=LENGTH_MAX).contains(&text.len()) && text.as_bytes().iter().all(word)
+    let bytes = text.as_bytes();
+    // Eight bytes are looked at as one number, the last eight twice if need be.
+    match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) if bytes.len() <= 16 => is_plain(*first) && is_plain(*last),
+        (_, Some(last)) if bytes.len() <= LENGTH_MAX => {
+            bytes.as_chunks().0.iter().all(|eight| is_plain(*eight)) && is_plain(*last)
+        }
+        (_, None) => !bytes.is_empty() && bytes.iter().all(|byte| is_plain([*byte; 8])),
+        _ => false,
+    }
+}
+
+/// Whether none of the bytes is below `0` (blanks, quotes, parentheses, dots, NUL) or a semicolon.
+#[inline]
+fn is_plain(eight: [u8; 8]) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    const TOPS: u64 = ONES << 7;
+    let word = u64::from_ne_bytes(eight);
+    // A byte below the limit borrows, which shows in its highest bit.
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word & TOPS;
+    below(word, b'0') | below(word ^ (ONES * u64::from(b';')), 1) == 0
 }
 
 fn find_as(text: &str) -> Option<usize> {
@@ -219,7 +287,26 @@ fn find_as(text: &str) -> Option<usize> {
     lower.rfind(" as ")
 }
 
-fn split_qualifier(text: Cow<'static, str>, what: &str) -> Result<(Option<Name>, Name), Error> {
+/// A name and what stands before its dot.
+type Qualified = (Option<Name>, Name);
+
+#[inline]
+fn split_qualifier(text: Cow<'static, str>, what: &str) -> Result<Qualified, Error> {
+    if is_simple(&text) {
+        return Ok((None, Name(text)));
+    }
+    if let Cow::Borrowed(text) = text
+        && let Some((before, after)) = text.split_once('.')
+        && is_simple(before)
+        && is_simple(after)
+    {
+        return Ok((Some(Name(before.into())), Name(after.into())));
+    }
+    split_checked(text, what)
+}
+
+fn split_checked(text: Cow<'static, str>, what: &str) -> Result<Qualified, Error> {
+    let text = plain(text, what)?;
     let Some(at) = text.bytes().position(|byte| byte == b'.') else {
         return Ok((None, Name::new(text)?));
     };
