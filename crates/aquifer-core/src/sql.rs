@@ -61,7 +61,9 @@ pub use self::change::{
 };
 pub use self::condition::Filter;
 pub use self::error::Error;
-pub use self::expression::{Branch, Case, Connective, Constant, Expr, Fragment, Test, TypeName};
+pub use self::expression::{
+    Branch, Case, Connective, Constant, Expr, Fragment, Test, TypeName, Written,
+};
 pub use self::list::List;
 pub use self::name::{Aliased, Column, Name, Table, aliased_column, aliased_table, split_alias};
 pub use self::operator::{Operator, escape_like};

@@ -51,6 +51,9 @@ impl Name {
     /// ```
     #[must_use]
     pub const fn constant(name: &'static str) -> Option<Self> {
+        if is_simple(name) {
+            return Some(Self(Cow::Borrowed(name)));
+        }
         let mut rest = name.as_bytes();
         if rest.is_empty() || rest.len() > LENGTH_MAX {
             return None;
@@ -228,8 +231,8 @@ pub fn aliased_table(text: impl Into<Cow<'static, str>>) -> Result<(Table, Optio
 #[inline]
 pub fn aliased_column(text: impl Into<Cow<'static, str>>) -> Result<(Column, Option<Name>), Error> {
     let text = text.into();
-    if is_simple(&text) {
-        return Ok((Name(text).into(), None));
+    if let Some((table, name)) = split_simple(&text) {
+        return Ok((Column { table, name }, None));
     }
     let (column, alias) = split_alias(text)?;
     Ok((Column::parse(column)?, alias))
@@ -255,36 +258,49 @@ pub fn split_alias(text: impl Into<Cow<'static, str>>) -> Result<Aliased, Error>
 /// Whether the text is one name as nearly all are, for which one look is enough: nothing in it that
 /// separates parts, that quotes, or that no name has.
 #[inline]
-fn is_simple(text: &str) -> bool {
+const fn is_simple(text: &str) -> bool {
     let bytes = text.as_bytes();
-    // Eight bytes are looked at as one number, the last eight twice if need be.
-    match (bytes.first_chunk(), bytes.last_chunk()) {
-        (Some(first), Some(last)) if bytes.len() <= 16 => is_plain(*first) && is_plain(*last),
-        (_, Some(last)) if bytes.len() <= LENGTH_MAX => {
-            bytes.as_chunks().0.iter().all(|eight| is_plain(*eight)) && is_plain(*last)
+    // Eight bytes are looked at as one number, the last eight twice where they don't come out even.
+    let Some(last) = bytes.last_chunk() else {
+        return !bytes.is_empty() && is_plain(padded(bytes));
+    };
+    let mut rest = bytes;
+    while let Some((eight, behind)) = rest.split_first_chunk() {
+        if !is_plain(*eight) {
+            return false;
         }
-        (_, None) => !bytes.is_empty() && bytes.iter().all(|byte| is_plain([*byte; 8])),
-        _ => false,
+        rest = behind;
     }
+    bytes.len() <= LENGTH_MAX && is_plain(*last)
+}
+
+/// Fewer than eight bytes, and letters behind them.
+const fn padded(mut bytes: &[u8]) -> [u8; 8] {
+    let mut eight = u64::from_ne_bytes([b'a'; 8]);
+    while let [first, behind @ ..] = bytes {
+        eight = (eight << 8) | *first as u64;
+        bytes = behind;
+    }
+    eight.to_ne_bytes()
 }
 
 /// Whether none of the bytes is below `0` (blanks, quotes, parentheses, dots, NUL) or a semicolon.
-#[inline]
-fn is_plain(eight: [u8; 8]) -> bool {
-    const ONES: u64 = u64::MAX / 0xff;
-    const TOPS: u64 = ONES << 7;
+const fn is_plain(eight: [u8; 8]) -> bool {
     let word = u64::from_ne_bytes(eight);
-    // A byte below the limit borrows, which shows in its highest bit.
-    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word & TOPS;
-    below(word, b'0') | below(word ^ (ONES * u64::from(b';')), 1) == 0
+    has_byte_below(word, b'0') | has_byte_below(word ^ (ONES * b';' as u64), 1) == 0
+}
+
+/// A byte of ones.
+const ONES: u64 = u64::MAX / 0xff;
+
+/// Not 0 where one of the bytes is below the limit: it borrows, which shows in its highest bit.
+const fn has_byte_below(word: u64, limit: u8) -> u64 {
+    word.wrapping_sub(ONES * limit as u64) & !word & (ONES << 7)
 }
 
 fn find_as(text: &str) -> Option<usize> {
-    if !text.as_bytes().contains(&b' ') {
-        return None;
-    }
-    let lower = text.to_ascii_lowercase();
-    lower.rfind(" as ")
+    let mut fours = text.as_bytes().windows(4);
+    fours.rposition(|four| four.eq_ignore_ascii_case(b" as "))
 }
 
 /// A name and what stands before its dot.
@@ -292,17 +308,25 @@ type Qualified = (Option<Name>, Name);
 
 #[inline]
 fn split_qualifier(text: Cow<'static, str>, what: &str) -> Result<Qualified, Error> {
-    if is_simple(&text) {
-        return Ok((None, Name(text)));
+    match split_simple(&text) {
+        Some(names) => Ok(names),
+        None => split_checked(text, what),
     }
-    if let Cow::Borrowed(text) = text
-        && let Some((before, after)) = text.split_once('.')
-        && is_simple(before)
-        && is_simple(after)
-    {
-        return Ok((Some(Name(before.into())), Name(after.into())));
+}
+
+/// One or two names as nearly all are, of a text that lives forever.
+#[inline]
+fn split_simple(text: &Cow<'static, str>) -> Option<Qualified> {
+    let Cow::Borrowed(text) = *text else {
+        return None;
+    };
+    if is_simple(text) {
+        return Some((None, Name(text.into())));
     }
-    split_checked(text, what)
+    let at = text.bytes().position(|byte| byte == b'.')?;
+    let (before, after) = (text.get(..at)?, text.get(at + 1..)?);
+    let both = is_simple(before) && is_simple(after);
+    both.then(|| (Some(Name(before.into())), Name(after.into())))
 }
 
 fn split_checked(text: Cow<'static, str>, what: &str) -> Result<Qualified, Error> {

@@ -42,10 +42,10 @@ impl<V: Bind> Statement<V> {
     /// For UPDATE and DELETE without a condition, unless all rows are meant; for parts that don't fit
     /// together; for more parameters than the protocol takes; for a tree of more than 100 levels.
     pub fn render(mut self) -> Result<Rendered<V>, Error> {
-        let mut renderer = Renderer::new();
-        if let Self::Select(select) = &self {
-            renderer.out.limited = select.limit.is_some();
+        if let Self::Select(select) = &mut self {
+            return select.render();
         }
+        let mut renderer = Renderer::with_room(TEXT);
         renderer.statement(&mut self)?;
         renderer.finish()
     }
@@ -57,12 +57,17 @@ impl<V: Bind> Select<V> {
     /// # Errors
     /// As [`Statement::render`].
     pub fn render(&mut self) -> Result<Rendered<V>, Error> {
-        let mut renderer = Renderer::new();
+        let mut renderer = Renderer::with_room(TEXT + PART * (self.items.len() + self.joins.len()));
         renderer.out.limited = self.limit.is_some();
         renderer.select(self)?;
         renderer.finish()
     }
 }
+
+/// Bytes that most texts have without what is selected and joined, and those of one such part: so
+/// that a text takes one allocation.
+const TEXT: usize = 192;
+const PART: usize = 48;
 
 struct Renderer<V> {
     out: Rendered<V>,
@@ -72,11 +77,11 @@ struct Renderer<V> {
 }
 
 impl<V: Bind> Renderer<V> {
-    fn new() -> Self {
+    /// With room for a text of that length.
+    fn with_room(text: usize) -> Self {
         Self {
             out: Rendered {
-                // Room for most statements, so that they take one allocation each.
-                text: String::with_capacity(192),
+                text: String::with_capacity(text),
                 values: Vec::with_capacity(4),
                 read: Tables::default(),
                 written: Tables::default(),

@@ -105,9 +105,8 @@ impl Draft {
     /// The finished query; of the columns of the entity, unless others were selected.
     pub(super) fn finish(mut self) -> query::Draft {
         if self.shared.select.items.is_empty() {
-            let name = quoted(self.meta.table());
-            let columns = self.meta.columns().iter();
-            self.select().items = columns.map(|column| item(&name, column.name())).collect();
+            let columns = sql::Expr::Written(self.meta.select_list(), true);
+            self.select().items = vec![columns.into()];
         }
         let own = quoted(self.meta.table());
         if let Some(condition) = mark_condition(self.meta, self.deleted) {

@@ -42,6 +42,13 @@ impl<V: Bind> Renderer<V> {
                 }
                 self.push("*");
             }
+            Expr::Written(list, qualified) => {
+                self.push(if *qualified {
+                    list.qualified
+                } else {
+                    list.plain
+                });
+            }
             compound => return self.deeper(|this| this.compound(compound)),
         }
         Ok(())
