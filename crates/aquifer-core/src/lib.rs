@@ -19,6 +19,7 @@
 //! | [`hysteresis`] | Is one finding enough to say that a state has changed? |
 //! | [`sql`] | What text does a tree of SQL become, and what is refused? |
 //! | [`slots`] | Who owns which connection, and who waits for one? |
+//! | [`stamps`] | Is a value that was kept still the one in the database? |
 //! | [`topology`] | Which host is the primary, which may answer reads, and what is still possible? |
 
 pub mod backoff;
@@ -32,4 +33,5 @@ pub mod retry;
 pub mod scan;
 pub mod slots;
 pub mod sql;
+pub mod stamps;
 pub mod topology;

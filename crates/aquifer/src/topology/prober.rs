@@ -98,6 +98,8 @@ struct Prober {
     session: Option<Session>,
     /// It has answered, or could not be reached, before.
     known: bool,
+    /// It has answered before.
+    answered: bool,
 }
 
 struct Session {
@@ -115,6 +117,7 @@ pub(super) async fn run(topology: Weak<Inner>, host: usize, connector: Connector
         question: 0,
         session: None,
         known: false,
+        answered: false,
     };
     loop {
         let asked_at = clock::now();
@@ -149,18 +152,24 @@ impl Prober {
         self.known = true;
         match outcome {
             Ok(answer) => {
+                self.answered = true;
                 inner.succeeded(self.host);
                 inner.report(|state| state.answered(self.host, answer, now()));
             }
-            // It answers, and has no room for one session more.
-            Err(error) if error.sqlstate() == Some(&SqlState::TOO_MANY_CONNECTIONS) => {
-                inner.failed(self.host, error);
-            }
+            Err(error) if self.is_there(&error) => inner.failed(self.host, error),
             Err(error) => {
                 inner.failed(self.host, error);
                 inner.report(|state| state.missed(self.host, now()));
             }
         }
+    }
+
+    /// Whether the server answers and admits no session more: for want of room, or of the password of
+    /// today. The sessions that are open live on.
+    fn is_there(&self, error: &Error) -> bool {
+        error.sqlstate().is_some_and(|state| {
+            *state == SqlState::TOO_MANY_CONNECTIONS || self.answered && state.class() == "28"
+        })
     }
 
     async fn ask(&mut self) -> Result<Answer, Error> {

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use aquifer::{Db, Error, ErrorKind, Event, Events, Mode, Retry, Session};
-use aquifer_testkit::Postgres;
+use aquifer::{Db, Error, ErrorKind, Event, Events, HostRole, Mode, Retry, Session};
+use aquifer_testkit::{Cluster, Login, Postgres};
 
-use super::{blocking, connect, event};
+use super::{blocking, connect, event, host, until_role};
 use crate::support;
 
 /// A small disk of memory; gone when it is dropped.
@@ -151,4 +151,45 @@ async fn a_single_host_that_goes_and_comes_is_told() {
     assert_eq!(next_mode(&mut events).await, Mode::Normal);
     drop(read.await.unwrap());
     support::assert_whole(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_refuses_a_new_password_keeps_the_sessions_that_it_has() {
+    let cluster = blocking(|| Cluster::start(1));
+    let primary = cluster.primary();
+    let db = connect(&cluster.login_url(Login::Scram)).await;
+    until_role(&db, primary, HostRole::Primary).await;
+    let own: i64 = db.query_value("select $1::bigint", (1_i64,)).await.unwrap();
+    assert_eq!(own, 1);
+    let held = db.begin().await.unwrap();
+    held.execute("select 1", ()).await.unwrap();
+    blocking(|| {
+        primary.psql("alter role scram_user password 'nobody knows it'");
+        // The session that asks how the host does has to log in again; the pool's live on.
+        primary.psql(
+            "select pg_terminate_backend(pid) from pg_stat_activity \
+             where usename = 'scram_user' and query like '%pg_is_in_recovery%'",
+        );
+    });
+    let refusals = || {
+        primary
+            .log()
+            .matches("password authentication failed")
+            .count()
+    };
+    crate::support::until("it was refused again and again", || refusals() >= 4).await;
+    assert_eq!(host(&db, primary).role, Some(HostRole::Primary));
+    held.execute("select 1", ())
+        .await
+        .expect("the session lives");
+    held.commit().await.expect("on the primary");
+    for tag in 0..20_i64 {
+        let write = db.exclusive();
+        let own: i64 = write
+            .query_value("select $1::bigint", (tag,))
+            .await
+            .unwrap();
+        assert_eq!(own, tag, "a foreign reply");
+    }
+    assert_eq!(db.mode(), Mode::Normal);
 }
