@@ -37,9 +37,8 @@ mod tests {
 
     #[test]
     fn only_what_is_between_the_markers_is_written_anew() {
-        let around = |text: &str| {
-            format!("before\n<!-- some: begin -->\n{text}<!-- some: end -->\nafter\n")
-        };
+        let around =
+            |text: &str| format!("before\n<!-- some: begin -->\n{text}<!-- some: end -->\nafter\n");
         let new = replaced(&around("old\n"), "some", "new\n").expect("both markers");
         assert_eq!(new, around("\nnew\n\n"));
         assert!(replaced(&around("old\n"), "other", "new").is_err());

@@ -43,7 +43,11 @@ mod tests {
     fn plain(text: &str) -> String {
         let text = text.to_lowercase().replace('"', "");
         let (_, rest) = text.split_once(" from ").expect("a FROM");
-        rest.split("-- binds").next().unwrap_or(rest).trim().to_owned()
+        rest.split("-- binds")
+            .next()
+            .unwrap_or(rest)
+            .trim()
+            .to_owned()
     }
 
     #[test]
@@ -51,7 +55,15 @@ mod tests {
         for builder in BUILDERS {
             let mut seen = String::new();
             (builder.seed)(7, &mut |text| text.clone_into(&mut seen));
-            for part in ["posts", "user_id", "= $1", "order by", "created_at", "desc", "limit $2"] {
+            for part in [
+                "posts",
+                "user_id",
+                "= $1",
+                "order by",
+                "created_at",
+                "desc",
+                "limit $2",
+            ] {
                 assert!(plain(&seen).contains(part), "{}: {seen}", builder.name);
             }
         }
@@ -66,8 +78,15 @@ mod tests {
             assert_eq!(seen.to_lowercase().matches(" join ").count(), 2, "{seen}");
             let columns = seen.to_lowercase();
             let columns = columns.split(" from ").next().unwrap_or_default();
-            assert_eq!(columns.matches(", ").count(), 11, "{}: {seen}", builder.name);
-            for part in ["users", "posts", "comments", "active", "= $1", "order by", "limit $"] {
+            assert_eq!(
+                columns.matches(", ").count(),
+                11,
+                "{}: {seen}",
+                builder.name
+            );
+            for part in [
+                "users", "posts", "comments", "active", "= $1", "order by", "limit $",
+            ] {
                 assert!(plain(&seen).contains(part), "{}: {seen}", builder.name);
             }
         }

@@ -63,12 +63,16 @@ fn main() -> Result<(), Error> {
         rounds::build(builder, kind, count);
         return Ok(());
     }
-    let (rounds, checks) = if arguments.quick { (21, 1) } else { (201, 5) };
+    let (rounds, checks) = if arguments.quick {
+        (201, 1)
+    } else {
+        (2_001, 5)
+    };
     let allocations = || {
         let so_far = thread_stats();
         so_far.allocs + so_far.reallocs
     };
-    let costs = rounds::measure(rounds, 1_000, allocations);
+    let costs = rounds::measure(rounds, allocations);
     let mut tables = table::builders(&costs);
     println!("{tables}");
     let mut compiled = Vec::new();

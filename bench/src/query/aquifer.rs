@@ -61,7 +61,6 @@ fn wide(ids: &[i64], seen: Seen<'_>) {
 
 #[derive(Entity)]
 #[entity(table = "users", has_many(POSTS = Post::USER_ID))]
-#[expect(dead_code, reason = "no row is ever read")]
 struct User {
     #[entity(key)]
     id: i64,
@@ -78,7 +77,6 @@ struct User {
 
 #[derive(Entity)]
 #[entity(table = "posts", has_many(COMMENTS = Comment::POST_ID))]
-#[expect(dead_code, reason = "no row is ever read")]
 struct Post {
     #[entity(key)]
     id: i64,
@@ -89,7 +87,6 @@ struct Post {
 
 #[derive(Entity)]
 #[entity(table = "comments")]
-#[expect(dead_code, reason = "no row is ever read")]
 struct Comment {
     #[entity(key)]
     id: i64,

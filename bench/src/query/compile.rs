@@ -88,7 +88,9 @@ pub fn seconds(rounds: usize) -> Result<Vec<(&'static str, f64)>, Error> {
 
 impl Candidate {
     fn check(&self, source: &str) -> Result<f64, Error> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("..")
+            .canonicalize()?;
         let directory = target()?.join("compile").join(self.package);
         fs::create_dir_all(directory.join("src"))?;
         fs::write(directory.join("Cargo.toml"), self.manifest(&root))?;
@@ -141,7 +143,9 @@ impl Candidate {
             }
         }
         if let Some(tables) = self.tables {
-            let names: Vec<_> = (0..NUMBER).map(|number| format!("table_{number}")).collect();
+            let names: Vec<_> = (0..NUMBER)
+                .map(|number| format!("table_{number}"))
+                .collect();
             text += &format!("{tables}({});\n", names.join(", "));
         }
         text
@@ -151,7 +155,9 @@ impl Candidate {
 fn target() -> Result<PathBuf, Error> {
     let program = std::env::current_exe()?;
     let target = program.ancestors().nth(2);
-    Ok(target.ok_or("the program is not in a target directory")?.to_owned())
+    Ok(target
+        .ok_or("the program is not in a target directory")?
+        .to_owned())
 }
 
 /// User and system seconds of the shell's children: the second line of `times`, as `1m2.34s 0m5.6s`.

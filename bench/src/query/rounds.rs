@@ -5,6 +5,9 @@ use std::time::Instant;
 
 use super::{BUILDERS, LIST};
 
+/// Queries of one builder in a round: so few that on a busy machine most rounds are not interrupted.
+const COUNT: u32 = 100;
+
 /// One of the two queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -54,8 +57,8 @@ pub fn build(builder: usize, kind: Kind, count: u32) {
 /// Measures all builders, one after the other in each round; `allocations` counts those of the thread
 /// since it began.
 #[must_use]
-pub fn measure(rounds: usize, count: u32, allocations: impl Fn() -> u64) -> Vec<Costs> {
-    let costs = |kind| costs(kind, rounds, count, &allocations);
+pub fn measure(rounds: usize, allocations: impl Fn() -> u64) -> Vec<Costs> {
+    let costs = |kind| costs(kind, rounds, &allocations);
     let both = costs(Kind::Seed).into_iter().zip(costs(Kind::Wide));
     let named = BUILDERS.iter().zip(both);
     named
@@ -67,14 +70,14 @@ pub fn measure(rounds: usize, count: u32, allocations: impl Fn() -> u64) -> Vec<
         .collect()
 }
 
-fn costs(kind: Kind, rounds: usize, count: u32, allocations: &impl Fn() -> u64) -> Vec<Cost> {
+fn costs(kind: Kind, rounds: usize, allocations: &impl Fn() -> u64) -> Vec<Cost> {
     let mut times = vec![Vec::with_capacity(rounds); BUILDERS.len()];
     // The first round warms up.
     for round in 0..=rounds {
         for (builder, times) in times.iter_mut().enumerate() {
             let begun = Instant::now();
-            build(builder, kind, count);
-            let time = begun.elapsed().as_secs_f64() * 1e9 / f64::from(count);
+            build(builder, kind, COUNT);
+            let time = begun.elapsed().as_secs_f64() * 1e9 / f64::from(COUNT);
             if round > 0 {
                 times.push(time);
             }
@@ -82,12 +85,12 @@ fn costs(kind: Kind, rounds: usize, count: u32, allocations: &impl Fn() -> u64) 
     }
     let cost = |(builder, own): (usize, &Vec<f64>)| {
         let before = allocations();
-        build(builder, kind, count);
+        build(builder, kind, COUNT);
         let ratios = own.iter().zip(&times[0]).map(|(own, first)| own / first);
         Cost {
             nanoseconds: median(own.clone()),
             ratio: median(ratios.collect()),
-            allocations: (allocations() - before) as f64 / f64::from(count),
+            allocations: (allocations() - before) as f64 / f64::from(COUNT),
         }
     };
     times.iter().enumerate().map(cost).collect()

@@ -7,9 +7,10 @@ use super::rounds::{Cost, Costs};
 /// What putting queries together costs, one line for each builder.
 #[must_use]
 pub fn builders(costs: &[Costs]) -> String {
-    let mut text = "| | seed query, ns | over the first | allocations | wide query, ns | over the first | \
+    let mut text =
+        "| | seed query, ns | over the first | allocations | wide query, ns | over the first | \
                     allocations |\n|---|---|---|---|---|---|---|\n"
-        .to_owned();
+            .to_owned();
     let cells = |cost: Cost| {
         format!(
             "{:.0} | {:.2} | {:.0}",
@@ -25,9 +26,10 @@ pub fn builders(costs: &[Costs]) -> String {
 /// What checking 50 tables and 50 queries takes, one line for each library.
 #[must_use]
 pub fn compiled(seconds: &[(&str, f64)]) -> String {
-    let mut text = "| 50 tables, 50 queries | processor seconds of `cargo check` | over the first |\n\
+    let mut text =
+        "| 50 tables, 50 queries | processor seconds of `cargo check` | over the first |\n\
                     |---|---|---|\n"
-        .to_owned();
+            .to_owned();
     let first = seconds.first().map_or(f64::NAN, |(_, first)| *first);
     for (name, seconds) in seconds {
         text += &format!("| {name} | {seconds:.2} | {:.1} |\n", seconds / first);
@@ -49,7 +51,11 @@ pub fn json(costs: &[Costs], compiled: &[(&str, f64)]) -> Value {
                 .as_object_mut()
                 .expect("made as one"),
         };
-        object.extend(figures.into_iter().map(|(key, figure)| (key.to_owned(), rounded(figure))));
+        object.extend(
+            figures
+                .into_iter()
+                .map(|(key, figure)| (key.to_owned(), rounded(figure))),
+        );
     };
     for Costs { name, seed, wide } in costs {
         let figures = vec![
