@@ -112,6 +112,13 @@ impl Value {
     }
 }
 
+impl Default for Value {
+    #[inline]
+    fn default() -> Self {
+        Self::NULL
+    }
+}
+
 impl Bind for Value {
     fn nature(&self) -> Nature {
         match &self.0 {

@@ -11,7 +11,8 @@ use crate::Error;
 /// The query that all builders put together: what it has so far, and the first thing that was wrong.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Draft {
-    pub(crate) select: Select,
+    /// On the heap, since builders are moved at each of their methods.
+    pub(crate) select: Box<Select>,
     pub(crate) all_rows: bool,
     pub(crate) fault: Option<sql::Error>,
 }
@@ -20,7 +21,7 @@ impl Draft {
     /// A query of that source.
     pub(crate) fn of(source: Source<Value>) -> Self {
         Self {
-            select: Select::of(source),
+            select: Box::new(Select::of(source)),
             ..Self::default()
         }
     }
@@ -109,7 +110,7 @@ impl Draft {
         }
     }
 
-    pub(crate) fn into_select(mut self) -> Result<Select, sql::Error> {
+    pub(crate) fn into_select(mut self) -> Result<Box<Select>, sql::Error> {
         self.check()?;
         Ok(self.select)
     }
@@ -136,7 +137,7 @@ impl Draft {
             select.items = vec![count_all()?.into()];
             return Plan::of_select(select);
         }
-        Plan::of_select(outer(select, count_all()?.into())?)
+        Plan::of_select(Box::new(outer(select, count_all()?.into())?))
     }
 
     /// Whether it has any row.
@@ -144,10 +145,10 @@ impl Draft {
         let mut select = self.into_select()?;
         select.order.clear();
         let outer = Select {
-            items: vec![Tree::Exists(Box::new(select)).into()],
+            items: vec![Tree::Exists(select).into()],
             ..Select::default()
         };
-        Plan::of_select(outer)
+        Plan::of_select(Box::new(outer))
     }
 
     /// An aggregate of it.
@@ -247,9 +248,9 @@ fn count_all() -> Result<Tree, sql::Error> {
 }
 
 /// A query of all rows of another.
-fn outer(select: Select, item: Item) -> Result<Select, sql::Error> {
+fn outer(select: Box<Select>, item: Item) -> Result<Select, sql::Error> {
     let mut outer = Select::of(Source::Select {
-        select: Box::new(select),
+        select,
         alias: Name::new("all_rows")?,
         lateral: false,
     });
