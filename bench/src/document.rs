@@ -2,17 +2,13 @@
 //! the plots beside them.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::peers::{AQUIFER, BATCH, LOOKUP, WIRE};
 use crate::plot::{self, Bar};
 use crate::report::Measured;
 use crate::rounds::Outcome;
-use crate::{Error, Workload};
-
-/// What is between these lines is written anew by each full run.
-const BEGIN: &str = "<!-- measured: begin -->\n";
-const END: &str = "<!-- measured: end -->\n";
+use crate::{Error, Workload, marked};
 
 /// Where the plots are, from the repository's root.
 const PLOTS: &str = "bench/plots";
@@ -23,7 +19,7 @@ const PLOTS: &str = "bench/plots";
 /// # Errors
 /// When the markers are missing, and what the file system says.
 pub fn write(tables: &str, measured: &[Measured]) -> Result<Vec<PathBuf>, Error> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = marked::root();
     fs::create_dir_all(root.join(PLOTS))?;
     let mut written = Vec::new();
     let mut images = String::new();
@@ -33,21 +29,8 @@ pub fn write(tables: &str, measured: &[Measured]) -> Result<Vec<PathBuf>, Error>
         images += &format!("![{title}]({PLOTS}/{name}.svg)\n\n");
         written.push(path);
     }
-    let document = root.join("BENCHMARKS.md");
-    let text = fs::read_to_string(&document)?;
-    fs::write(&document, replaced(&text, &format!("{images}{tables}"))?)?;
-    written.push(document);
+    written.push(marked::put("measured", &format!("{images}{tables}"))?);
     Ok(written)
-}
-
-fn replaced(text: &str, tables: &str) -> Result<String, Error> {
-    let missing = || format!("BENCHMARKS.md lacks a line {}or {}", BEGIN, END.trim());
-    let (before, rest) = text.split_once(BEGIN).ok_or_else(missing)?;
-    let (_, after) = rest.split_once(END).ok_or_else(missing)?;
-    Ok(format!(
-        "{before}{BEGIN}\n{}\n{END}{after}",
-        tables.trim_end().to_owned() + "\n"
-    ))
 }
 
 type Plot = (String, String, Vec<Bar>);
@@ -120,17 +103,4 @@ fn bars(measured: &Measured, tasks: usize, parts: impl Fn(&Outcome) -> Vec<f64>)
 
 fn is_own(name: &str) -> bool {
     [AQUIFER, LOOKUP, BATCH, WIRE].contains(&name) || name.starts_with("aquifer, ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_is_between_the_markers_is_written_anew() {
-        let text = format!("before\n{BEGIN}old\n{END}after\n");
-        let new = replaced(&text, "new\n").expect("both markers");
-        assert_eq!(new, format!("before\n{BEGIN}\nnew\n\n{END}after\n"));
-        assert!(replaced("no markers", "new").is_err());
-    }
 }

@@ -17,10 +17,13 @@ pub mod document;
 pub mod failover;
 #[cfg(feature = "peers")]
 pub mod figures;
+pub mod marked;
 pub mod peers;
 pub mod place;
 #[cfg(feature = "peers")]
 pub mod plot;
+#[cfg(feature = "query")]
+pub mod query;
 pub mod report;
 pub mod rounds;
 pub mod runtime;

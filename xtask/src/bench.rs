@@ -1,4 +1,3 @@
-mod entities;
 mod ten_lines;
 
 use crate::End;
@@ -13,8 +12,8 @@ const WIRE: &str = "wire";
 const FAILOVER: &str = "failover";
 /// The benchmark that compiles instead of running, and needs no server.
 const TEN_LINES: &str = "ten-lines";
-/// What entities cost the compiler; needs no server either.
-const ENTITIES: &str = "entities";
+/// What queries cost before they are sent, beside peers; needs no server either.
+const QUERY: &str = "query";
 
 /// Runs the benchmarks, a workspace of their own with the peers as dependencies.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<End, Failure> {
@@ -25,19 +24,17 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<End, Fa
         ten_lines::run(workspace, rest)?;
         return Ok(End::Done);
     }
-    if arguments.first().is_some_and(|first| first == ENTITIES) {
-        entities::run(workspace)?;
-        return Ok(End::Done);
-    }
     if !workspace.has("bench/Cargo.toml") {
         eprintln!("== bench: NOT RUN, there is no bench/ yet");
         return Ok(End::Incomplete);
     }
-    programs::ensure(&[POSTGRES])?;
-    // Without these the benchmark leaves the counts out, and says so.
-    for program in [VALGRIND, STRACE] {
-        if let Err(failure) = programs::ensure(&[program]) {
-            eprintln!("== bench: {failure}");
+    if arguments.first().is_none_or(|first| first != QUERY) {
+        programs::ensure(&[POSTGRES])?;
+        // Without these the benchmark leaves the counts out, and says so.
+        for program in [VALGRIND, STRACE] {
+            if let Err(failure) = programs::ensure(&[program]) {
+                eprintln!("== bench: {failure}");
+            }
         }
     }
     let mut cargo = workspace.cargo();
@@ -50,6 +47,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<End, Fa
         Some((first, rest)) if first == FAILOVER => cargo
             .args(["--no-default-features", "--features", FAILOVER])
             .args(["--bin", FAILOVER, "--"])
+            .args(rest),
+        Some((first, rest)) if first == QUERY => cargo
+            .args(["--no-default-features", "--features", QUERY])
+            .args(["--bin", QUERY, "--"])
             .args(rest),
         _ => cargo.args(["--bin", "peers", "--"]).args(arguments),
     };

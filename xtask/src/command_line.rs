@@ -8,7 +8,7 @@ Usage: cargo xtask COMMAND
   tidy                      check layering, sizes, docs and text
   bench [ARGS…]             run the benchmarks beside the peers; ARGS go to them
   bench failover            promotions under load, beside two peers
-  bench entities            what 50 entities and 50 queries cost the compiler
+  bench query               what queries cost before they are sent, beside peers
   bench ten-lines           build the README's program and its peers: time, crates, size
   deep [PART…]              long checks: properties, interleavings, transfers, fuzzing, figures, counts, failovers,
                             a soak, PostgreSQL 18

@@ -5,7 +5,7 @@
 //! can change what a statement is. The tree is generic over the values it carries: what they are
 //! and how they travel is decided elsewhere, only what the text depends on is asked by [`Bind`].
 //!
-//! [`Statement::render`] takes the tree apart, so that its names and values are moved, not copied.
+//! [`Statement::render`] takes the values out of the tree, so that they are moved, not copied.
 //! It says what it refuses by an [`Error`] and panics for no tree: lists that are empty and
 //! comparisons with NULL have been replaced when the tree was built (see [`Expr::compare`] and
 //! [`Expr::among`]); UPDATE and DELETE of all rows must be asked for.
@@ -13,7 +13,7 @@
 //! ```
 //! use aquifer_core::sql::{Bind, Column, Expr, Nature, Operator, Select, Source, Statement, Table};
 //!
-//! #[derive(Debug)]
+//! #[derive(Debug, Default)]
 //! struct Number(i64);
 //!
 //! impl Bind for Number {
@@ -44,6 +44,7 @@ mod change;
 mod condition;
 mod error;
 mod expression;
+mod list;
 mod name;
 mod operator;
 mod render;
@@ -61,9 +62,10 @@ pub use self::change::{
 pub use self::condition::Filter;
 pub use self::error::Error;
 pub use self::expression::{
-    Branch, Case, Connective, Constant, Expr, Fragment, Test, TimeUnit, TypeName,
+    Branch, Case, Connective, Constant, Expr, Fragment, Test, TimeUnit, TypeName, Written,
 };
-pub use self::name::{Aliased, Column, Name, Table, split_alias};
+pub use self::list::List;
+pub use self::name::{Aliased, Column, Name, Table, aliased_column, aliased_table, split_alias};
 pub use self::operator::{Operator, escape_like};
 pub use self::render::{PARAMETERS_MAX, Rendered};
 pub use self::select::{
@@ -73,8 +75,9 @@ pub use self::select::{
 pub use self::source::{Join, JoinKind, Source};
 pub use self::tables::Tables;
 
-/// What the text of a statement depends on about a value in it.
-pub trait Bind {
+/// What the text of a statement depends on about a value in it; the default is NULL, or anything else
+/// that costs nothing: it stays behind where a value was taken out.
+pub trait Bind: Default {
     /// What kind of value it is.
     fn nature(&self) -> Nature;
 
@@ -129,6 +132,12 @@ impl<V> Statement<V> {
 impl<V> From<Select<V>> for Statement<V> {
     fn from(select: Select<V>) -> Self {
         Self::Select(Box::new(select))
+    }
+}
+
+impl<V> From<Box<Select<V>>> for Statement<V> {
+    fn from(select: Box<Select<V>>) -> Self {
+        Self::Select(select)
     }
 }
 

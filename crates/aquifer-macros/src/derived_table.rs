@@ -4,7 +4,7 @@ use syn::ext::IdentExt;
 use syn::{Data, DeriveInput, Error, Fields, LitStr, Path, Result, parse_quote};
 
 use crate::attributes::{NAME_MAX, parse_options};
-use crate::entity::{ATTRIBUTE, constant_name};
+use crate::entity::{ATTRIBUTE, constant_name, select_lists};
 use crate::from_row;
 use crate::letter_case::LetterCase;
 use crate::suggest;
@@ -31,6 +31,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         return Err(Error::new(name.span(), message));
     }
     let (mut constants, mut columns, mut types, mut readers) = (vec![], vec![], vec![], vec![]);
+    let mut names = Vec::new();
     for field in &named.named {
         let Some(ident) = &field.ident else { continue };
         let (ty, visibility) = (&field.ty, &field.vis);
@@ -42,11 +43,13 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
                 #root::entity::Col::new(#column);
         });
         columns.push(quote!(#root::entity::ColumnMeta::of::<#ty>(#column, #column)));
-        types.push(ty);
         readers.push(from_row::Field::column(ident, ty, &column, false)?);
+        types.push(ty);
+        names.push(column);
     }
     let from_row = from_row::implement(root, name, &input.generics, &readers);
     let of = name.unraw().to_string();
+    let (qualified, plain) = select_lists(table, names.iter().map(String::as_str));
     Ok(quote! {
         #[automatically_derived]
         #[allow(dead_code, reason = "not every column is named in a query")]
@@ -61,7 +64,8 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             impl #root::entity::Source for #name {
                 type Of = Self;
                 const TABLE: &'static #root::entity::Meta =
-                    &#root::entity::Meta::new(#of, ::core::option::Option::None, #table, &[#(#columns,)*]);
+                    &#root::entity::Meta::new(#of, ::core::option::Option::None, #table, &[#(#columns,)*])
+                        .written(#qualified, #plain);
             }
 
             #[automatically_derived]

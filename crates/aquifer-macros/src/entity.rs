@@ -125,6 +125,7 @@ fn implement(
         || quote!(::core::option::Option::None),
         |schema| quote!(::core::option::Option::Some(#schema)),
     );
+    let (qualified, plain) = select_lists(table, fields.iter().map(|field| &*field.column));
     quote! {
         #[allow(dead_code, missing_docs, missing_debug_implementations, unnameable_types, reason = "only `insert!` looks into it")]
         pub struct __Columns { #(#members,)* }
@@ -142,7 +143,8 @@ fn implement(
 
             const COLUMNS: __Columns = __Columns { #(#columns,)* };
             const META: &'static #root::entity::Meta =
-                &#root::entity::Meta::new(#of, #schema, #table, &[#(#metadata,)*]);
+                &#root::entity::Meta::new(#of, #schema, #table, &[#(#metadata,)*])
+                    .written(#qualified, #plain);
 
             fn key(&self) -> Self::Key {
                 #key_value
@@ -159,6 +161,22 @@ fn implement(
 
         #soft_delete
     }
+}
+
+/// All columns as SQL has them, with their table and without: what most queries select is written here
+/// once, instead of each time.
+pub(crate) fn select_lists<'a>(
+    table: &str,
+    columns: impl Iterator<Item = &'a str>,
+) -> (String, String) {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let plain: Vec<_> = columns.map(quoted).collect();
+    let table = quoted(table);
+    let qualified: Vec<_> = plain
+        .iter()
+        .map(|column| format!("{table}.{column}"))
+        .collect();
+    (qualified.join(", "), plain.join(", "))
 }
 
 /// The type of the key, the expression that takes it out of an entity, and the statements that hand

@@ -167,7 +167,7 @@ fn build(
 
 /// The same command in a shell that tells at the end how much processor time it took: other programs
 /// on the machine make a build longer, but hardly change that.
-pub(super) fn with_times(command: &Command) -> Command {
+fn with_times(command: &Command) -> Command {
     let mut shell = Command::new("sh");
     shell
         .args(["-c", "\"$@\" >&2 || exit; times", "sh"])
@@ -186,7 +186,7 @@ pub(super) fn with_times(command: &Command) -> Command {
 }
 
 /// User and system seconds of the shell's children: the second line of `times`, as `1m2.34s 0m5.6s`.
-pub(super) fn processor_seconds(times: &str) -> Option<f64> {
+fn processor_seconds(times: &str) -> Option<f64> {
     let line = times.lines().nth(1)?;
     line.split_whitespace()
         .map(|time| {

@@ -1,4 +1,4 @@
-use super::{Bind, Column, Connective, Constant, Error, Expr, Nature, Operator, Test};
+use super::{Bind, Column, Connective, Constant, Error, Expr, List, Nature, Operator, Test};
 
 /// Conditions: all of them hold, or one of them; never a mixture, for which there are groups.
 #[derive(Clone, Debug)]
@@ -6,14 +6,14 @@ pub struct Filter<V> {
     /// How they belong together.
     pub connective: Connective,
     /// The conditions.
-    pub list: Vec<Expr<V>>,
+    pub list: List<Expr<V>>,
 }
 
 impl<V> Default for Filter<V> {
     fn default() -> Self {
         Self {
             connective: Connective::And,
-            list: Vec::new(),
+            list: List::default(),
         }
     }
 }
@@ -29,7 +29,7 @@ impl<V> Filter<V> {
     pub fn all_must_hold(&mut self) {
         if self.connective == Connective::Or && self.list.len() > 1 {
             let any = std::mem::take(&mut self.list);
-            self.list.push(Expr::Group(Connective::Or, any));
+            self.list.push(Expr::Group(Connective::Or, any.into()));
         }
         self.connective = Connective::And;
     }
@@ -52,7 +52,7 @@ impl<V> Filter<V> {
     /// The conditions as one.
     #[must_use]
     pub fn into_expr(self) -> Expr<V> {
-        Expr::Group(self.connective, self.list)
+        Expr::Group(self.connective, self.list.into())
     }
 }
 
@@ -60,7 +60,7 @@ impl<V> From<Expr<V>> for Filter<V> {
     fn from(condition: Expr<V>) -> Self {
         Self {
             connective: Connective::And,
-            list: vec![condition],
+            list: condition.into(),
         }
     }
 }

@@ -9,6 +9,8 @@ pub enum Expr<V> {
     Column(Column),
     /// `*`, or `users.*`: in select lists and `count` only.
     All(Option<Name>),
+    /// Columns that the program names, in select lists only; with their table where that is true.
+    Written(&'static Written, bool),
     /// A value, which becomes a parameter.
     Value(V),
     /// A value as which nothing around it says the type: its own type is named.
@@ -69,6 +71,15 @@ pub enum Expr<V> {
     Constant(Constant),
     /// What could not be made: writing it fails by this error.
     Invalid(Error),
+}
+
+/// A list of columns as SQL has it, names quoted, written when the program was compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Each behind its table, as in `"users"."id", "users"."name"`.
+    pub qualified: &'static str,
+    /// As in `"id", "name"`.
+    pub plain: &'static str,
 }
 
 /// What a condition says about one operand.

@@ -19,6 +19,13 @@ impl Name {
     /// When it is empty, longer than 63 bytes, or contains a NUL.
     pub fn new(name: impl Into<Cow<'static, str>>) -> Result<Self, Error> {
         let name = name.into();
+        if is_simple(&name) {
+            return Ok(Self(name));
+        }
+        Self::checked(name)
+    }
+
+    fn checked(name: Cow<'static, str>) -> Result<Self, Error> {
         let (problem, remedy) = match &*name {
             "" => ("a name is empty".into(), "give it at least one character"),
             name if name.len() > LENGTH_MAX => (
@@ -44,6 +51,9 @@ impl Name {
     /// ```
     #[must_use]
     pub const fn constant(name: &'static str) -> Option<Self> {
+        if is_simple(name) {
+            return Some(Self(Cow::Borrowed(name)));
+        }
         let mut rest = name.as_bytes();
         if rest.is_empty() || rest.len() > LENGTH_MAX {
             return None;
@@ -57,6 +67,11 @@ impl Name {
         Some(Self(Cow::Borrowed(name)))
     }
 
+    /// The name, of which nothing is left here.
+    fn take(&mut self) -> Self {
+        Self(std::mem::take(&mut self.0))
+    }
+
     /// The name without quotes.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -66,16 +81,24 @@ impl Name {
     /// Appends the name in quotes: the only way by which a name becomes text.
     #[inline]
     pub(super) fn write(&self, out: &mut String) {
+        if !is_simple(&self.0) {
+            return self.write_doubled(out);
+        }
+        // Both quotes and the name at once.
+        out.reserve(self.0.len() + 2);
         out.push('"');
-        if self.0.as_bytes().contains(&b'"') {
-            for part in self.0.split_inclusive('"') {
-                out.push_str(part);
-                if part.ends_with('"') {
-                    out.push('"');
-                }
+        out.push_str(&self.0);
+        out.push('"');
+    }
+
+    #[cold]
+    fn write_doubled(&self, out: &mut String) {
+        out.push('"');
+        for part in self.0.split_inclusive('"') {
+            out.push_str(part);
+            if part.ends_with('"') {
+                out.push('"');
             }
-        } else {
-            out.push_str(&self.0);
         }
         out.push('"');
     }
@@ -106,12 +129,16 @@ impl Table {
     /// When a part is no name, or the text looks like something other than a table.
     pub fn parse(text: impl Into<Cow<'static, str>>) -> Result<Self, Error> {
         let text = text.into();
-        if is_simple(&text) {
-            return Ok(Name(text).into());
-        }
-        let text = plain(text, "table")?;
         let (schema, name) = split_qualifier(text, "table")?;
         Ok(Self { schema, name })
+    }
+
+    /// The table, of which nothing is left here.
+    pub(super) fn take(&mut self) -> Self {
+        Self {
+            schema: self.schema.take(),
+            name: self.name.take(),
+        }
     }
 
     pub(super) fn write(&self, out: &mut String) {
@@ -154,10 +181,6 @@ impl Column {
     /// When a part is no name, or the text looks like something other than a column.
     pub fn parse(text: impl Into<Cow<'static, str>>) -> Result<Self, Error> {
         let text = text.into();
-        if is_simple(&text) {
-            return Ok(Name(text).into());
-        }
-        let text = plain(text, "column")?;
         let (table, name) = split_qualifier(text, "column")?;
         Ok(Self { table, name })
     }
@@ -187,6 +210,34 @@ impl fmt::Display for Column {
     }
 }
 
+/// A table and its alias, as `users` or `app.users as u`.
+///
+/// # Errors
+/// When a part is no name, or the text looks like something other than a table.
+#[inline]
+pub fn aliased_table(text: impl Into<Cow<'static, str>>) -> Result<(Table, Option<Name>), Error> {
+    let text = text.into();
+    if is_simple(&text) {
+        return Ok((Name(text).into(), None));
+    }
+    let (table, alias) = split_alias(text)?;
+    Ok((Table::parse(table)?, alias))
+}
+
+/// A column and the alias that it is given, as `name` or `u.name as label`.
+///
+/// # Errors
+/// When a part is no name, or the text looks like something other than a column.
+#[inline]
+pub fn aliased_column(text: impl Into<Cow<'static, str>>) -> Result<(Column, Option<Name>), Error> {
+    let text = text.into();
+    if let Some((table, name)) = split_simple(&text) {
+        return Ok((Column { table, name }, None));
+    }
+    let (column, alias) = split_alias(text)?;
+    Ok((Column::parse(column)?, alias))
+}
+
 /// A text and the alias that stood behind it.
 pub type Aliased = (Cow<'static, str>, Option<Name>);
 
@@ -204,22 +255,82 @@ pub fn split_alias(text: impl Into<Cow<'static, str>>) -> Result<Aliased, Error>
     Ok((before, Some(Name::new(after)?)))
 }
 
-/// Whether the text is one name as nearly all are, for which one look is enough.
+/// Whether the text is one name as nearly all are, for which one look is enough: nothing in it that
+/// separates parts, that quotes, or that no name has.
 #[inline]
-fn is_simple(text: &str) -> bool {
-    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    (1..=LENGTH_MAX).contains(&text.len()) && text.as_bytes().iter().all(word)
+const fn is_simple(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    // Eight bytes are looked at as one number, the last eight twice where they don't come out even.
+    let Some(last) = bytes.last_chunk() else {
+        return !bytes.is_empty() && is_plain(padded(bytes));
+    };
+    let mut rest = bytes;
+    while let Some((eight, behind)) = rest.split_first_chunk() {
+        if !is_plain(*eight) {
+            return false;
+        }
+        rest = behind;
+    }
+    bytes.len() <= LENGTH_MAX && is_plain(*last)
+}
+
+/// Fewer than eight bytes, and letters behind them.
+const fn padded(mut bytes: &[u8]) -> [u8; 8] {
+    let mut eight = u64::from_ne_bytes([b'a'; 8]);
+    while let [first, behind @ ..] = bytes {
+        eight = (eight << 8) | *first as u64;
+        bytes = behind;
+    }
+    eight.to_ne_bytes()
+}
+
+/// Whether none of the bytes is below `0` (blanks, quotes, parentheses, dots, NUL) or a semicolon.
+const fn is_plain(eight: [u8; 8]) -> bool {
+    let word = u64::from_ne_bytes(eight);
+    has_byte_below(word, b'0') | has_byte_below(word ^ (ONES * b';' as u64), 1) == 0
+}
+
+/// A byte of ones.
+const ONES: u64 = u64::MAX / 0xff;
+
+/// Not 0 where one of the bytes is below the limit: it borrows, which shows in its highest bit.
+const fn has_byte_below(word: u64, limit: u8) -> u64 {
+    word.wrapping_sub(ONES * limit as u64) & !word & (ONES << 7)
 }
 
 fn find_as(text: &str) -> Option<usize> {
-    if !text.as_bytes().contains(&b' ') {
-        return None;
-    }
-    let lower = text.to_ascii_lowercase();
-    lower.rfind(" as ")
+    let mut fours = text.as_bytes().windows(4);
+    fours.rposition(|four| four.eq_ignore_ascii_case(b" as "))
 }
 
-fn split_qualifier(text: Cow<'static, str>, what: &str) -> Result<(Option<Name>, Name), Error> {
+/// A name and what stands before its dot.
+type Qualified = (Option<Name>, Name);
+
+#[inline]
+fn split_qualifier(text: Cow<'static, str>, what: &str) -> Result<Qualified, Error> {
+    match split_simple(&text) {
+        Some(names) => Ok(names),
+        None => split_checked(text, what),
+    }
+}
+
+/// One or two names as nearly all are, of a text that lives forever.
+#[inline]
+fn split_simple(text: &Cow<'static, str>) -> Option<Qualified> {
+    let Cow::Borrowed(text) = *text else {
+        return None;
+    };
+    if is_simple(text) {
+        return Some((None, Name(text.into())));
+    }
+    let at = text.bytes().position(|byte| byte == b'.')?;
+    let (before, after) = (text.get(..at)?, text.get(at + 1..)?);
+    let both = is_simple(before) && is_simple(after);
+    both.then(|| (Some(Name(before.into())), Name(after.into())))
+}
+
+fn split_checked(text: Cow<'static, str>, what: &str) -> Result<Qualified, Error> {
+    let text = plain(text, what)?;
     let Some(at) = text.bytes().position(|byte| byte == b'.') else {
         return Ok((None, Name::new(text)?));
     };

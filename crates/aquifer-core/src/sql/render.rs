@@ -41,15 +41,13 @@ impl<V: Bind> Statement<V> {
     /// # Errors
     /// For UPDATE and DELETE without a condition, unless all rows are meant; for parts that don't fit
     /// together; for more parameters than the protocol takes; for a tree of more than 100 levels.
-    pub fn render(self) -> Result<Rendered<V>, Error> {
-        match self {
-            Self::Select(select) => select.render(),
-            statement => {
-                let mut renderer = Renderer::new();
-                renderer.statement(statement)?;
-                renderer.finish()
-            }
+    pub fn render(mut self) -> Result<Rendered<V>, Error> {
+        if let Self::Select(select) = &mut self {
+            return select.render();
         }
+        let mut renderer = Renderer::with_room(TEXT);
+        renderer.statement(&mut self)?;
+        renderer.finish()
     }
 }
 
@@ -58,13 +56,18 @@ impl<V: Bind> Select<V> {
     ///
     /// # Errors
     /// As [`Statement::render`].
-    pub fn render(self) -> Result<Rendered<V>, Error> {
-        let mut renderer = Renderer::new();
+    pub fn render(&mut self) -> Result<Rendered<V>, Error> {
+        let mut renderer = Renderer::with_room(TEXT + PART * (self.items.len() + self.joins.len()));
         renderer.out.limited = self.limit.is_some();
         renderer.select(self)?;
         renderer.finish()
     }
 }
+
+/// Bytes that most texts have without what is selected and joined, and those of one such part: so
+/// that a text takes one allocation.
+const TEXT: usize = 192;
+const PART: usize = 48;
 
 struct Renderer<V> {
     out: Rendered<V>,
@@ -74,11 +77,11 @@ struct Renderer<V> {
 }
 
 impl<V: Bind> Renderer<V> {
-    fn new() -> Self {
+    /// With room for a text of that length.
+    fn with_room(text: usize) -> Self {
         Self {
             out: Rendered {
-                // Room for most statements, so that they take one allocation each.
-                text: String::with_capacity(192),
+                text: String::with_capacity(text),
                 values: Vec::with_capacity(4),
                 read: Tables::default(),
                 written: Tables::default(),
@@ -105,12 +108,12 @@ impl<V: Bind> Renderer<V> {
         Ok(self.out)
     }
 
-    fn statement(&mut self, statement: Statement<V>) -> Result<(), Error> {
+    fn statement(&mut self, statement: &mut Statement<V>) -> Result<(), Error> {
         match statement {
-            Statement::Select(select) => self.select(*select),
-            Statement::Insert(insert) => self.insert(*insert),
-            Statement::Update(update) => self.update(*update),
-            Statement::Delete(delete) => self.delete(*delete),
+            Statement::Select(select) => self.select(select),
+            Statement::Insert(insert) => self.insert(insert),
+            Statement::Update(update) => self.update(update),
+            Statement::Delete(delete) => self.delete(delete),
         }
     }
 
@@ -155,10 +158,10 @@ impl<V: Bind> Renderer<V> {
     /// Writes each with a comma between.
     fn list<T>(
         &mut self,
-        list: Vec<T>,
-        mut write: impl FnMut(&mut Self, T) -> Result<(), Error>,
+        list: &mut [T],
+        mut write: impl FnMut(&mut Self, &mut T) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        for (number, element) in list.into_iter().enumerate() {
+        for (number, element) in list.iter_mut().enumerate() {
             if number > 0 {
                 self.push(", ");
             }
@@ -169,8 +172,8 @@ impl<V: Bind> Renderer<V> {
 
     /// The next parameter.
     #[inline]
-    fn value(&mut self, value: V) {
-        self.out.values.push(value);
+    fn value(&mut self, value: &mut V) {
+        self.out.values.push(std::mem::take(value));
         self.parameter(self.out.values.len());
     }
 
@@ -189,7 +192,7 @@ impl<V: Bind> Renderer<V> {
     }
 
     /// The next parameter with its own type, where nothing else says it.
-    fn typed_value(&mut self, value: V) {
+    fn typed_value(&mut self, value: &mut V) {
         let name = value.type_name();
         self.value(value);
         if let Some(name) = name {
@@ -198,7 +201,7 @@ impl<V: Bind> Renderer<V> {
         }
     }
 
-    fn order(&mut self, order: Vec<Order<V>>) -> Result<(), Error> {
+    fn order(&mut self, order: &mut [Order<V>]) -> Result<(), Error> {
         if order.is_empty() {
             return Ok(());
         }
@@ -206,8 +209,8 @@ impl<V: Bind> Renderer<V> {
         self.list(order, Self::step)
     }
 
-    fn step(&mut self, step: Order<V>) -> Result<(), Error> {
-        self.bare(step.by)?;
+    fn step(&mut self, step: &mut Order<V>) -> Result<(), Error> {
+        self.bare(&mut step.by)?;
         if step.direction == Direction::Desc {
             self.push(" desc");
         }
@@ -220,17 +223,17 @@ impl<V: Bind> Renderer<V> {
     }
 
     /// Notes that a table is read, unless the name is that of a CTE.
-    fn reads(&mut self, table: Table) {
+    fn reads(&mut self, table: &mut Table) {
         if table.schema.is_none() && self.ctes.contains(&table.name) {
             return;
         }
-        self.out.read.add(table);
+        self.out.read.add(table.take());
     }
 
     /// WITH; `types` is what stands first in it. Returns the lists of these types.
     fn with(
         &mut self,
-        with: Vec<Cte<V>>,
+        with: &mut [Cte<V>],
         types: Option<Types<'_, V>>,
     ) -> Result<Vec<Columns<V>>, Error> {
         let mut lists = Vec::new();
@@ -252,7 +255,7 @@ impl<V: Bind> Renderer<V> {
         Ok(lists)
     }
 
-    fn cte(&mut self, cte: Cte<V>) -> Result<(), Error> {
+    fn cte(&mut self, cte: &mut Cte<V>) -> Result<(), Error> {
         self.name(&cte.name);
         if !cte.columns.is_empty() {
             self.push(" (");
@@ -267,10 +270,10 @@ impl<V: Bind> Renderer<V> {
         if cte.recursive {
             self.ctes.push(cte.name.clone());
         }
-        self.deeper(|this| this.statement(cte.statement))?;
+        self.deeper(|this| this.statement(&mut cte.statement))?;
         self.push(")");
         if !cte.recursive {
-            self.ctes.push(cte.name);
+            self.ctes.push(cte.name.clone());
         }
         Ok(())
     }
@@ -311,7 +314,7 @@ impl<V: Bind> Renderer<V> {
                     ends,
                 } => {
                     self.value(elements);
-                    Some((starts, ends))
+                    Some((std::mem::take(starts), std::mem::take(ends)))
                 }
             };
             let parameter = self.out.values.len();
@@ -340,7 +343,7 @@ impl<V: Bind> Renderer<V> {
 
     /// A query of the rows of lists, some of which are of arrays: each row's array is a slice of all
     /// elements.
-    fn rows_of(&mut self, lists: Vec<Columns<V>>) {
+    fn rows_of(&mut self, mut lists: Vec<Columns<V>>) {
         self.push("select ");
         // The columns that UNNEST has: a list, or both ends of a slice.
         let mut column = 0;
@@ -362,11 +365,11 @@ impl<V: Bind> Renderer<V> {
             self.push("]");
         }
         self.push(" from unnest(");
-        for (number, list) in lists.into_iter().enumerate() {
+        for (number, list) in lists.iter_mut().enumerate() {
             if number > 0 {
                 self.push(", ");
             }
-            match list.bounds {
+            match &mut list.bounds {
                 None => self.parameter(list.parameter),
                 Some((starts, ends)) => {
                     self.value(starts);
@@ -397,7 +400,7 @@ impl<V: Bind> Renderer<V> {
 struct Types<'a, V> {
     table: &'a Table,
     columns: &'a [Name],
-    lists: Vec<ColumnList<V>>,
+    lists: &'a mut [ColumnList<V>],
 }
 
 /// A list of which the type was told: its parameter, and of arrays where each begins and ends.

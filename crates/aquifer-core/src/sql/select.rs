@@ -1,4 +1,4 @@
-use super::{Expr, Filter, Join, Name, Source, Statement, Window};
+use super::{Expr, Filter, Join, List, Name, Source, Statement, Window};
 
 /// SELECT.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub struct Select<V> {
     /// WHERE.
     pub filter: Filter<V>,
     /// ORDER BY.
-    pub order: Vec<Order<V>>,
+    pub order: List<Order<V>>,
     /// LIMIT.
     pub limit: Option<V>,
     /// OFFSET.
@@ -44,7 +44,7 @@ impl<V> Default for Select<V> {
             from: None,
             joins: Vec::new(),
             filter: Filter::default(),
-            order: Vec::new(),
+            order: List::default(),
             limit: None,
             offset: None,
             extra: None,

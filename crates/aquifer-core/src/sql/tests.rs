@@ -7,8 +7,9 @@ mod queries;
 mod shapes;
 
 /// A value as the tests need it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum Value {
+    #[default]
     Null,
     Truth(bool),
     Number(i64),

@@ -246,6 +246,27 @@ fn columns_are_constants_with_their_names_types_and_visibility() {
 }
 
 #[test]
+fn the_select_list_is_written_once_and_quotes_every_name() {
+    let code = expanded(&parse_quote!(
+        #[entity(table = "odd\"table")]
+        struct Odd {
+            #[entity(key)]
+            id: i64,
+            #[entity(rename = "a\"b")]
+            other: i64,
+        }
+    ));
+    let lists = [
+        r#""odd""table"."id", "odd""table"."a""b""#,
+        r#""id", "a""b""#,
+    ];
+    for list in lists {
+        let literal = format!("{list:?}").replace(' ', "");
+        assert_contains(&code, &literal);
+    }
+}
+
+#[test]
 fn relations_are_constants_and_a_key_may_have_several_columns() {
     let line = expanded(&parse_quote!(
         #[entity(table = "lines", key(order_id, number))]

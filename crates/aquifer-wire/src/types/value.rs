@@ -181,6 +181,13 @@ impl Other {
     }
 }
 
+impl Default for Value {
+    #[inline]
+    fn default() -> Self {
+        Self::NULL
+    }
+}
+
 impl Bind for Value {
     fn nature(&self) -> Nature {
         match &self.0 {

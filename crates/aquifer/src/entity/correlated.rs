@@ -40,7 +40,7 @@ impl<S, B: Source, R> Query<Correlated<S, B>, R> {
         // What is selected does not matter.
         self.draft.select().items = vec![sql::Expr::All(None).into()];
         let select = self.draft.finish().into_select();
-        Pred::of(select.map(|select| sql::Expr::Exists(Box::new(select))))
+        Pred::of(select.map(sql::Expr::Exists))
     }
 
     /// The only value of this query for each row of `B`; NULL where it has no row.
@@ -53,7 +53,7 @@ impl<S, B: Source, R> Query<Correlated<S, B>, R> {
         item.item(&mut items);
         self.draft.select().items = items.0;
         Expr::new(match self.draft.finish().into_select() {
-            Ok(select) => sql::Expr::Select(Box::new(select)),
+            Ok(select) => sql::Expr::Select(select),
             Err(error) => sql::Expr::Invalid(error),
         })
     }

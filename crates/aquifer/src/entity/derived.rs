@@ -102,7 +102,7 @@ pub trait DerivedTable: FromRow + Source<Of = Self> + Send {
             select.extra().combine.push(Combination {
                 operator: SetOperator::Union,
                 all: true,
-                select: next?,
+                select: *next?,
             });
             Ok(select)
         });
@@ -148,12 +148,12 @@ impl<S, R: Source> Query<S, R> {
             // In parentheses of its own, so that its order and limit stay its own.
             let mut both = match select.order.is_empty() && select.limit.is_none() {
                 true => select,
-                false => nested_select(select)?,
+                false => Box::new(nested_select(select)?),
             };
             both.extra().combine.push(Combination {
                 operator,
                 all,
-                select: other?,
+                select: *other?,
             });
             Ok(both)
         });
@@ -167,9 +167,9 @@ impl<S, R: Source> Query<S, R> {
 }
 
 /// All columns of a query that stands in FROM.
-fn nested_select(select: sql::Select<Value>) -> Result<sql::Select<Value>, sql::Error> {
+fn nested_select(select: Box<sql::Select<Value>>) -> Result<sql::Select<Value>, sql::Error> {
     Ok(sql::Select::of(sql::Source::Select {
-        select: Box::new(select),
+        select,
         alias: sql::Name::new("part")?,
         lateral: false,
     }))
@@ -249,13 +249,13 @@ impl<S, R> Query<S, R> {
 
 impl Draft {
     /// A query of the rows of another one.
-    fn derived(meta: &'static Meta, select: Result<sql::Select<Value>, sql::Error>) -> Self {
+    fn derived(meta: &'static Meta, select: Result<Box<sql::Select<Value>>, sql::Error>) -> Self {
         let mut draft = Self::of(meta);
         // Rows that are marked have been left out by the query already, where that was meant.
         draft.deleted = Deleted::Shown;
         if let Some(select) = draft.shared.keep(select) {
             draft.select().from = Some(sql::Source::Select {
-                select: Box::new(select),
+                select,
                 alias: quoted(meta.table()),
                 lateral: false,
             });
@@ -266,7 +266,7 @@ impl Draft {
     fn with(
         &mut self,
         meta: &'static Meta,
-        select: Result<sql::Select<Value>, sql::Error>,
+        select: Result<Box<sql::Select<Value>>, sql::Error>,
         recursive: bool,
         materialized: Option<bool>,
     ) {
@@ -285,13 +285,13 @@ impl Draft {
         &mut self,
         kind: sql::JoinKind,
         meta: &'static Meta,
-        select: Result<sql::Select<Value>, sql::Error>,
+        select: Result<Box<sql::Select<Value>>, sql::Error>,
     ) {
         let Some(select) = self.shared.keep(select) else {
             return;
         };
         let source = sql::Source::Select {
-            select: Box::new(select),
+            select,
             alias: quoted(meta.table()),
             lateral: true,
         };

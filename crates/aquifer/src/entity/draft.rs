@@ -122,9 +122,8 @@ impl Draft {
     /// Selects the columns of the entity, unless others were selected.
     fn select_own(&mut self) {
         if self.shared.select.items.is_empty() {
-            let name = quoted(self.meta.table());
-            let columns = self.meta.columns().iter();
-            self.select().items = columns.map(|column| item(&name, column.name())).collect();
+            let columns = sql::Expr::Written(self.meta.select_list(), true);
+            self.select().items = vec![columns.into()];
         }
     }
 

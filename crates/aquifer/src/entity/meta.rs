@@ -1,3 +1,4 @@
+use aquifer_core::sql::Written;
 use aquifer_wire::types::ColumnType;
 
 /// What is known of an entity's table: made by `#[derive(Entity)]`.
@@ -7,6 +8,7 @@ pub struct Meta {
     schema: Option<&'static str>,
     table: &'static str,
     columns: &'static [ColumnMeta],
+    written: Written,
 }
 
 /// What is known of a column: made by `#[derive(Entity)]`.
@@ -37,7 +39,23 @@ impl Meta {
             schema,
             table,
             columns,
+            written: Written {
+                qualified: "",
+                plain: "",
+            },
         }
+    }
+
+    /// For the derive: all columns as a select list, with their table and without.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn written(mut self, qualified: &'static str, plain: &'static str) -> Self {
+        self.written = Written { qualified, plain };
+        self
+    }
+
+    pub(super) fn select_list(&'static self) -> &'static Written {
+        &self.written
     }
 
     /// The struct's name.

@@ -205,7 +205,7 @@ impl<S, R> Query<S, R> {
     ) -> Subquery<T::Value> {
         self.draft.select().items = vec![column.node().into()];
         Subquery {
-            select: self.draft.finish().into_select().map(Box::new),
+            select: self.draft.finish().into_select(),
             value: PhantomData,
         }
     }

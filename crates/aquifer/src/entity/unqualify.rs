@@ -51,6 +51,8 @@ pub(super) fn expression<V>(expr: &mut Expr<V>, table: &Name) {
         Expr::Column(column) | Expr::Compare(column, _, _) => {
             drop(column.table.take_if(|own| own == table));
         }
+        // Of the table itself: the typed tier makes no others.
+        Expr::Written(_, qualified) => *qualified = false,
         Expr::Binary(left, _, right) | Expr::Quantified { left, right, .. } => {
             expression(left, table);
             expression(right, table);

@@ -11,7 +11,8 @@ use crate::Error;
 /// The query that all builders put together: what it has so far, and the first thing that was wrong.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Draft {
-    pub(crate) select: Select,
+    /// On the heap, since builders are moved at each of their methods.
+    pub(crate) select: Box<Select>,
     pub(crate) all_rows: bool,
     pub(crate) fault: Option<sql::Error>,
 }
@@ -20,7 +21,7 @@ impl Draft {
     /// A query of that source.
     pub(crate) fn of(source: Source<Value>) -> Self {
         Self {
-            select: Select::of(source),
+            select: Box::new(Select::of(source)),
             ..Self::default()
         }
     }
@@ -109,7 +110,7 @@ impl Draft {
         }
     }
 
-    pub(crate) fn into_select(mut self) -> Result<Select, sql::Error> {
+    pub(crate) fn into_select(mut self) -> Result<Box<Select>, sql::Error> {
         self.check()?;
         Ok(self.select)
     }
@@ -123,14 +124,19 @@ impl Draft {
     pub(crate) fn into_count(self) -> Result<Plan, Error> {
         let mut select = self.into_select()?;
         // An aggregate or a function that returns rows makes other rows than there are.
-        let as_they_are = |item: &Item| matches!(item.expr, Tree::Column(_) | Tree::All(_));
+        let as_they_are = |item: &Item| {
+            matches!(
+                item.expr,
+                Tree::Column(_) | Tree::All(_) | Tree::Written(..)
+            )
+        };
         let plain = is_plain(&select) && select.items.iter().all(as_they_are);
         unordered(&mut select);
         if plain {
             select.items = vec![count_all()?.into()];
             return Plan::of_select(select);
         }
-        Plan::of_select(outer(select, count_all()?.into())?)
+        Plan::of_select(Box::new(outer(select, count_all()?.into())?))
     }
 
     /// Whether it has any row.
@@ -138,10 +144,10 @@ impl Draft {
         let mut select = self.into_select()?;
         unordered(&mut select);
         let outer = Select {
-            items: vec![Tree::Exists(Box::new(select)).into()],
+            items: vec![Tree::Exists(select).into()],
             ..Select::default()
         };
-        Plan::of_select(outer)
+        Plan::of_select(Box::new(outer))
     }
 
     /// An aggregate of it.
@@ -178,7 +184,7 @@ impl Draft {
                 value
             }
         };
-        Plan::of_select(outer(select, call(Tree::Column(name.into())))?)
+        Plan::of_select(Box::new(outer(select, call(Tree::Column(name.into())))?))
     }
 
     /// What changes the rows that it finds. Further tables become FROM.
@@ -294,9 +300,9 @@ fn count_all() -> Result<Tree, sql::Error> {
 }
 
 /// A query of all rows of another.
-fn outer(select: Select, item: Item) -> Result<Select, sql::Error> {
+fn outer(select: Box<Select>, item: Item) -> Result<Select, sql::Error> {
     let mut outer = Select::of(Source::Select {
-        select: Box::new(select),
+        select,
         alias: Name::new("all_rows")?,
         lateral: false,
     });

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use aquifer_core::sql::{self, Column, Direction, Fragment, Operator, Source, Table, split_alias};
+use aquifer_core::sql::{
+    self, Direction, Fragment, Operator, Source, Table, aliased_column, aliased_table,
+};
 use aquifer_wire::types::{IntoValue, Value};
 
 use super::builder::QueryBuilder;
@@ -55,7 +57,7 @@ impl IntoExpression for RawSql {
 impl<S> IntoExpression for QueryBuilder<S> {
     fn into_expression(self) -> Expression {
         let select = self.draft.into_select();
-        select.map(|select| Tree::Select(Box::new(select))).into()
+        select.map(Tree::Select).into()
     }
 }
 
@@ -214,11 +216,8 @@ pub trait IntoSource {
 }
 
 fn table(text: impl Into<Cow<'static, str>>) -> Result<Source<Value>, sql::Error> {
-    let (table, alias) = split_alias(text)?;
-    Ok(Source::Table {
-        table: Table::parse(table)?,
-        alias,
-    })
+    let (table, alias) = aliased_table(text)?;
+    Ok(Source::Table { table, alias })
 }
 
 impl IntoSource for &'static str {
@@ -244,7 +243,7 @@ impl IntoSource for Table {
 impl<S> IntoSource for (QueryBuilder<S>, &'static str) {
     fn into_source(self) -> Result<Source<Value>, sql::Error> {
         Ok(Source::Select {
-            select: Box::new(self.0.draft.into_select()?),
+            select: self.0.draft.into_select()?,
             alias: sql::Name::new(self.1)?,
             lateral: false,
         })
@@ -315,15 +314,18 @@ pub trait IntoItem {
 }
 
 fn named(text: impl Into<Cow<'static, str>>) -> Result<Item, sql::Error> {
-    let (text, alias) = split_alias(text)?;
-    let expr = if text == "*" {
-        Tree::All(None)
-    } else if let Some(table) = text.strip_suffix(".*") {
-        Tree::All(Some(sql::Name::new(table.to_owned())?))
-    } else {
-        Tree::Column(Column::parse(text)?)
-    };
-    Ok(Item { expr, alias })
+    let text = text.into();
+    if text == "*" {
+        return Ok(Tree::All(None).into());
+    }
+    if let Some(table) = text.strip_suffix(".*") {
+        return Ok(Tree::All(Some(sql::Name::new(table.to_owned())?)).into());
+    }
+    let (column, alias) = aliased_column(text)?;
+    Ok(Item {
+        expr: Tree::Column(column),
+        alias,
+    })
 }
 
 impl IntoItem for &'static str {

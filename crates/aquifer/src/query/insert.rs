@@ -126,7 +126,7 @@ impl<'a> QueryBuilder<Attached<'a>> {
                 .map(Name::new)
                 .collect::<Result<_, _>>()?;
             let select = query.draft.into_select()?;
-            Ok((columns, InsertSource::Select(Box::new(select))))
+            Ok((columns, InsertSource::Select(select)))
         })
     }
 

@@ -269,7 +269,9 @@ impl Draft {
         let filter = &mut self.select.filter;
         if filter.connective == sql::Connective::Or && filter.list.len() > 1 {
             let list = std::mem::take(&mut filter.list);
-            filter.list.push(Tree::Group(sql::Connective::Or, list));
+            filter
+                .list
+                .push(Tree::Group(sql::Connective::Or, list.into()));
         }
         filter.connective = sql::Connective::And;
         filter.push(Tree::Group(sql::Connective::Or, any));

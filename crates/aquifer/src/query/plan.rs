@@ -28,7 +28,7 @@ impl Plan {
 
     /// As [`of`](Self::of), of a query, without a pointer between.
     #[inline]
-    pub(crate) fn of_select(select: Select) -> Result<Self, Error> {
+    pub(crate) fn of_select(mut select: Box<Select>) -> Result<Self, Error> {
         Ok(Self {
             rendered: select.render()?,
             is_select: true,

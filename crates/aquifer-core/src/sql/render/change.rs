@@ -5,20 +5,17 @@ use crate::sql::{
 };
 
 impl<V: Bind> Renderer<V> {
-    pub(super) fn insert(&mut self, insert: Insert<V>) -> Result<(), Error> {
-        let (source, types) = match insert.source {
-            InsertSource::Lists(lists) => (
-                None,
-                Some(Types {
-                    table: &insert.into,
-                    columns: &insert.columns,
-                    lists,
-                }),
-            ),
-            source => (Some(source), None),
+    pub(super) fn insert(&mut self, insert: &mut Insert<V>) -> Result<(), Error> {
+        let types = match &mut insert.source {
+            InsertSource::Lists(lists) => Some(Types {
+                table: &insert.into,
+                columns: &insert.columns,
+                lists,
+            }),
+            _ => None,
         };
         let known = self.ctes.len();
-        let lists = self.with(insert.with, types)?;
+        let lists = self.with(&mut insert.with, types)?;
         self.push("insert into ");
         insert.into.write(&mut self.out.text);
         if !insert.columns.is_empty() {
@@ -26,8 +23,8 @@ impl<V: Bind> Renderer<V> {
             self.names(&insert.columns);
             self.push(")");
         }
-        match source {
-            None => match Columns::plain(&lists) {
+        match &mut insert.source {
+            InsertSource::Lists(_) => match Columns::plain(&lists) {
                 Some(numbers) => {
                     self.push(" select * from ");
                     self.unnest(&numbers);
@@ -37,18 +34,18 @@ impl<V: Bind> Renderer<V> {
                     self.rows_of(lists);
                 }
             },
-            Some(source) => self.insert_source(source, insert.columns.len())?,
+            source => self.insert_source(source, insert.columns.len())?,
         }
-        self.out.written.add(insert.into);
-        if let Some(conflict) = insert.conflict {
-            self.conflict(*conflict)?;
+        self.out.written.add(insert.into.take());
+        if let Some(conflict) = &mut insert.conflict {
+            self.conflict(conflict)?;
         }
-        self.returning(insert.returning)?;
+        self.returning(&mut insert.returning)?;
         self.ctes.truncate(known);
         Ok(())
     }
 
-    fn insert_source(&mut self, source: InsertSource<V>, columns: usize) -> Result<(), Error> {
+    fn insert_source(&mut self, source: &mut InsertSource<V>, columns: usize) -> Result<(), Error> {
         match source {
             InsertSource::Defaults => self.push(" default values"),
             InsertSource::Rows(rows) => {
@@ -77,15 +74,15 @@ impl<V: Bind> Renderer<V> {
             InsertSource::Select(select) => {
                 // In parentheses: its WITH must not be taken for that of the INSERT.
                 self.push(" ");
-                self.sub_query(*select)?;
+                self.sub_query(select)?;
             }
         }
         Ok(())
     }
 
-    fn conflict(&mut self, conflict: Conflict<V>) -> Result<(), Error> {
+    fn conflict(&mut self, conflict: &mut Conflict<V>) -> Result<(), Error> {
         self.push(" on conflict");
-        let named = match conflict.target {
+        let named = match &mut conflict.target {
             ConflictTarget::Any => false,
             ConflictTarget::Columns(columns, filter) => {
                 if columns.is_empty() {
@@ -95,7 +92,7 @@ impl<V: Bind> Renderer<V> {
                     ));
                 }
                 self.push(" (");
-                self.names(&columns);
+                self.names(columns);
                 self.push(")");
                 let before = self.out.values.len();
                 self.filter(" where ", filter)?;
@@ -106,11 +103,11 @@ impl<V: Bind> Renderer<V> {
             }
             ConflictTarget::Constraint(name) => {
                 self.push(" on constraint ");
-                self.name(&name);
+                self.name(name);
                 true
             }
         };
-        match conflict.action {
+        match &mut conflict.action {
             ConflictAction::Nothing => self.push(" do nothing"),
             ConflictAction::Update { .. } if !named => {
                 return Err(Error::new(
@@ -127,7 +124,7 @@ impl<V: Bind> Renderer<V> {
         Ok(())
     }
 
-    pub(super) fn update(&mut self, update: Update<V>) -> Result<(), Error> {
+    pub(super) fn update(&mut self, update: &mut Update<V>) -> Result<(), Error> {
         let Update {
             with,
             table,
@@ -141,65 +138,58 @@ impl<V: Bind> Renderer<V> {
             returning,
         } = update;
         // Rows that are given are joined by a condition, so that it is never all of the table.
-        check_filter("UPDATE", &table, &filter, all_rows)?;
-        let (rows, types) = match lists {
-            None => (None, None),
-            Some(lists) => (Some((lists.alias, lists.columns)), Some(lists.lists)),
-        };
-        let types = match (&rows, types) {
-            (Some((_, columns)), Some(lists)) => Some(Types {
-                table: &table,
-                columns,
-                lists,
-            }),
-            _ => None,
-        };
+        check_filter("UPDATE", table, filter, *all_rows)?;
+        let types = lists.as_mut().map(|given| Types {
+            table,
+            columns: &given.columns,
+            lists: &mut given.lists,
+        });
         let known = self.ctes.len();
-        let lists = self.with(with, types)?;
+        let columns = self.with(with, types)?;
         self.push("update ");
         table.write(&mut self.out.text);
         self.alias(alias.as_ref());
         self.push(" set ");
         self.assignments(set)?;
-        match rows {
+        match lists {
             None => self.from(" from ", from, joins)?,
-            Some((alias, columns)) => {
+            Some(given) => {
                 self.push(" from ");
-                match Columns::plain(&lists) {
+                match Columns::plain(&columns) {
                     Some(numbers) => self.unnest(&numbers),
                     None => {
                         self.push("(");
-                        self.rows_of(lists);
+                        self.rows_of(columns);
                         self.push(")");
                     }
                 }
-                self.columns_alias(&alias, &columns);
+                self.columns_alias(&given.alias, &given.columns);
                 self.from(", ", from, joins)?;
             }
         }
-        self.out.written.add(table);
+        self.out.written.add(table.take());
         self.filter(" where ", filter)?;
         self.returning(returning)?;
         self.ctes.truncate(known);
         Ok(())
     }
 
-    pub(super) fn delete(&mut self, delete: Delete<V>) -> Result<(), Error> {
+    pub(super) fn delete(&mut self, delete: &mut Delete<V>) -> Result<(), Error> {
         check_filter("DELETE", &delete.table, &delete.filter, delete.all_rows)?;
         let known = self.ctes.len();
-        self.with(delete.with, None)?;
+        self.with(&mut delete.with, None)?;
         self.push("delete from ");
         delete.table.write(&mut self.out.text);
         self.alias(delete.alias.as_ref());
-        self.from(" using ", delete.using, delete.joins)?;
-        self.out.written.add(delete.table);
-        self.filter(" where ", delete.filter)?;
-        self.returning(delete.returning)?;
+        self.from(" using ", &mut delete.using, &mut delete.joins)?;
+        self.out.written.add(delete.table.take());
+        self.filter(" where ", &mut delete.filter)?;
+        self.returning(&mut delete.returning)?;
         self.ctes.truncate(known);
         Ok(())
     }
 
-    fn assignments(&mut self, set: Vec<Assignment<V>>) -> Result<(), Error> {
+    fn assignments(&mut self, set: &mut [Assignment<V>]) -> Result<(), Error> {
         if set.is_empty() {
             return Err(Error::new(
                 "UPDATE sets no column",
@@ -209,12 +199,12 @@ impl<V: Bind> Renderer<V> {
         self.list(set, |this, assignment| {
             this.name(&assignment.column);
             this.push(" = ");
-            this.assigned(assignment.value)
+            this.assigned(&mut assignment.value)
         })
     }
 
     /// A value that a column is set to, from which the server knows its type.
-    fn assigned(&mut self, expr: Expr<V>) -> Result<(), Error> {
+    fn assigned(&mut self, expr: &mut Expr<V>) -> Result<(), Error> {
         match expr {
             Expr::Constant(Constant::Default) => {
                 self.push("default");
@@ -224,7 +214,7 @@ impl<V: Bind> Renderer<V> {
         }
     }
 
-    fn returning(&mut self, returning: Vec<Item<V>>) -> Result<(), Error> {
+    fn returning(&mut self, returning: &mut [Item<V>]) -> Result<(), Error> {
         if returning.is_empty() {
             return Ok(());
         }

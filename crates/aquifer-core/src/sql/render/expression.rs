@@ -6,7 +6,7 @@ use crate::sql::{
 
 impl<V: Bind> Renderer<V> {
     /// An expression where nothing binds tighter than it: in a list, or within parentheses.
-    pub(super) fn bare(&mut self, expr: Expr<V>) -> Result<(), Error> {
+    pub(super) fn bare(&mut self, expr: &mut Expr<V>) -> Result<(), Error> {
         match expr {
             Expr::Raw(fragment) => self.fragment(fragment),
             expr => self.expr(expr),
@@ -14,7 +14,7 @@ impl<V: Bind> Renderer<V> {
     }
 
     /// An expression that becomes a column, where the server can't know a parameter's type.
-    pub(super) fn selected(&mut self, expr: Expr<V>) -> Result<(), Error> {
+    pub(super) fn selected(&mut self, expr: &mut Expr<V>) -> Result<(), Error> {
         match expr {
             Expr::Value(value) => {
                 self.typed_value(value);
@@ -24,68 +24,75 @@ impl<V: Bind> Renderer<V> {
         }
     }
 
-    pub(super) fn expr(&mut self, expr: Expr<V>) -> Result<(), Error> {
+    pub(super) fn expr(&mut self, expr: &mut Expr<V>) -> Result<(), Error> {
         match expr {
             Expr::Column(column) => column.write(&mut self.out.text),
             Expr::Value(value) => self.value(value),
             Expr::Compare(column, operator, value) => {
                 column.write(&mut self.out.text);
-                self.operator(operator);
+                self.operator(*operator);
                 self.value(value);
             }
             Expr::TypedValue(value) => self.typed_value(value),
             Expr::Constant(constant) => constant.write(&mut self.out.text)?,
             Expr::All(of) => {
                 if let Some(of) = of {
-                    self.name(&of);
+                    self.name(of);
                     self.push(".");
                 }
                 self.push("*");
             }
-            Expr::Invalid(error) => return Err(error),
-            other => return self.deeper(|this| this.compound(other)),
+            Expr::Invalid(error) => return Err(error.clone()),
+            Expr::Written(list, qualified) => {
+                self.push(if *qualified {
+                    list.qualified
+                } else {
+                    list.plain
+                });
+            }
+            compound => return self.deeper(|this| this.compound(compound)),
         }
         Ok(())
     }
 
-    fn compound(&mut self, expr: Expr<V>) -> Result<(), Error> {
+    fn compound(&mut self, expr: &mut Expr<V>) -> Result<(), Error> {
         match expr {
-            Expr::Binary(left, operator, right) => self.binary(*left, operator, *right),
+            Expr::Binary(left, operator, right) => self.binary(left, *operator, right),
             Expr::Test(operand, test) => {
-                self.operand(*operand)?;
+                self.operand(operand)?;
                 self.push(test.as_str());
                 Ok(())
             }
             Expr::Not(operand) => {
                 self.push("not (");
-                self.bare(*operand)?;
+                self.bare(operand)?;
                 self.push(")");
                 Ok(())
             }
-            Expr::Group(connective, list) => self.group(connective, list),
-            Expr::Call(call) => self.call(*call),
+            Expr::Group(connective, list) => self.group(*connective, list),
+            Expr::Call(call) => self.call(call),
             Expr::Cast(operand, to) => {
-                self.operand(*operand)?;
+                self.operand(operand)?;
                 self.push("::");
                 self.push(to.as_str());
                 Ok(())
             }
-            Expr::Case(case) => self.case(*case),
+            Expr::Case(case) => self.case(case),
             Expr::Raw(fragment) => {
                 self.push("(");
                 self.fragment(fragment)?;
                 self.push(")");
                 Ok(())
             }
-            Expr::Select(select) => self.sub_query(*select),
+            Expr::Select(select) => self.sub_query(select),
             Expr::Exists(select) => {
                 self.push("exists ");
-                self.sub_query(*select)
+                self.sub_query(select)
             }
             Expr::InSelect(left, select) => {
-                self.operand(*left)?;
+                self.operand(left)?;
                 self.push(" in ");
-                self.sub_query(*select)
+                self.sub_query(select)
             }
             Expr::Array(list) => {
                 self.push("array[");
@@ -103,7 +110,7 @@ impl<V: Bind> Renderer<V> {
         }
     }
 
-    fn comparison(&mut self, expr: Expr<V>) -> Result<(), Error> {
+    fn comparison(&mut self, expr: &mut Expr<V>) -> Result<(), Error> {
         match expr {
             Expr::Quantified {
                 left,
@@ -111,11 +118,11 @@ impl<V: Bind> Renderer<V> {
                 all,
                 right,
             } => {
-                self.operand(*left)?;
-                self.operator(operator);
-                self.push(if all { "all (" } else { "any (" });
-                match *right {
-                    Expr::Select(select) => self.select(*select)?,
+                self.operand(left)?;
+                self.operator(*operator);
+                self.push(if *all { "all (" } else { "any (" });
+                match &mut **right {
+                    Expr::Select(select) => self.select(select)?,
                     right => self.bare(right)?,
                 }
                 self.push(")");
@@ -128,25 +135,30 @@ impl<V: Bind> Renderer<V> {
                 negated,
                 symmetric,
             } => {
-                self.operand(*operand)?;
-                self.push(if negated {
+                self.operand(operand)?;
+                self.push(if *negated {
                     " not between "
                 } else {
                     " between "
                 });
-                if symmetric {
+                if *symmetric {
                     self.push("symmetric ");
                 }
-                self.operand(*low)?;
+                self.operand(low)?;
                 self.push(" and ");
-                self.operand(*high)
+                self.operand(high)
             }
             // What is left needs no level of its own.
             other => self.expr(other),
         }
     }
 
-    fn binary(&mut self, left: Expr<V>, operator: Operator, right: Expr<V>) -> Result<(), Error> {
+    fn binary(
+        &mut self,
+        left: &mut Expr<V>,
+        operator: Operator,
+        right: &mut Expr<V>,
+    ) -> Result<(), Error> {
         match (left, right) {
             // Of two parameters the server would know neither's type.
             (Expr::Value(left), right @ (Expr::Value(_) | Expr::Constant(_))) => {
@@ -169,7 +181,7 @@ impl<V: Bind> Renderer<V> {
     }
 
     /// An expression beside an operator: in parentheses, unless it is one piece by itself.
-    fn operand(&mut self, expr: Expr<V>) -> Result<(), Error> {
+    fn operand(&mut self, expr: &mut Expr<V>) -> Result<(), Error> {
         let whole = matches!(
             expr,
             Expr::Column(_)
@@ -192,17 +204,17 @@ impl<V: Bind> Renderer<V> {
     }
 
     /// The conditions of WHERE, HAVING, ON; nothing when there are none.
-    pub(super) fn filter(&mut self, keyword: &str, filter: Filter<V>) -> Result<(), Error> {
+    pub(super) fn filter(&mut self, keyword: &str, filter: &mut Filter<V>) -> Result<(), Error> {
         if filter.is_empty() {
             return Ok(());
         }
         self.push(keyword);
-        self.conditions(filter.connective, filter.list)
+        self.conditions(filter.connective, &mut filter.list)
     }
 
     /// A group of conditions beside which nothing stands, or within parentheses.
-    fn conditions(&mut self, connective: Connective, list: Vec<Expr<V>>) -> Result<(), Error> {
-        for (number, condition) in list.into_iter().enumerate() {
+    fn conditions(&mut self, connective: Connective, list: &mut [Expr<V>]) -> Result<(), Error> {
+        for (number, condition) in list.iter_mut().enumerate() {
             if number > 0 {
                 self.push(match connective {
                     Connective::And => " and ",
@@ -212,7 +224,7 @@ impl<V: Bind> Renderer<V> {
             match condition {
                 Expr::Group(inner, list) if list.len() > 1 => {
                     self.push("(");
-                    self.deeper(|this| this.conditions(inner, list))?;
+                    self.deeper(|this| this.conditions(*inner, list))?;
                     self.push(")");
                 }
                 condition => self.expr(condition)?,
@@ -221,7 +233,7 @@ impl<V: Bind> Renderer<V> {
         Ok(())
     }
 
-    fn group(&mut self, connective: Connective, list: Vec<Expr<V>>) -> Result<(), Error> {
+    fn group(&mut self, connective: Connective, list: &mut [Expr<V>]) -> Result<(), Error> {
         if list.is_empty() {
             self.push(match connective {
                 Connective::And => "true",
@@ -232,7 +244,7 @@ impl<V: Bind> Renderer<V> {
         self.conditions(connective, list)
     }
 
-    fn case(&mut self, case: Case<V>) -> Result<(), Error> {
+    fn case(&mut self, case: &mut Case<V>) -> Result<(), Error> {
         if case.branches.is_empty() {
             return Err(Error::new(
                 "a CASE has no branch",
@@ -240,7 +252,7 @@ impl<V: Bind> Renderer<V> {
             ));
         }
         self.push("case");
-        for Branch { when, then } in case.branches {
+        for Branch { when, then } in &mut case.branches {
             if when.is_empty() {
                 return Err(Error::new(
                     "a branch of CASE has no condition",
@@ -251,7 +263,7 @@ impl<V: Bind> Renderer<V> {
             self.push(" then ");
             self.result(then)?;
         }
-        if let Some(otherwise) = case.otherwise {
+        if let Some(otherwise) = &mut case.otherwise {
             self.push(" else ");
             self.result(otherwise)?;
         }
@@ -260,7 +272,7 @@ impl<V: Bind> Renderer<V> {
     }
 
     /// What a CASE gives.
-    fn result(&mut self, expr: Expr<V>) -> Result<(), Error> {
+    fn result(&mut self, expr: &mut Expr<V>) -> Result<(), Error> {
         match expr {
             Expr::Value(value) => {
                 self.typed_value(value);
@@ -270,13 +282,13 @@ impl<V: Bind> Renderer<V> {
         }
     }
 
-    pub(super) fn call(&mut self, call: Call<V>) -> Result<(), Error> {
+    pub(super) fn call(&mut self, call: &mut Call<V>) -> Result<(), Error> {
         call.function.write(&mut self.out.text);
         self.push("(");
         if call.distinct {
             self.push("distinct ");
         }
-        self.list(call.arguments, Self::bare)?;
+        self.list(&mut call.arguments, Self::bare)?;
         if call.within_group {
             if call.order.is_empty() {
                 return Err(Error::new(
@@ -284,42 +296,41 @@ impl<V: Bind> Renderer<V> {
                     "say of what the aggregate is taken, as in `within_group(\"total\", Asc)`",
                 ));
             }
-            self.push(") within group (");
-            self.push("order by ");
-            self.list(call.order, Self::step)?;
+            self.push(") within group (order by ");
+            self.list(&mut call.order, Self::step)?;
         } else {
-            self.order(call.order)?;
+            self.order(&mut call.order)?;
         }
         self.push(")");
         if !call.filter.is_empty() {
-            self.filter(" filter (where ", call.filter)?;
+            self.filter(" filter (where ", &mut call.filter)?;
             self.push(")");
         }
-        match call.over {
+        match &mut call.over {
             None => Ok(()),
             Some(Over::Named(name)) => {
                 self.push(" over ");
-                self.name(&name);
+                self.name(name);
                 Ok(())
             }
             Some(Over::Window(window)) => {
                 self.push(" over ");
-                self.window(*window)
+                self.window(window)
             }
         }
     }
 
-    pub(super) fn window(&mut self, window: Window<V>) -> Result<(), Error> {
+    pub(super) fn window(&mut self, window: &mut Window<V>) -> Result<(), Error> {
         self.push("(");
         let start = self.out.text.len();
         if !window.partition.is_empty() {
             self.push("partition by ");
-            self.list(window.partition, Self::bare)?;
+            self.list(&mut window.partition, Self::bare)?;
         }
         if !window.order.is_empty() {
             self.gap(start);
             self.push("order by ");
-            self.list(window.order, Self::step)?;
+            self.list(&mut window.order, Self::step)?;
         }
         if let Some(frame) = window.frame {
             self.gap(start);
@@ -364,9 +375,9 @@ impl<V: Bind> Renderer<V> {
     }
 
     /// Text written by hand: `{}` becomes the next parameter, `{{` and `}}` one brace.
-    pub(super) fn fragment(&mut self, fragment: Fragment<V>) -> Result<(), Error> {
+    pub(super) fn fragment(&mut self, fragment: &mut Fragment<V>) -> Result<(), Error> {
         self.out.has_raw = true;
-        let mut values = fragment.values.into_iter();
+        let mut values = fragment.values.iter_mut();
         let mut rest: &str = &fragment.template;
         while let Some(at) = rest.find(['{', '}']) {
             let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));

@@ -5,33 +5,31 @@ use crate::sql::{
 };
 
 impl<V: Bind> Renderer<V> {
-    pub(super) fn select(&mut self, select: Select<V>) -> Result<(), Error> {
+    pub(super) fn select(&mut self, select: &mut Select<V>) -> Result<(), Error> {
         let known = self.ctes.len();
-        match select.extra {
+        match select.extra.take() {
             None => {
                 self.push("select ");
-                self.items(select.items)?;
-                self.from(" from ", select.from, select.joins)?;
-                self.filter(" where ", select.filter)?;
-                self.order(select.order)?;
-                self.limit(select.limit, select.offset);
+                self.items(&mut select.items)?;
+                self.from(" from ", &mut select.from, &mut select.joins)?;
+                self.filter(" where ", &mut select.filter)?;
+                self.order(&mut select.order)?;
+                self.limit(&mut select.limit, &mut select.offset);
             }
-            Some(extra) => self.select_with_extra(
-                Select {
-                    extra: None,
-                    ..select
-                },
-                *extra,
-            )?,
+            Some(mut extra) => self.select_with_extra(select, &mut extra)?,
         }
         self.ctes.truncate(known);
         Ok(())
     }
 
-    fn select_with_extra(&mut self, select: Select<V>, extra: SelectExtra<V>) -> Result<(), Error> {
-        self.with(extra.with, None)?;
+    fn select_with_extra(
+        &mut self,
+        select: &mut Select<V>,
+        extra: &mut SelectExtra<V>,
+    ) -> Result<(), Error> {
+        self.with(&mut extra.with, None)?;
         self.push("select ");
-        match extra.distinct {
+        match &mut extra.distinct {
             Distinct::No => {}
             Distinct::Rows => self.push("distinct "),
             Distinct::On(list) => {
@@ -40,37 +38,37 @@ impl<V: Bind> Renderer<V> {
                 self.push(") ");
             }
         }
-        self.items(select.items)?;
-        self.from(" from ", select.from, select.joins)?;
-        self.filter(" where ", select.filter)?;
+        self.items(&mut select.items)?;
+        self.from(" from ", &mut select.from, &mut select.joins)?;
+        self.filter(" where ", &mut select.filter)?;
         if !extra.group.is_empty() {
             self.push(" group by ");
-            self.list(extra.group, Self::bare)?;
+            self.list(&mut extra.group, Self::bare)?;
         }
-        self.filter(" having ", extra.having)?;
-        self.windows(extra.windows)?;
-        for combination in extra.combine {
+        self.filter(" having ", &mut extra.having)?;
+        self.windows(&mut extra.windows)?;
+        for combination in &mut extra.combine {
             self.combination(combination)?;
         }
         if extra.with_ties {
-            self.ties(select.order, select.limit, select.offset)?;
+            self.ties(select)?;
         } else {
-            self.order(select.order)?;
-            self.limit(select.limit, select.offset);
+            self.order(&mut select.order)?;
+            self.limit(&mut select.limit, &mut select.offset);
         }
-        for lock in extra.locks {
-            self.lock(&lock);
+        for lock in &extra.locks {
+            self.lock(lock);
         }
         Ok(())
     }
 
-    pub(super) fn items(&mut self, items: Vec<Item<V>>) -> Result<(), Error> {
+    pub(super) fn items(&mut self, items: &mut [Item<V>]) -> Result<(), Error> {
         if items.is_empty() {
             self.push("*");
             return Ok(());
         }
         self.list(items, |this, item| {
-            this.selected(item.expr)?;
+            this.selected(&mut item.expr)?;
             this.alias(item.alias.as_ref());
             Ok(())
         })
@@ -79,8 +77,8 @@ impl<V: Bind> Renderer<V> {
     pub(super) fn from(
         &mut self,
         keyword: &str,
-        from: Option<Source<V>>,
-        joins: Vec<Join<V>>,
+        from: &mut Option<Source<V>>,
+        joins: &mut [Join<V>],
     ) -> Result<(), Error> {
         let Some(from) = from else {
             if let Some(join) = joins.first() {
@@ -99,7 +97,7 @@ impl<V: Bind> Renderer<V> {
         Ok(())
     }
 
-    fn join(&mut self, join: Join<V>) -> Result<(), Error> {
+    fn join(&mut self, join: &mut Join<V>) -> Result<(), Error> {
         self.push(match join.kind {
             JoinKind::Inner => " join ",
             JoinKind::Left => " left join ",
@@ -130,16 +128,16 @@ impl<V: Bind> Renderer<V> {
         {
             self.out.unconnected = Some(join.source.name().clone());
         }
-        self.source(join.source)?;
+        self.source(&mut join.source)?;
         if !join.using.is_empty() {
             self.push(" using (");
             self.names(&join.using);
             self.push(")");
         }
-        self.filter(" on ", join.on)
+        self.filter(" on ", &mut join.on)
     }
 
-    fn source(&mut self, source: Source<V>) -> Result<(), Error> {
+    fn source(&mut self, source: &mut Source<V>) -> Result<(), Error> {
         match source {
             Source::Table { table, alias } => {
                 table.write(&mut self.out.text);
@@ -152,9 +150,9 @@ impl<V: Bind> Renderer<V> {
                 alias,
                 lateral,
             } => {
-                self.push(if lateral { "lateral " } else { "" });
-                self.sub_query(*select)?;
-                self.alias(Some(&alias));
+                self.push(if *lateral { "lateral " } else { "" });
+                self.sub_query(select)?;
+                self.alias(Some(alias));
                 Ok(())
             }
             Source::Call {
@@ -163,16 +161,16 @@ impl<V: Bind> Renderer<V> {
                 columns,
                 lateral,
             } => {
-                self.push(if lateral { "lateral " } else { "" });
-                self.deeper(|this| this.call(*call))?;
-                self.columns_alias(&alias, &columns);
+                self.push(if *lateral { "lateral " } else { "" });
+                self.deeper(|this| this.call(call))?;
+                self.columns_alias(alias, columns);
                 Ok(())
             }
             Source::Raw { fragment, alias } => {
                 self.push("(");
                 self.fragment(fragment)?;
                 self.push(")");
-                self.alias(Some(&alias));
+                self.alias(Some(alias));
                 Ok(())
             }
             Source::Values {
@@ -188,7 +186,7 @@ impl<V: Bind> Renderer<V> {
                     Ok(())
                 })?;
                 self.push(")");
-                self.columns_alias(&alias, &columns);
+                self.columns_alias(alias, columns);
                 Ok(())
             }
         }
@@ -203,26 +201,26 @@ impl<V: Bind> Renderer<V> {
         }
     }
 
-    pub(super) fn sub_query(&mut self, select: Select<V>) -> Result<(), Error> {
+    pub(super) fn sub_query(&mut self, select: &mut Select<V>) -> Result<(), Error> {
         self.push("(");
         self.deeper(|this| this.select(select))?;
         self.push(")");
         Ok(())
     }
 
-    fn windows(&mut self, windows: Vec<(Name, Window<V>)>) -> Result<(), Error> {
+    fn windows(&mut self, windows: &mut [(Name, Window<V>)]) -> Result<(), Error> {
         if windows.is_empty() {
             return Ok(());
         }
         self.push(" window ");
         self.list(windows, |this, (name, window)| {
-            this.name(&name);
+            this.name(name);
             this.push(" as ");
             this.window(window)
         })
     }
 
-    fn combination(&mut self, combination: Combination<V>) -> Result<(), Error> {
+    fn combination(&mut self, combination: &mut Combination<V>) -> Result<(), Error> {
         self.push(match combination.operator {
             SetOperator::Union => " union ",
             SetOperator::Intersect => " intersect ",
@@ -231,10 +229,10 @@ impl<V: Bind> Renderer<V> {
         if combination.all {
             self.push("all ");
         }
-        self.sub_query(combination.select)
+        self.sub_query(&mut combination.select)
     }
 
-    fn limit(&mut self, limit: Option<V>, offset: Option<V>) {
+    fn limit(&mut self, limit: &mut Option<V>, offset: &mut Option<V>) {
         if let Some(limit) = limit {
             self.push(" limit ");
             self.value(limit);
@@ -245,20 +243,15 @@ impl<V: Bind> Renderer<V> {
         }
     }
 
-    fn ties(
-        &mut self,
-        order: Vec<crate::sql::Order<V>>,
-        limit: Option<V>,
-        offset: Option<V>,
-    ) -> Result<(), Error> {
-        let (false, Some(limit)) = (order.is_empty(), limit) else {
+    fn ties(&mut self, select: &mut Select<V>) -> Result<(), Error> {
+        let (false, Some(limit)) = (select.order.is_empty(), &mut select.limit) else {
             return Err(Error::new(
                 "WITH TIES without an order or without a limit",
                 "say `order_by` and `limit`: rows are ties of the last one by that order",
             ));
         };
-        self.order(order)?;
-        if let Some(offset) = offset {
+        self.order(&mut select.order)?;
+        if let Some(offset) = &mut select.offset {
             self.push(" offset ");
             self.value(offset);
         }

@@ -35,6 +35,38 @@ fn a_constant_name_is_checked_alike() {
     }
 }
 
+/// Texts are looked at eight bytes at a time, so what matters must be found at each place of each.
+#[test]
+fn what_is_no_letter_is_found_wherever_it_stands() {
+    for length in 1..=63 {
+        for at in 0..length {
+            let with = |byte: char| {
+                let text = "x".repeat(length);
+                let (before, after) = text.split_at(at);
+                let after = after.strip_prefix('x').unwrap();
+                format!("{before}{byte}{after}")
+            };
+            let quoted = Name::new(with('"')).unwrap().to_string();
+            assert_eq!(quoted, format!("\"{}\"", with('"').replace('"', "\"\"")));
+            assert!(Name::new(with('\0')).is_err());
+            for refused in ['(', ')', '"', '\'', ';'] {
+                assert!(Column::parse(with(refused)).is_err(), "{}", with(refused));
+            }
+            let dotted: &'static str = with('.').leak();
+            let split = Column::parse(dotted).map(|column| (column.table, column.name));
+            match (at, length - at) {
+                (0, _) | (_, 1) => assert!(split.is_err(), "{dotted}"),
+                _ => assert_eq!(split.unwrap().0, Name::new("x".repeat(at)).ok()),
+            }
+            for kept in ['ä', '~', '_', '0', '9', 'Z', ':', '<'] {
+                let name = Name::new(with(kept));
+                assert_eq!(name.is_ok(), with(kept).len() <= 63);
+                assert!(name.is_err() || Column::parse(with(kept)).is_ok());
+            }
+        }
+    }
+}
+
 #[test]
 fn dots_and_aliases_are_read_from_plain_text() {
     assert_eq!(column("u.name").to_string(), "\"u\".\"name\"");

@@ -259,3 +259,16 @@ fn the_number_of_parameters_is_bounded() {
     }
     assert!(refused(select).contains("65536 parameters"));
 }
+
+#[test]
+fn a_list_that_was_written_before_stands_as_it_is_with_the_table_or_without() {
+    static LIST: Written = Written {
+        qualified: "\"t\".\"a\", \"t\".\"b\"",
+        plain: "\"a\", \"b\"",
+    };
+    for (qualified, list) in [(true, LIST.qualified), (false, LIST.plain)] {
+        let mut select = from("t");
+        select.items = vec![Expr::Written(&LIST, qualified).into()];
+        assert_eq!(text(select), format!("select {list} from \"t\""));
+    }
+}

@@ -69,7 +69,7 @@ fn group(
         return Ok(None);
     }
     let connective = connective.unwrap_or(filter.connective);
-    Ok(Some(Tree::Group(connective, filter.list)))
+    Ok(Some(Tree::Group(connective, filter.list.into())))
 }
 
 fn pattern(before: &str, text: impl AsRef<str>, after: &str) -> Value {

@@ -118,7 +118,7 @@ impl<S> QueryBuilder<S> {
     ) -> Self {
         let source = query.draft.into_select().and_then(|select| {
             Ok(Source::Select {
-                select: Box::new(select),
+                select,
                 alias: Name::new(alias)?,
                 lateral: true,
             })

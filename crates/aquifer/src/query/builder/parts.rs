@@ -120,7 +120,7 @@ impl<S> QueryBuilder<S> {
             self.draft.select.extra().combine.push(Combination {
                 operator,
                 all,
-                select,
+                select: *select,
             });
         }
         self
