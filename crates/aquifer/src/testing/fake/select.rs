@@ -31,7 +31,7 @@ impl Table {
 
     pub(super) fn page(
         &self,
-        select: Select<Value>,
+        select: Box<Select<Value>>,
         key: &CursorKey,
         after: Option<&str>,
         size: u64,
