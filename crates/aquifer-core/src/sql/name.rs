@@ -231,7 +231,9 @@ pub fn aliased_table(text: impl Into<Cow<'static, str>>) -> Result<(Table, Optio
 #[inline]
 pub fn aliased_column(text: impl Into<Cow<'static, str>>) -> Result<(Column, Option<Name>), Error> {
     let text = text.into();
-    if let Some((table, name)) = split_simple(&text) {
+    if let Cow::Borrowed(simple) = text
+        && let Some((table, name)) = split_simple(simple)
+    {
         return Ok((Column { table, name }, None));
     }
     let (column, alias) = split_alias(text)?;
@@ -308,18 +310,17 @@ type Qualified = (Option<Name>, Name);
 
 #[inline]
 fn split_qualifier(text: Cow<'static, str>, what: &str) -> Result<Qualified, Error> {
-    match split_simple(&text) {
-        Some(names) => Ok(names),
-        None => split_checked(text, what),
+    if let Cow::Borrowed(simple) = text
+        && let Some(names) = split_simple(simple)
+    {
+        return Ok(names);
     }
+    split_checked(text, what)
 }
 
 /// One or two names as nearly all are, of a text that lives forever.
 #[inline]
-fn split_simple(text: &Cow<'static, str>) -> Option<Qualified> {
-    let Cow::Borrowed(text) = *text else {
-        return None;
-    };
+fn split_simple(text: &'static str) -> Option<Qualified> {
     if is_simple(text) {
         return Some((None, Name(text.into())));
     }
