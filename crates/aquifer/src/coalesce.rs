@@ -14,6 +14,7 @@ use std::sync::Arc;
 use aquifer_wire::FromRow;
 use aquifer_wire::types::{DecodeOwned, Encode};
 
+pub(crate) use self::group::compares_exactly;
 use self::group::{Found, Shared};
 use self::queue::{Behind, Entry};
 use self::waiters::Outcome;

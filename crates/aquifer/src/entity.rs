@@ -136,8 +136,8 @@ use self::draft::Deleted;
 pub use self::expression::{
     Aggregate, Expr, Number, Scalar, Text, count_rows, literal, now, value,
 };
-pub(crate) use self::insert::other_columns;
 pub use self::insert::{ColumnsOf, Insert, Many, Rows};
+pub(crate) use self::insert::{no_value, other_columns};
 pub use self::meta::{ColumnMeta, Meta};
 #[doc(hidden)]
 pub use self::operand::GivenValue;

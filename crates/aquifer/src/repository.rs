@@ -116,7 +116,9 @@ pub trait Repository<E: Entity>: Send + Sync {
     /// The row with that key.
     ///
     /// Calls on one [`Repo`] and its clones that come at the same time travel together, as those of a
-    /// [`Lookup`](crate::Lookup) do; in a transaction each runs by itself on its connection.
+    /// [`Lookup`](crate::Lookup) do; in a transaction each runs by itself on its connection. Keys in a
+    /// collation that takes different texts as equal (`deterministic = false`) are found in the
+    /// spelling of the row only.
     ///
     /// # Errors
     /// As described at [`Repository`].
@@ -131,7 +133,7 @@ pub trait Repository<E: Entity>: Send + Sync {
     ///
     /// # Errors
     /// As described at [`Repository`]; [`ErrorKind::Usage`] for keys of types that PostgreSQL does not
-    /// compare byte by byte, such as numeric.
+    /// compare byte by byte, such as numeric and citext.
     ///
     /// # Cancel safety
     /// As described at [`Repository`].
@@ -197,11 +199,15 @@ pub trait Repository<E: Entity>: Send + Sync {
     /// Inserts rows, all or none; returns how many. No row is no statement.
     ///
     /// All have the same fields. Up to 10,000 rows are one INSERT, with an array for each column; more,
-    /// and rows with lists in them, travel by COPY.
+    /// and rows with lists in them, travel by COPY. What COPY can't write to takes no more than 10,000
+    /// at a time, and no lists: tables with policies (row-level security) that hold for the role, and
+    /// views. Into a column that is `generated always as identity` COPY writes what it is given, where
+    /// INSERT refuses it; mark it `auto`.
     ///
     /// # Errors
     /// As described at [`Repository`]; [`ErrorKind::Usage`] where a field has no value that needs one,
-    /// where rows have values for different fields, and where one says what happens on a conflict.
+    /// where rows have values for different fields or for none, and where one says what happens on a
+    /// conflict.
     ///
     /// # Cancel safety
     /// As described at [`Repository`]: all rows or none take effect.

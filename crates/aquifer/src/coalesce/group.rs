@@ -278,7 +278,8 @@ fn may_be_one_key(error: &Error) -> bool {
     }
 }
 
-fn compares_exactly(ty: &Type) -> bool {
+/// Whether PostgreSQL takes values of that type as equal exactly where their bytes are.
+pub(crate) fn compares_exactly(ty: &Type) -> bool {
     let exact = [
         Type::BOOL,
         Type::BYTEA,

@@ -48,6 +48,11 @@ impl<E> Insert<E> {
         self.draft.conflict.is_some()
     }
 
+    /// Whether the database fills all of it.
+    pub(crate) fn has_no_value(&self) -> bool {
+        self.draft.columns.is_empty()
+    }
+
     /// Whether a value is a list, which an insert of many rows can't carry.
     pub(crate) fn has_list(&self) -> bool {
         let mut values = self.draft.values.iter();
@@ -217,6 +222,10 @@ impl InsertDraft {
         let mut all = Self::of(meta);
         let mut lists: Vec<Vec<Value>> = Vec::new();
         for (number, row) in rows.enumerate() {
+            if row.columns.is_empty() {
+                all.fault = Some(no_value(meta, number));
+                break;
+            }
             if number == 0 {
                 all.columns.clone_from(&row.columns);
                 lists.resize_with(row.columns.len(), Vec::new);
@@ -304,6 +313,18 @@ pub(crate) fn other_columns(meta: &Meta, number: usize) -> sql::Error {
             meta.entity()
         ),
         "give each row the same fields, in the same order, or insert them by several statements",
+    )
+}
+
+/// Rows are told by their values, so many without any would be none.
+#[cold]
+pub(crate) fn no_value(meta: &Meta, number: usize) -> sql::Error {
+    sql::Error::new(
+        format!(
+            "row {number} of {}, counted from 0, has a value for no column",
+            meta.entity()
+        ),
+        "give one to a column in each row, or insert such rows one by one",
     )
 }
 

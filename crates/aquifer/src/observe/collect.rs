@@ -69,9 +69,13 @@ impl Observer for Collector {
 }
 
 /// Whether it is sent by a part of this crate, such as a migration.
+///
+/// Statements of a repository are the service's: behind `dyn Repository` nobody knows the place of
+/// the call, and one in the repository stands for it.
 fn is_own(location: &Location<'_>) -> bool {
     let sources = file!().strip_suffix("observe/collect.rs");
-    sources.is_some_and(|sources| location.file().starts_with(sources))
+    let within = sources.and_then(|sources| location.file().strip_prefix(sources));
+    within.is_some_and(|file| !file.starts_with("repository"))
 }
 
 /// Whether the statement itself was refused, so that a test must have meant it.

@@ -1,8 +1,12 @@
+use std::ops::RangeInclusive;
+
 use aquifer_core::sql::Bind;
 use aquifer_wire::types::{
     Decode, DecodeError, Encode, EncodeError, IsNull, Kind, Raw, Type, Value,
 };
 use bytes::BytesMut;
+
+use crate::coalesce::compares_exactly;
 
 /// A value in a form that equals another one exactly where PostgreSQL takes both as equal: what rows
 /// are told apart by.
@@ -26,6 +30,9 @@ const BY_BYTES: [(&str, Type); 6] = [
     ("timestamptz", Type::TIMESTAMPTZ),
 ];
 
+/// In bytes: without hyphens, and with as many as may be, within braces.
+const LENGTHS_OF_UUIDS: RangeInclusive<usize> = 32..=41;
+
 impl Identity {
     /// `None` for NULL, and for values of types that can't be told apart by their form.
     pub(super) fn of(value: &Value) -> Option<Self> {
@@ -46,6 +53,49 @@ impl Identity {
                 .or_else(|| Self::text(value, &Type::UUID)),
             Some(_) => None,
         }
+    }
+
+    /// The same as a column of that type holds it; `None` where its values can't be told apart by
+    /// their form.
+    pub(super) fn in_column(&self, ty: &Type) -> Option<Self> {
+        match (ty.kind(), self) {
+            (Kind::Domain(base), _) => self.in_column(base),
+            // Spaces at the end make no difference.
+            (_, Self::Text(text)) if *ty == Type::BPCHAR => {
+                Some(Self::Text(text.trim_end_matches(' ').to_owned()))
+            }
+            _ if compares_exactly(ty) => {
+                let mut out = BytesMut::new();
+                self.encode(ty, &mut out).ok()?;
+                Self::decode(ty, &out).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it stays as it is where the column is one of UUIDs, whose other spellings are equal.
+    pub(super) fn is_as_written(&self) -> bool {
+        match self {
+            Self::Text(text) if LENGTHS_OF_UUIDS.contains(&text.len()) => {
+                let written = self.in_column(&Type::UUID);
+                written.is_none_or(|written| written == *self)
+            }
+            _ => true,
+        }
+    }
+
+    pub(super) fn text_of(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Equal for texts that some type of PostgreSQL takes as equal: letters and digits, in lower case.
+    pub(super) fn likeness(&self) -> Option<String> {
+        let text = self.text_of()?;
+        let kept = text.chars().filter(|character| character.is_alphanumeric());
+        Some(kept.flat_map(char::to_lowercase).collect())
     }
 
     fn integer(value: &Value) -> Option<Self> {

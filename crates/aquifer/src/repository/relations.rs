@@ -1,6 +1,6 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use aquifer_wire::types::Value;
+use aquifer_wire::types::{IntoValue, Value};
 
 use super::Repository;
 use super::identity::Identity;
@@ -85,18 +85,27 @@ impl<A: Entity, B: Entity> Relation<A, B> {
             return Box::pin(std::future::ready(Ok(none)));
         }
         let (asked, values): (Vec<_>, Vec<_>) = distinct.into_iter().unzip();
+        let again =
+            (asked.iter().any(|identity| identity.text_of().is_some())).then(|| query.clone());
         let condition = Pred::<B>::of_column(to, values);
         let found = others.fetch(query.filter(condition).ordered_by_key());
         Box::pin(async move {
             let groups = asked.into_iter().map(|identity| (identity, Vec::new()));
             let mut groups: HashMap<Identity, Vec<B>> = groups.collect();
-            for row in found.await? {
+            let found = found.await?;
+            for row in found {
                 let identity = value(&row, B::META, to)?.map(|(_, identity)| identity);
                 match identity.and_then(|identity| groups.get_mut(&identity)) {
                     Some(group) => group.push(row),
                     // Else it would look as if there were no row.
                     None => return Err(not_told_apart(B::META, to)),
                 }
+            }
+            let doubtful = doubtful(&groups);
+            if let Some(query) = again
+                && !doubtful.is_empty()
+            {
+                without_doubt(query, to, doubtful, others).await?;
             }
             let group = |wanted: &Option<Identity>| groups.get(wanted.as_ref()?).cloned();
             Ok(of_rows
@@ -138,6 +147,39 @@ impl<A: Entity, B: Entity> Relation<A, B> {
         let lists = self.load(rows, others);
         Box::pin(async move { lists.await?.into_iter().map(at_most_one).collect() })
     }
+}
+
+/// Texts without rows that differ from ones with rows only as citext, char(n), and UUIDs as text take
+/// no notice of: their rows may have come under the other spelling.
+fn doubtful<B>(groups: &HashMap<Identity, Vec<B>>) -> HashSet<Identity> {
+    let of = |found: bool| {
+        let groups = groups
+            .iter()
+            .filter(move |(_, rows)| rows.is_empty() != found);
+        groups.filter_map(|(identity, _)| Some((identity.likeness()?, identity)))
+    };
+    let found: HashSet<String> = of(true).map(|(likeness, _)| likeness).collect();
+    let doubtful = of(false).filter(|(likeness, _)| found.contains(likeness));
+    doubtful.map(|(_, identity)| identity.clone()).collect()
+}
+
+/// Asks again for these alone: rows that come belong to them, or can't be told apart.
+async fn without_doubt<B: Entity>(
+    query: Query<B>,
+    column: &'static str,
+    doubtful: HashSet<Identity>,
+    others: &(impl Repository<B> + ?Sized),
+) -> Result<(), Error> {
+    let texts = doubtful.iter().filter_map(|identity| identity.text_of());
+    let texts = texts.map(|text| text.to_owned().into_value()).collect();
+    let rows = others.fetch(query.filter(Pred::<B>::of_column(column, texts)));
+    for row in rows.await? {
+        let told = value(&row, B::META, column)?;
+        if told.is_none_or(|(_, identity)| !doubtful.contains(&identity)) {
+            return Err(not_told_apart(B::META, column));
+        }
+    }
+    Ok(())
 }
 
 /// A value, and what it is told apart by.

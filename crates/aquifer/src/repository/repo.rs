@@ -7,7 +7,7 @@ use std::vec::IntoIter;
 
 use aquifer_core::sql::{self, InsertSource};
 use aquifer_wire::Reply;
-use aquifer_wire::types::{Raw, Value};
+use aquifer_wire::types::{Raw, Type, Value};
 
 use super::Repository;
 use super::identity::Identity;
@@ -140,7 +140,7 @@ impl<E: Entity> Repository<E> for Repo<E> {
     fn find(&self, key: E::Key) -> SessionFuture<'_, Option<E>> {
         let values = Values::of_key::<E>(key);
         let identity = match values.as_slice() {
-            [value] => Identity::of(value),
+            [value] => Identity::of(value).filter(Identity::is_as_written),
             _ => None,
         };
         let (Some(lookup), Some(identity)) = (self.lookup(), identity) else {
@@ -176,7 +176,7 @@ impl<E: Entity> Repository<E> for Repo<E> {
             let wanted: Vec<Vec<Identity>> = wanted.collect::<Result<_, _>>()?;
             let plan = E::query().filter(any_key::<E>(keys)).build();
             let session = Attached::to(self.session());
-            let found = session.run(plan, location, |reply| in_order(&reply, &wanted));
+            let found = session.run(plan, location, |reply| in_order(&reply, wanted));
             found.await
         })
     }
@@ -256,7 +256,16 @@ fn any_key<E: Entity>(keys: Vec<Vec<Value>>) -> Pred<E> {
 }
 
 /// For each key its row, of which a second one is read anew: rows can't be copied.
-fn in_order<E: Entity>(reply: &Reply, wanted: &[Vec<Identity>]) -> Result<Vec<Option<E>>, Error> {
+fn in_order<E: Entity>(
+    reply: &Reply,
+    mut wanted: Vec<Vec<Identity>>,
+) -> Result<Vec<Option<E>>, Error> {
+    let types = key_types::<E>(reply)?;
+    for key in &mut wanted {
+        for (part, ty) in key.iter_mut().zip(&types) {
+            *part = part.in_column(ty).ok_or_else(not_told_apart::<E>)?;
+        }
+    }
     let mut places = Vec::with_capacity(reply.len());
     reply.locate(0, |_first: Raw, place| {
         places.push(place);
@@ -266,7 +275,11 @@ fn in_order<E: Entity>(reply: &Reply, wanted: &[Vec<Identity>]) -> Result<Vec<Op
     let mut by_key = HashMap::with_capacity(rows.len());
     for (row, place) in rows.into_iter().zip(places) {
         let key: Vec<Value> = Values::of_key::<E>(row.key()).collect();
-        by_key.insert(identities::<E>(&key)?, (Some(row), place));
+        let mut key = identities::<E>(&key)?;
+        for (part, ty) in key.iter_mut().zip(&types) {
+            *part = part.in_column(ty).ok_or_else(not_told_apart::<E>)?;
+        }
+        by_key.insert(key, (Some(row), place));
     }
     let asked: HashSet<_> = wanted.iter().collect();
     if by_key.keys().any(|key| !asked.contains(key)) {
@@ -279,6 +292,17 @@ fn in_order<E: Entity>(reply: &Reply, wanted: &[Vec<Identity>]) -> Result<Vec<Op
         Some((None, place)) => Ok(Some(reply.decode_one_at(*place)?)),
     });
     found.collect()
+}
+
+/// The types of the key's columns.
+fn key_types<E: Entity>(reply: &Reply) -> Result<Vec<Type>, Error> {
+    let columns = reply.columns();
+    let types = E::META.key().map(|column| {
+        let known = columns.position(column.name());
+        let known = known.and_then(|position| columns.list().get(position));
+        known.map(|column| column.ty().clone())
+    });
+    types.collect::<Option<_>>().ok_or_else(not_told_apart::<E>)
 }
 
 fn identities<E: Entity>(key: &[Value]) -> Result<Vec<Identity>, Error> {
@@ -346,6 +370,9 @@ fn plain(row: Vec<sql::Expr<Value>>) -> Vec<Value> {
 
 /// That rows can be inserted together.
 pub(crate) fn check_rows<E: Entity>(rows: &[Insert<E>]) -> Result<(), Error> {
+    if let Some(number) = rows.iter().position(Insert::has_no_value) {
+        return Err(crate::entity::no_value(E::META, number).into());
+    }
     let Some(number) = rows.iter().position(Insert::has_conflict) else {
         return Ok(());
     };

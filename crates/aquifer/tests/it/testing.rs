@@ -256,6 +256,32 @@ impl Drop for Directory {
     }
 }
 
+#[derive(Debug, aquifer::entity::Entity)]
+#[entity(table = "users")]
+struct Person {
+    #[entity(key, auto)]
+    id: i32,
+    name: String,
+}
+
+#[tokio::test]
+async fn statements_of_a_repository_are_collected_behind_a_pointer_too() {
+    let directory = Directory::new("collect-dyn");
+    let path = directory.0.join("statements.jsonl");
+    let (db, _) = recorded(Recorder::collect_into(&path).unwrap()).await;
+    let people: std::sync::Arc<dyn aquifer::Repository<Person>> = std::sync::Arc::new(db.repo());
+    let row = aquifer::insert!(Person { name: "canary" });
+    let id = people.insert(row).await.unwrap().id;
+    assert_eq!(people.get(id).await.unwrap().name, "canary");
+    assert!(people.delete(id).await.unwrap());
+    let text = std::fs::read_to_string(&path).unwrap();
+    for start in ["insert into", "select", "delete from"] {
+        let sql = format!("\"sql\":\"{start} ");
+        assert!(text.contains(&sql), "{start}: {text}");
+    }
+    assert!(!text.contains("canary"), "{text}");
+}
+
 #[tokio::test]
 async fn each_distinct_statement_is_collected_and_no_value() {
     let directory = Directory::new("collect");

@@ -160,3 +160,43 @@ async fn rows_come_with_those_that_belong_to_them_in_one_statement() {
     recorder.assert_queries(0);
     support::assert_whole(&db).await;
 }
+
+#[derive(Clone, Debug, PartialEq, Entity)]
+#[entity(table = "names")]
+struct Name {
+    #[entity(key)]
+    text: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Entity)]
+#[entity(table = "notes")]
+struct Note {
+    #[entity(key)]
+    id: i64,
+    #[entity(belongs_to(NAMED = Name::TEXT))]
+    name: String,
+}
+
+#[tokio::test]
+async fn a_row_is_not_lost_under_another_spelling() {
+    let db = support::db_of(2).await;
+    let tables = "
+        create extension if not exists citext schema pg_catalog;
+        create table names (text citext primary key);
+        create table notes (id bigint primary key, name text not null);
+        insert into names values ('ann');
+        insert into notes values (1, 'ann'), (2, 'ANN')";
+    db.execute_script(tables).await.unwrap();
+    let (names, notes): (Repo<Name>, Repo<Note>) = (db.repo(), db.repo());
+    let rows = notes.fetch(Note::query()).await.unwrap();
+    let error = Note::NAMED.load_one(&rows, &names).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    assert!(error.to_string().contains("Name.text"), "{error}");
+    // Where they are different texts, there is no row of that name.
+    db.execute_script("alter table names alter text type text")
+        .await
+        .unwrap();
+    let found = Note::NAMED.load_one(&rows, &names).await.unwrap();
+    let found: Vec<_> = found.iter().map(Option::is_some).collect();
+    assert_eq!(found, [true, false]);
+}
