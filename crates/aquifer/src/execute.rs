@@ -218,9 +218,7 @@ async fn first_to_be_had(
     lap: Lap<'_>,
 ) -> Result<Had, Failed> {
     let checked_out = checkout(pool, lap, call.location);
-    let is_of_queue = |failed: &Failed| failed.error.kind() == ErrorKind::Acquire;
-    let first = pool.checkout_unless_lane(lap.deadline, checked_out, is_of_queue);
-    if let Some(checkout) = first.await {
+    if let Some(checkout) = pool.checkout_unless_lane(checked_out).await {
         return checkout.map(Had::Checkout);
     }
     if let Some(lane) = pool.lane()

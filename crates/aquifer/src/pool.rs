@@ -122,7 +122,7 @@ pub struct PoolStatus {
     /// Most connections at once, shared and exclusive together.
     pub connections_max: usize,
     /// Of these, shared read lanes; the others are exclusive. Fewer than configured while callers
-    /// queue for exclusive connections and hardly anybody reads on the lanes: they then lend
+    /// queue for exclusive connections and hardly anybody reads on the lanes: all but one then lend
     /// their places.
     pub lanes_max: usize,
     /// Shared read lanes that are open.

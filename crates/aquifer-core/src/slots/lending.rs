@@ -5,10 +5,6 @@
 //! once, and a commit of several costs the disk one wait. A lane's place is lent after that lane was
 //! closed, and a lane is opened again only after the place was [given back](Slots::give_back) and is
 //! [free](Slots::has_room), so both together never exceed the maximum.
-//!
-//! The place of the last lane is lent too, but later, and it goes back as soon as one read misses it:
-//! that read takes whichever it gets first, its turn or the lane. The more often that happened, the
-//! longer there must have been no read before it is lent again.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +13,7 @@ use super::{Slots, State};
 /// How often it is looked what is needed where.
 pub const LOOK: Duration = Duration::from_millis(100);
 
-/// Lanes with fewer reads in one look are not needed, but for the last of them.
+/// Lanes with fewer reads in one look are not needed, but for one of them.
 const QUIET: usize = 10;
 
 /// Lanes with more reads in one look are needed.
@@ -33,12 +29,7 @@ const LOOKS_MIN: u32 = 2;
 /// A lent place for which nobody has waited for so long goes back.
 const UNUSED: Duration = Duration::from_secs(5);
 
-/// Nobody must have read for so long before the last lane's place is lent; twice as long each time
-/// that a read missed it, up to the greater.
-const PATIENCE: Duration = Duration::from_secs(1);
-const PATIENCE_MAX: Duration = Duration::from_secs(60);
-
-/// What was seen at one look; the numbers of what was done count up from the beginning.
+/// What was seen at one look; both numbers count up from the beginning.
 #[derive(Clone, Copy, Debug)]
 #[expect(
     clippy::exhaustive_structs,
@@ -51,10 +42,6 @@ pub struct Seen {
     pub handed_over: usize,
     /// Somebody waits.
     pub waiting: bool,
-    /// Lanes that are open.
-    pub lanes: usize,
-    /// A read came while the places of all lanes were lent.
-    pub missed: bool,
 }
 
 /// What follows from a look.
@@ -79,9 +66,6 @@ pub struct Lending {
     wanted: u32,
     /// When somebody was seen waiting last.
     waited_at: Instant,
-    /// When a read was seen last, and how long ago that must be for the last place to be lent.
-    read_at: Instant,
-    patience: Duration,
 }
 
 impl Lending {
@@ -94,19 +78,11 @@ impl Lending {
             handed_over: 0,
             wanted: 0,
             waited_at: now,
-            read_at: now,
-            patience: PATIENCE,
         }
     }
 
-    /// Takes a look, unless the last one was less than [`LOOK`] before and no lane was missed.
+    /// Takes a look, unless the last one was less than [`LOOK`] before.
     pub fn look(&mut self, seen: Seen, now: Instant) -> Advice {
-        if seen.missed {
-            self.read_at = now;
-            self.patience = (self.patience * 2).min(PATIENCE_MAX);
-            self.wanted = 0;
-            return Advice::GiveBack;
-        }
         if now.saturating_duration_since(self.looked_at) < LOOK {
             return Advice::Keep;
         }
@@ -119,16 +95,7 @@ impl Lending {
         if seen.waiting {
             self.waited_at = now;
         }
-        if reads > 0 {
-            self.read_at = now;
-        }
-        let unread = now.saturating_duration_since(self.read_at);
-        let is_dispensable = match seen.lanes {
-            0 => false,
-            1 => unread >= self.patience,
-            _ => reads < QUIET,
-        };
-        let wanted = seen.waiting && handed_over >= MOVING && is_dispensable;
+        let wanted = seen.waiting && handed_over >= MOVING && reads < QUIET;
         self.wanted = if wanted { self.wanted + 1 } else { 0 };
         if self.wanted >= LOOKS_MIN {
             self.wanted = 0;
@@ -181,17 +148,6 @@ mod tests {
 
     /// What is advised at looks that see so many more reads and hand-overs each.
     fn advised(looks: usize, reads: usize, handed_over: usize, waiting: bool) -> Vec<Advice> {
-        let each = Seen {
-            reads,
-            handed_over,
-            waiting,
-            lanes: 2,
-            missed: false,
-        };
-        advised_of(looks, each)
-    }
-
-    fn advised_of(looks: usize, each: Seen) -> Vec<Advice> {
         let start = Instant::now();
         let mut lending = Lending::new(start);
         let mut now = start;
@@ -199,9 +155,9 @@ mod tests {
             .map(|look| {
                 now += LOOK;
                 let seen = Seen {
-                    reads: each.reads * look,
-                    handed_over: each.handed_over * look,
-                    ..each
+                    reads: reads * look,
+                    handed_over: handed_over * look,
+                    waiting,
                 };
                 lending.look(seen, now)
             })
@@ -225,58 +181,6 @@ mod tests {
         assert!(idle[49..].iter().all(|advice| *advice == Advice::GiveBack));
     }
 
-    /// What is seen while writers queue.
-    const QUEUE: Seen = Seen {
-        reads: 0,
-        handed_over: 500,
-        waiting: true,
-        lanes: 1,
-        missed: false,
-    };
-
-    #[test]
-    fn the_last_place_is_lent_once_nobody_has_read_for_long() {
-        let advised = advised_of(12, QUEUE);
-        let (before, after) = advised.split_at(10);
-        assert!(before.iter().all(|advice| *advice == Advice::Keep));
-        assert_eq!(after, [Advice::Lend, Advice::Keep], "two looks later");
-        let one_each = Seen { reads: 1, ..QUEUE };
-        assert_eq!(advised_of(200, one_each), [Advice::Keep; 200], "one reads");
-        let none = Seen { lanes: 0, ..QUEUE };
-        assert_eq!(advised_of(200, none), [Advice::Keep; 200], "all are lent");
-    }
-
-    #[test]
-    fn the_last_place_goes_back_at_once_and_is_lent_later_each_time() {
-        let mut now = Instant::now();
-        let mut lending = Lending::new(now);
-        let mut handed_over = 0;
-        let mut waits = Vec::new();
-        for _ in 0..8 {
-            now += LOOK / 10;
-            let missed = Seen {
-                missed: true,
-                handed_over,
-                ..QUEUE
-            };
-            assert_eq!(lending.look(missed, now), Advice::GiveBack);
-            let given_back = now;
-            loop {
-                now += LOOK;
-                handed_over += 500;
-                let seen = Seen {
-                    handed_over,
-                    ..QUEUE
-                };
-                if lending.look(seen, now) == Advice::Lend {
-                    break;
-                }
-            }
-            waits.push((now - given_back).as_secs());
-        }
-        assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60, 60]);
-    }
-
     #[test]
     fn looking_more_often_changes_nothing() {
         let start = Instant::now();
@@ -286,8 +190,6 @@ mod tests {
                 reads: look * 1_000,
                 handed_over: look * 100,
                 waiting: true,
-                lanes: 2,
-                missed: false,
             };
             let now = start + Duration::from_millis(1) * u32::try_from(look).unwrap_or(0);
             assert_eq!(lending.look(seen, now), Advice::Keep);

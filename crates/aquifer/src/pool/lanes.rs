@@ -1,6 +1,5 @@
 use std::ops::Deref;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -71,8 +70,6 @@ pub(super) struct Lanes {
     open: ArcSwap<Vec<Lane>>,
     lanes_max: usize,
     requests_max: usize,
-    /// A read came while all places were lent.
-    missed: AtomicBool,
     /// Told when one was opened.
     opened: Notify,
 }
@@ -86,8 +83,6 @@ struct State {
     retired: u64,
     /// How many places were lent to exclusive connections, or are about to be.
     lent: usize,
-    /// All were, and no lane is open yet in one that was given back.
-    returning: bool,
     closed: bool,
 }
 
@@ -105,7 +100,6 @@ impl Lanes {
             open: ArcSwap::default(),
             lanes_max,
             requests_max,
-            missed: AtomicBool::new(false),
             opened: Notify::new(),
         }
     }
@@ -151,7 +145,6 @@ impl Lanes {
         if !state.closed && state.retired == retirements && client.ended().is_none() {
             let (client, home) = (Arc::new(client), here());
             state.open.push(Lane { client, home });
-            state.returning = false;
             self.show(&state);
             drop(state);
             self.opened.notify_waiters();
@@ -189,33 +182,17 @@ impl Lanes {
         self.show(&state);
     }
 
-    /// Whether there is any lane that could lend its place.
+    /// Whether there is more than the one lane that never lends its place.
     pub(super) fn may_lend(&self) -> bool {
-        self.lanes_max > 0
+        self.lanes_max > 1
     }
 
-    /// Whether a read came while the places of all lanes were lent, since this was asked last.
-    pub(super) fn take_missed(&self) -> bool {
-        self.missed.swap(false, Ordering::AcqRel)
-    }
-
-    /// A read finds no lane; whether that is because the places of all are lent, or none is open
-    /// again since they were.
-    fn miss(&self) -> bool {
-        let state = self.lock();
-        let lent = state.lent > 0 && state.lent == self.lanes_max;
-        if lent {
-            self.missed.store(true, Ordering::Release);
-        }
-        lent || state.returning
-    }
-
-    /// Takes one lane out of use for good, so that its place may be lent; not while another one is
-    /// missing, which may be on its way.
+    /// Takes one lane out of use for good, so that its place may be lent; never the last one, nor
+    /// while another one is missing, which may be on its way.
     pub(super) fn lend(&self) -> Option<Arc<Client>> {
         let mut state = self.lock();
         let all_open = state.open.len() + state.lent == self.lanes_max;
-        if state.closed || !all_open {
+        if state.closed || !all_open || state.open.len() <= 1 {
             return None;
         }
         let lane = state.open.pop()?.client;
@@ -228,7 +205,6 @@ impl Lanes {
     /// A lane may be opened again in a place that was lent.
     pub(super) fn given_back(&self) {
         let mut state = self.lock();
-        state.returning |= state.lent > 0 && state.lent == self.lanes_max;
         state.lent = state.lent.saturating_sub(1);
     }
 
@@ -284,32 +260,16 @@ impl Pool {
     /// What `checkout` gets, for a read that found no lane open; `None` as soon as one is opened, for
     /// whoever holds the exclusive connections may do so for long.
     ///
-    /// Where there is none since writers were lent its place, it is asked back; and that their queue
-    /// takes nobody any more is no reason to refuse a read, which waits for the lane then.
-    ///
     /// Cancellation: as that of `checkout`.
     pub(crate) async fn checkout_unless_lane<E>(
         &self,
-        deadline: Deadline,
         checkout: impl Future<Output = Result<Checkout, E>>,
-        is_of_queue: impl Fn(&E) -> bool,
     ) -> Option<Result<Checkout, E>> {
         let checkout = pin!(checkout);
         if self.0.limits.lanes == 0 {
             return Some(checkout.await);
         }
-        let deadline = deadline.at_most(self.0.limits.acquire_timeout);
-        let is_lent = self.0.lanes.miss();
-        if is_lent {
-            self.0.upkeep.tell();
-        }
-        match unless(checkout, self.0.lanes.any()).await {
-            Some(Err(error)) if is_lent && is_of_queue(&error) => {
-                let opened = deadline.run(self.0.lanes.any()).await;
-                opened.is_err().then_some(Err(error))
-            }
-            outcome => outcome,
-        }
+        unless(checkout, self.0.lanes.any()).await
     }
 }
 

@@ -38,8 +38,6 @@ impl Inner {
             reads: self.lanes.answered(),
             handed_over,
             waiting: counts.waiting > 0,
-            lanes: self.lanes.counts().0,
-            missed: self.lanes.take_missed(),
         };
         let looks = self.looks.0.lock();
         let advice = looks
