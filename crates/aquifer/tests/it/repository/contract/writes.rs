@@ -166,6 +166,12 @@ pub(super) async fn many_rows_are_inserted_all_or_none(world: &World) {
 }
 
 pub(super) async fn what_can_not_be_is_refused(world: &World) {
+    // Rows without values would be none.
+    let rows = vec![User::insert(), User::insert()];
+    let error = world.users.insert_many(rows).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    let text = "row 0 of User, counted from 0, has a value for no column";
+    assert!(error.to_string().contains(text), "{error}");
     let row = User::insert().set(User::FULL_NAME, "Ann");
     let error = world.users.insert(row).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);
