@@ -47,7 +47,9 @@ impl Inner {
             Advice::Keep => {}
             Advice::Lend => {
                 if let Some(lane) = self.lanes.lend() {
-                    self.tasks.spawn(lend(Arc::clone(self), lane));
+                    // Made here: a task may be dropped before it has begun.
+                    let place = Place(Some(Arc::clone(self)));
+                    self.tasks.spawn(lend(place, lane));
                 }
             }
             Advice::GiveBack => self.give_back(),
@@ -73,8 +75,7 @@ impl Inner {
 }
 
 /// Lends the place of a lane that is out of use, once it is closed.
-async fn lend(pool: Arc<Inner>, lane: Arc<Client>) {
-    let place = Place(Some(pool));
+async fn lend(place: Place, lane: Arc<Client>) {
     // Answers come in order; what comes too late is run again elsewhere.
     drop(Deadline::after(LAST_READS).run(lane.barrier()).await);
     lane.close();

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aquifer::{Config, Db, Session};
+use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 
 use crate::support;
@@ -83,4 +84,58 @@ async fn no_place_is_lent_to_a_queue_that_stands() {
         transaction.rollback().await.unwrap();
     }
     support::assert_whole(&db).await;
+}
+
+#[test]
+fn no_place_is_lost_with_the_runtime_that_was_to_lend_it() {
+    let config = support::config(support::url())
+        .connections_max(CONNECTIONS)
+        .acquire_timeout(Duration::from_secs(5));
+    // Looks up after each step of a task.
+    let home = Builder::new_current_thread()
+        .event_interval(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let other = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let db = home.block_on(async {
+        let db = Db::connect_with(&config).await.unwrap();
+        support::until("the lanes are open", || db.pool_status().lanes == 2).await;
+        db.execute("create sequence lent", ()).await.unwrap();
+        db
+    });
+    let over = Arc::new(AtomicBool::new(false));
+    let mut writing = JoinSet::new();
+    for _ in 0..16 {
+        let (db, over) = (db.clone(), Arc::clone(&over));
+        let write = async move {
+            while !over.load(Ordering::Relaxed) {
+                // Those under way when the runtime ends fail.
+                drop(db.execute(WRITE, ()).await);
+                tokio::task::yield_now().await;
+            }
+        };
+        writing.spawn_on(write, other.handle());
+    }
+    // Ends between the step that closes a lane and the first of the task that lends its place.
+    home.block_on(async {
+        while db.pool_status().lanes == 2 {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(db.pool_status().lanes_max, 2, "it is not lent yet");
+    drop(home);
+    over.store(true, Ordering::Relaxed);
+    other.block_on(async {
+        while let Some(done) = writing.join_next().await {
+            done.unwrap();
+        }
+        let _answer: i64 = db.query_value("select 5::bigint", ()).await.unwrap();
+        support::until("both lanes are open", || db.pool_status().lanes == 2).await;
+        support::assert_whole(&db).await;
+    });
 }
