@@ -1,3 +1,4 @@
+use proc_macro2::Span;
 use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, LitStr, Path, Result, parse_quote};
@@ -5,7 +6,7 @@ use syn::{Attribute, Error, LitStr, Path, Result, parse_quote};
 use crate::letter_case::LetterCase;
 
 /// PostgreSQL's own limit for names and labels, in bytes.
-pub(crate) const NAME_MAX: usize = 63;
+const NAME_MAX: usize = 63;
 
 /// The attribute of the derives for values and rows.
 pub(crate) const ATTRIBUTE: &str = "aquifer";
@@ -27,11 +28,7 @@ impl Container {
         };
         parse_options(ATTRIBUTE, attributes, |meta| {
             if meta.path.is_ident("crate") {
-                let path: LitStr = meta.value()?.parse()?;
-                // Not `path.parse()`: its tokens would count as written by the user, and lints
-                // would judge them.
-                container.root = syn::parse_str(&path.value())
-                    .map_err(|error| Error::new(path.span(), error))?;
+                container.root = crate_root(&meta)?;
             } else if meta.path.is_ident("rename_all") {
                 let name: LitStr = meta.value()?.parse()?;
                 container.rename_all = Some(LetterCase::parse(&name)?);
@@ -47,6 +44,22 @@ impl Container {
         })?;
         Ok(container)
     }
+}
+
+/// The path in `crate = "…"`.
+pub(crate) fn crate_root(meta: &ParseNestedMeta<'_>) -> Result<Path> {
+    let path: LitStr = meta.value()?.parse()?;
+    // Not `path.parse()`: its tokens would count as written by the user, and lints would judge them.
+    syn::parse_str(&path.value()).map_err(|error| Error::new(path.span(), error))
+}
+
+/// Refuses what PostgreSQL would cut off or refuse as the name of a table or a column.
+pub(crate) fn check_name(name: &str, span: Span) -> Result<()> {
+    if name.is_empty() || name.len() > NAME_MAX || name.contains('\0') {
+        let message = format!("a name has 1 to {NAME_MAX} bytes, none of them NUL");
+        return Err(Error::new(span, message));
+    }
+    Ok(())
 }
 
 /// What `#[aquifer(…)]` says about a variant or a field.

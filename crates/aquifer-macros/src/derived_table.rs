@@ -3,7 +3,7 @@ use quote::quote;
 use syn::ext::IdentExt;
 use syn::{Data, DeriveInput, Error, Fields, LitStr, Path, Result, parse_quote};
 
-use crate::attributes::{NAME_MAX, parse_options};
+use crate::attributes::{check_name, crate_root, parse_options};
 use crate::entity::{ATTRIBUTE, constant_name, select_lists};
 use crate::from_row;
 use crate::letter_case::LetterCase;
@@ -93,14 +93,9 @@ impl Options {
             if meta.path.is_ident("table") {
                 let table: LitStr = meta.value()?.parse()?;
                 options.table = table.value();
-                if options.table.is_empty() || options.table.len() > NAME_MAX {
-                    let message = format!("a name has 1 to {NAME_MAX} bytes");
-                    return Err(Error::new(table.span(), message));
-                }
+                check_name(&options.table, table.span())?;
             } else if meta.path.is_ident("crate") {
-                let path: LitStr = meta.value()?.parse()?;
-                options.root = syn::parse_str(&path.value())
-                    .map_err(|error| Error::new(path.span(), error))?;
+                options.root = crate_root(&meta)?;
             } else {
                 let given = meta.path.get_ident().map(ToString::to_string);
                 let hint = suggest::did_you_mean(&given.unwrap_or_default(), ["table", "crate"]);

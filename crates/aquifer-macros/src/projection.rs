@@ -2,9 +2,9 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Data, DeriveInput, Error, Fields, Ident, LitStr, Path, Result, Type, parse_quote};
+use syn::{Data, DeriveInput, Error, Fields, Ident, Path, Result, Type, parse_quote};
 
-use crate::attributes::parse_options;
+use crate::attributes::{crate_root, parse_options};
 use crate::entity::{ATTRIBUTE, constant_name, entity_of};
 use crate::from_row::{self, option_of};
 use crate::shape::{located, moved};
@@ -65,9 +65,7 @@ impl Options {
             if meta.path.is_ident("of") {
                 options.of = Some(meta.value()?.parse()?);
             } else if meta.path.is_ident("crate") {
-                let path: LitStr = meta.value()?.parse()?;
-                options.root = syn::parse_str(&path.value())
-                    .map_err(|error| Error::new(path.span(), error))?;
+                options.root = crate_root(&meta)?;
             } else {
                 let given = meta.path.get_ident().map(ToString::to_string);
                 let hint = suggest::did_you_mean(&given.unwrap_or_default(), ["of", "crate"]);

@@ -1,10 +1,9 @@
-use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::{Attribute, Error, Ident, LitStr, Path, Result, Token, parenthesized, parse_quote};
 
 use super::relation::Relation;
-use crate::attributes::{NAME_MAX, parse_options};
+use crate::attributes::{check_name, crate_root, parse_options};
 use crate::letter_case::LetterCase;
 use crate::suggest;
 
@@ -79,7 +78,7 @@ impl Options {
                 "version" => options.version = Some(meta.value()?.parse()?),
                 "key" => options.key = idents(&meta)?,
                 "has_many" => options.relations.extend(Relation::has_many(&meta)?),
-                "crate" => options.root = root(&meta.value()?.parse()?)?,
+                "crate" => options.root = crate_root(&meta)?,
                 _ => return Err(unknown(&meta, "an entity", &Self::KNOWN)),
             }
             Ok(())
@@ -173,21 +172,6 @@ fn idents(meta: &ParseNestedMeta<'_>) -> Result<Vec<Ident>> {
     parenthesized!(content in meta.input);
     let idents = content.parse_terminated(Ident::parse_any, Token![,])?;
     Ok(idents.into_iter().collect())
-}
-
-fn root(path: &LitStr) -> Result<Path> {
-    // Not `path.parse()`: its tokens would count as written by the user.
-    syn::parse_str(&path.value()).map_err(|error| Error::new(path.span(), error))
-}
-
-fn check_name(name: &str, span: Span) -> Result<()> {
-    if name.is_empty() || name.len() > NAME_MAX || name.contains('\0') {
-        return Err(Error::new(
-            span,
-            "a name has 1 to 63 bytes, none of them NUL",
-        ));
-    }
-    Ok(())
 }
 
 fn unknown(meta: &ParseNestedMeta<'_>, of: &str, known: &[&str]) -> Error {
