@@ -16,7 +16,12 @@ mod tests;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
+#[cfg(feature = "testing")]
+use std::sync::{OnceLock, Weak};
 use std::time::Duration;
+
+#[cfg(feature = "testing")]
+use aquifer_wire::Catalog;
 
 #[cfg(feature = "testing")]
 pub(crate) use self::collect::Collector;
@@ -75,6 +80,9 @@ pub struct QueryFinished<'a> {
     pub error: Option<&'a Error>,
     /// The text's hash, where the caller knows it.
     pub(crate) fingerprint: Option<u64>,
+    /// What is known of statements where it was run.
+    #[cfg(feature = "testing")]
+    pub(crate) catalog: Option<&'a Catalog>,
 }
 
 impl<'a> QueryFinished<'a> {
@@ -95,6 +103,8 @@ impl<'a> QueryFinished<'a> {
             location,
             error,
             fingerprint: None,
+            #[cfg(feature = "testing")]
+            catalog: None,
         }
     }
 
@@ -175,6 +185,8 @@ struct Watch {
     measures: Arc<Measures>,
     slow: SlowLog,
     endpoint: Endpoint,
+    #[cfg(feature = "testing")]
+    catalog: OnceLock<Weak<Catalog>>,
 }
 
 impl Observers {
@@ -191,9 +203,18 @@ impl Observers {
                 measures,
                 slow: SlowLog::new(slow_query_threshold),
                 endpoint,
+                #[cfg(feature = "testing")]
+                catalog: OnceLock::new(),
             }),
             suspicion: Arc::default(),
         }
+    }
+
+    /// Where statements are known, for those who collect them.
+    #[cfg(feature = "testing")]
+    pub(crate) fn set_catalog(&self, catalog: &Arc<Catalog>) {
+        // Whoever was first is right: there is one.
+        self.watch.catalog.get_or_init(|| Arc::downgrade(catalog));
     }
 
     /// Tells an event to all who listen, to the figures, and to the log.
@@ -289,6 +310,13 @@ impl Observers {
 
     #[cold]
     fn tell_of_query(&self, event: &QueryFinished<'_>) {
+        #[cfg(feature = "testing")]
+        let catalog = self.watch.catalog.get().and_then(Weak::upgrade);
+        #[cfg(feature = "testing")]
+        let event = &QueryFinished {
+            catalog: catalog.as_deref(),
+            ..*event
+        };
         self.tell(|observer| observer.query_finished(event));
         if self.watch.slow.is_slow(event.elapsed)
             && let Some(suppressed) = self.watch.slow.admit()

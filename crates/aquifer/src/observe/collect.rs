@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use aquifer_core::scan;
+use aquifer_wire::Catalog;
+use aquifer_wire::types::Type;
 use serde_json::json;
 
 use super::{Observer, QueryFinished, log};
@@ -35,9 +37,15 @@ impl Collector {
         Ok(Self(Mutex::new(State { file, known })))
     }
 
-    fn add(&self, sql: &str, location: &Location<'_>) {
+    fn add(&self, sql: &str, location: &Location<'_>, catalog: Option<&Catalog>) {
+        let mut object = json!({ "sql": sql, "location": location.to_string() });
+        // What it was sent with: the schema that it is checked against later may have other types.
+        if let Some(statement) = catalog.and_then(|catalog| catalog.statement(sql)) {
+            let names = statement.parameters().iter().map(Type::name);
+            object["parameters"] = names.collect();
+        }
         // With its end, so that what another process adds at the same time is another line.
-        let mut line = json!({ "sql": sql, "location": location.to_string() }).to_string();
+        let mut line = object.to_string();
         line.push('\n');
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.known.insert(aquifer_wire::fingerprint(&line))
@@ -62,7 +70,7 @@ impl Observer for Collector {
         // A script may need what it has made itself; what can't be planned has nothing to be checked.
         if texts.iter().all(|text| is_planned(text)) {
             for text in texts {
-                self.add(text, location);
+                self.add(text, location, event.catalog);
             }
         }
     }
