@@ -76,26 +76,32 @@ impl<K: LookupKey, T: FromRow + Send> Lookup<K, T> {
     /// The answer is dropped; others who look up at the same time get theirs.
     #[track_caller]
     pub fn find(&self, key: K) -> SessionFuture<'_, Option<T>> {
-        let location = Location::caller();
-        Box::pin(async move {
-            let found = self.shared.find(key, location).await?;
-            let mut rows = found.rows.of(found.number);
-            let (row, more) = (rows.next(), rows.count());
-            if more > 0 {
-                let text = format!(
-                    "one row was asked for and the key has {}; look up by a unique column, or use \
-                     `find_all`",
-                    1 + more
-                );
-                return Err(Error::new(ErrorKind::TooManyRows, text));
-            }
-            let reply = found.rows.reply();
-            match row {
-                Some(row) => Ok(Some(reply.decode_one_at(row)?)),
-                // Columns that don't fit are an error without rows too.
-                None => Ok(reply.decode_at([])?.pop()),
-            }
-        })
+        Box::pin(self.find_one(key, Location::caller()))
+    }
+
+    /// As [`find`](Self::find), to be a part of another future.
+    pub(crate) async fn find_one(
+        &self,
+        key: K,
+        location: &'static Location<'static>,
+    ) -> Result<Option<T>, Error> {
+        let found = self.shared.find(key, location).await?;
+        let mut rows = found.rows.of(found.number);
+        let (row, more) = (rows.next(), rows.count());
+        if more > 0 {
+            let text = format!(
+                "one row was asked for and the key has {}; look up by a unique column, or use \
+                 `find_all`",
+                1 + more
+            );
+            return Err(Error::new(ErrorKind::TooManyRows, text));
+        }
+        let reply = found.rows.reply();
+        match row {
+            Some(row) => Ok(Some(reply.decode_one_at(row)?)),
+            // Columns that don't fit are an error without rows too.
+            None => Ok(reply.decode_at([])?.pop()),
+        }
     }
 
     /// All rows of that key, for example the orders of a user.

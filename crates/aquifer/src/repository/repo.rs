@@ -146,9 +146,9 @@ impl<E: Entity> Repository<E> for Repo<E> {
         let (Some(lookup), Some(identity)) = (self.lookup(), identity) else {
             return self.find_alone(values);
         };
-        let found = lookup.find(identity);
+        let location = Location::caller();
         Box::pin(async move {
-            match found.await {
+            match lookup.find_one(identity, location).await {
                 // PostgreSQL compares such keys in another way than byte by byte.
                 Err(error) if error.kind() == ErrorKind::Usage => {
                     if !lookup.fits() {

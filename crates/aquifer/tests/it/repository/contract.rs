@@ -35,8 +35,10 @@ macro_rules! contract {
 contract! {
     pages:
         pages_go_on_behind_ties
+        pages_go_on_in_every_order
         a_cursor_is_good_for_its_query_only
         chunks_go_through_all_rows
+        chunks_pass_over_what_others_delete_and_insert
     ;
     reads:
         a_row_is_found_by_its_key
