@@ -167,6 +167,22 @@ impl Shard {
 const SWEEP_MIN: usize = 64;
 
 impl Noted {
+    /// Whether no change of these tags was told since, as far as announcements come: a read that began
+    /// then has missed none of them.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        self.cells
+            .iter()
+            .all(|(cell, count)| cell.count() == *count)
+    }
+
+    /// As [`is_unchanged`](Self::is_unchanged), and announcements have come all the time.
+    #[must_use]
+    pub fn holds(&self, board: &Board) -> bool {
+        let link = board.link();
+        link % 2 == 1 && link == self.link && self.is_unchanged()
+    }
+
     /// Goes on with the stamps that were read since, one for each tag in the order in which they were
     /// noted; nothing if their number differs.
     #[must_use]
