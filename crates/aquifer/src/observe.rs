@@ -1,6 +1,7 @@
 //! What the layer says about itself: typed events, what is counted of them, and the one place that
 //! knows `tracing`.
 
+mod cache_counts;
 #[cfg(feature = "testing")]
 mod collect;
 mod event;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::sync::{OnceLock, Weak};
 use std::time::Duration;
 
+pub(crate) use self::cache_counts::CacheCounts;
 #[cfg(feature = "testing")]
 use aquifer_wire::Catalog;
 
@@ -232,6 +234,11 @@ impl Observers {
     /// There are no circuit breakers before a host any more.
     pub(crate) fn forget_breakers(&self, service: Service, host: &str) {
         self.watch.measures.forget_breakers(service, host);
+    }
+
+    /// What the cache counts.
+    pub(crate) fn cache_counts(&self) -> &CacheCounts {
+        &self.watch.measures.cache
     }
 
     /// There will be no more events.
