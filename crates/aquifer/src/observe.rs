@@ -84,7 +84,20 @@ pub struct QueryFinished<'a> {
     pub(crate) fingerprint: Option<u64>,
     /// What is known of statements where it was run.
     #[cfg(feature = "testing")]
-    pub(crate) catalog: Option<&'a Catalog>,
+    pub(crate) known: Known<'a>,
+}
+
+/// Descriptions of statements.
+#[cfg(feature = "testing")]
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a>(Option<&'a Catalog>);
+
+#[cfg(feature = "testing")]
+impl fmt::Debug for Known<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Of all statements, where an event is about one.
+        formatter.debug_struct("Known").finish_non_exhaustive()
+    }
 }
 
 impl<'a> QueryFinished<'a> {
@@ -106,7 +119,7 @@ impl<'a> QueryFinished<'a> {
             error,
             fingerprint: None,
             #[cfg(feature = "testing")]
-            catalog: None,
+            known: Known(None),
         }
     }
 
@@ -321,7 +334,7 @@ impl Observers {
         let catalog = self.watch.catalog.get().and_then(Weak::upgrade);
         #[cfg(feature = "testing")]
         let event = &QueryFinished {
-            catalog: catalog.as_deref(),
+            known: Known(catalog.as_deref()),
             ..*event
         };
         self.tell(|observer| observer.query_finished(event));

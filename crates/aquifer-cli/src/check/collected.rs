@@ -29,7 +29,7 @@ pub(super) struct Place {
 
 /// Reads all files, each statement once.
 pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Collected>, Failure> {
-    let mut statements: BTreeMap<String, (BTreeSet<Place>, BTreeSet<_>)> = BTreeMap::new();
+    let mut statements: BTreeMap<String, Sent> = BTreeMap::new();
     for file in files {
         let text = fs::read_to_string(file)
             .map_err(|error| failure(format!("{} can't be read: {error}", file.display())))?;
@@ -65,6 +65,8 @@ pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Collected>, Failure> {
     Ok(list)
 }
 
+/// Where, and with which types of its parameters.
+type Sent = (BTreeSet<Place>, BTreeSet<Vec<String>>);
 type Parsed = (String, Place, Option<Vec<String>>);
 
 fn parsed(line: &str) -> Option<Parsed> {

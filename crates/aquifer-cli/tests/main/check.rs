@@ -313,6 +313,14 @@ fn a_private_server_with_the_migrations_does_as_well() {
     let drifted = directory.run(&arguments, &[("PATH", &path)]);
     assert_eq!(drifted.code, Some(3));
     assert!(drifted.stdout.contains("error[42P01]: relation \"posts\""));
+    let without = ["check", "statements.jsonl", "--embedded"];
+    let without = directory.run(&without, &[("PATH", &path)]);
+    assert_eq!(without.code, Some(4));
+    assert!(
+        without.stderr.contains("by --migrations"),
+        "{}",
+        without.stderr
+    );
 }
 
 #[test]
