@@ -108,11 +108,11 @@ pub(super) async fn chunks_go_through_all_rows(world: &World) {
 
 /// Every order of three columns, of which two have ties and one has NULLs, by pages of every size.
 pub(super) async fn pages_go_on_in_every_order(world: &World) {
-    let rows = (0..11).map(|number| {
+    let rows = (0..11_u8).map(|number| {
         insert!(User {
-            full_name: ["a", "B", "ä"][number % 3],
+            full_name: ["a", "B", "ä"][usize::from(number % 3)],
             email: number.to_string(),
-            age: (number % 4 != 0).then_some((number % 2) as i32),
+            age: (number % 4 != 0).then_some(i32::from(number % 2)),
             active: number % 5 != 0
         })
     });
