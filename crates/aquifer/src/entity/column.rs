@@ -4,7 +4,7 @@ use std::ops::{Add, Mul, Sub};
 
 use aquifer_wire::types::ColumnType;
 
-use super::name::{of_source, quoted};
+use super::name::of_source;
 use super::scope::Phantom;
 use super::{
     Aggregate, Both, Expr, Number, Operand, Order, Pred, Source, Steady, Subquery, Text, sql,
@@ -23,7 +23,7 @@ use aquifer_wire::types::{IntoValue, Value};
 /// User::query().filter(User::NICK.eq(None)); // use User::NICK.is_null()
 /// ```
 pub struct Col<E, T> {
-    name: &'static str,
+    name: sql::StaticName,
     column: Phantom<E, T>,
 }
 
@@ -37,7 +37,7 @@ impl<E, T> Copy for Col<E, T> {}
 
 impl<E, T> fmt::Debug for Col<E, T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Col({:?})", self.name)
+        write!(formatter, "Col({:?})", self.name())
     }
 }
 
@@ -46,6 +46,10 @@ impl<E, T> Col<E, T> {
     #[doc(hidden)]
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
+        Self::of_name(super::check::static_name(name))
+    }
+
+    const fn of_name(name: sql::StaticName) -> Self {
         let column = PhantomData;
         Self { name, column }
     }
@@ -53,14 +57,14 @@ impl<E, T> Col<E, T> {
     /// The column's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        self.name
+        self.name.as_str()
     }
 
     /// The same column of another name of the table; see [`alias!`](crate::alias).
     #[must_use]
     pub fn of<A: Source<Of = E>>(self, alias: A) -> Col<A, T> {
         drop(alias);
-        Col::new(self.name)
+        Col::of_name(self.name)
     }
 }
 
@@ -72,7 +76,7 @@ impl<E: Source, T> Col<E, T> {
     pub(super) fn qualified(self) -> sql::Column {
         sql::Column {
             table: Some(of_source::<E>()),
-            name: quoted(self.name),
+            name: self.name.into(),
         }
     }
 

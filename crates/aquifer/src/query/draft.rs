@@ -1,6 +1,6 @@
 use aquifer_core::sql::{
-    self, Call, Connective, Delete, Direction, Distinct, Function, Join, JoinKind, Name, Operator,
-    Source, Table, Update,
+    self, Call, Connective, Delete, Direction, Distinct, Function, Join, JoinKind, List, Name,
+    Operator, Source, Table, Update,
 };
 use aquifer_wire::types::{IntoValue, Value};
 
@@ -22,7 +22,9 @@ impl Draft {
     pub(crate) fn of(source: Source<Value>) -> Self {
         Self {
             select: Box::new(Select::of(source)),
-            ..Self::default()
+            // Each of its own: a default of the rest would be put on the heap with a query.
+            all_rows: false,
+            fault: None,
         }
     }
 
@@ -133,7 +135,7 @@ impl Draft {
         let plain = is_plain(&select) && select.items.iter().all(as_they_are);
         unordered(&mut select);
         if plain {
-            select.items = vec![count_all()?.into()];
+            select.items = Item::from(count_all()?).into();
             return Plan::of_select(select);
         }
         Plan::of_select(Box::new(outer(select, count_all()?.into())?))
@@ -144,7 +146,7 @@ impl Draft {
         let mut select = self.into_select()?;
         unordered(&mut select);
         let outer = Select {
-            items: vec![Tree::Exists(select).into()],
+            items: Item::from(Tree::Exists(select)).into(),
             ..Select::default()
         };
         Plan::of_select(Box::new(outer))
@@ -161,7 +163,7 @@ impl Draft {
         let call = |argument| Item::from(Tree::from(Call::new(function, vec![argument])));
         if is_plain(&select) {
             select.order.clear();
-            select.items = vec![call(column)];
+            select.items = call(column).into();
             return Plan::of_select(select);
         }
         let extra = select.extra.as_deref();
@@ -177,10 +179,10 @@ impl Draft {
             _ if own_rows => return Err(no_column_of_result().into()),
             column => {
                 let value = Name::new("value")?;
-                select.items = vec![Item {
+                select.items = List::from(Item {
                     expr: column,
                     alias: Some(value.clone()),
-                }];
+                });
                 value
             }
         };
