@@ -9,7 +9,7 @@ use aquifer_wire::types::{
 };
 
 use super::column::list;
-use super::{Aggregate, Both, Col, Expr, Number, Operand, Pred, Source, Text, sql};
+use super::{Aggregate, Both, Col, Expr, Number, Operand, Pred, Source, Summable, Text, sql};
 
 /// A type that has a name in SQL, for [`Col::cast`].
 #[diagnostic::on_unimplemented(
@@ -63,7 +63,7 @@ macro_rules! computed {
             }
         }
 
-        impl<$scope: $bound, $ty: ColumnType<Value: Number> $(, $kind)?> $name<$scope, $ty $(, $kind)?> {
+        impl<$scope: $bound, $ty: ColumnType<Value: Summable> $(, $kind)?> $name<$scope, $ty $(, $kind)?> {
             /// The sum with another column or expression of the same type.
             pub fn plus<O, U>(
                 self,
@@ -85,7 +85,9 @@ macro_rules! computed {
             {
                 binary(self.node(), sql::Operator::Subtract, other.into())
             }
+        }
 
+        impl<$scope: $bound, $ty: ColumnType<Value: Number> $(, $kind)?> $name<$scope, $ty $(, $kind)?> {
             /// The product with another column or expression of the same type.
             pub fn times<O, U>(
                 self,

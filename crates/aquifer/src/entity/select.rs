@@ -30,7 +30,8 @@ pub struct Items(pub(super) sql::List<sql::Item<Value>>);
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be selected",
     label = "expected a column or an expression",
-    note = "a window function is selected with its window: row_number().over(window()…)"
+    note = "a window function is selected with its window: row_number().over(window()…)",
+    note = "a CASE ends with .otherwise(…) or .or_null(), a document with .read_as::<…>()"
 )]
 pub trait Selected<S, I> {
     /// The type that it has in rows: an `Option` where a left join may find no row.

@@ -329,6 +329,7 @@ pub(crate) fn comparison(left: Tree, operator: Operator, right: Tree) -> Result<
             _ => Ok(Tree::binary(left, operator, Tree::Select(select))),
         },
         right if operator.is_condition() && !operator.takes_values() => {
+            let right = beside(&left, right);
             Ok(Tree::binary(left, operator, right))
         }
         _ => Err(sql::Error::new(
@@ -336,6 +337,21 @@ pub(crate) fn comparison(left: Tree, operator: Operator, right: Tree) -> Result<
             "give it values, or use another operator",
         )),
     }
+}
+
+/// Of rows that are compared, a value has the type of what it is compared with, as elsewhere.
+fn beside(left: &Tree, right: Tree) -> Tree {
+    let (known, values) = match (left, right) {
+        (Tree::Row(known), Tree::Row(values)) => (known, values),
+        (_, right) => return right,
+    };
+    let has_type = |part: Option<&Tree>| !matches!(part, None | Some(Tree::TypedValue(_)));
+    let values = values.into_iter().enumerate();
+    let values = values.map(|(at, value)| match value {
+        Tree::TypedValue(value) if has_type(known.get(at)) => Tree::Value(value),
+        other => other,
+    });
+    Tree::Row(values.collect())
 }
 
 fn is_overloaded(operator: Operator) -> bool {
