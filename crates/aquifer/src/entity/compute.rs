@@ -99,6 +99,18 @@ macro_rules! computed {
                 binary(self.node(), sql::Operator::Multiply, other.into())
             }
 
+            /// The quotient with another column or expression of the same type; of integers without its
+            /// fraction. The server refuses to divide by zero.
+            pub fn divided_by<O, U>(
+                self,
+                other: impl Into<Expr<O, U>>,
+            ) -> Expr<Both<$scope, O>, $ty::Beside<U>>
+            where
+                U: ColumnType<Value = $ty::Value>,
+            {
+                binary(self.node(), sql::Operator::Divide, other.into())
+            }
+
             /// The value below which that part of all values lies, between two neighbours where it
             /// must: `percentile_cont`. The median is that of 0.5.
             pub fn percentile(self, part: f64) -> Expr<$scope, Option<f64>, Aggregate> {
