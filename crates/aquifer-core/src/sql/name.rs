@@ -412,7 +412,7 @@ fn split_simple(text: &'static str) -> Option<Qualified> {
     let at = text.bytes().position(|byte| byte == b'.')?;
     let (before, after) = (text.get(..at)?, text.get(at + 1..)?);
     let both = is_simple(before) && is_simple(after);
-    both.then(|| (Some(Name(Text::Simple(before))), Name(Text::Simple(after))))
+    both.then_some((Some(Name(Text::Simple(before))), Name(Text::Simple(after))))
 }
 
 fn split_checked(text: Cow<'static, str>, what: &str) -> Result<Qualified, Error> {

@@ -18,6 +18,9 @@ pub struct Case<S, T> {
 /// What is added by one branch to what a CASE names: a condition never makes it NULL.
 type WithBranch<S, P, O> = Both<S, Both<Steady<P>, O>>;
 
+/// The type of values of both types.
+type Beside<T, U> = <T as ColumnType>::Beside<U>;
+
 /// CASE: the value of the first condition that holds.
 ///
 /// All values are of one type; it is an `Option` where one of them is. Values of the program stand in
@@ -49,7 +52,7 @@ impl<S, T: ColumnType> Case<S, T> {
         mut self,
         condition: Pred<P>,
         then: impl Into<Expr<O, U>>,
-    ) -> Case<WithBranch<S, P, O>, T::Beside<U>>
+    ) -> Case<WithBranch<S, P, O>, Beside<T, U>>
     where
         U: ColumnType<Value = T::Value>,
     {
@@ -61,7 +64,7 @@ impl<S, T: ColumnType> Case<S, T> {
     }
 
     /// The value where no condition holds.
-    pub fn otherwise<O, U>(self, value: impl Into<Expr<O, U>>) -> Expr<Both<S, O>, T::Beside<U>>
+    pub fn otherwise<O, U>(self, value: impl Into<Expr<O, U>>) -> Expr<Both<S, O>, Beside<T, U>>
     where
         U: ColumnType<Value = T::Value>,
     {

@@ -201,6 +201,9 @@ tuples! {
     (A 0, B 1, C 2, D 3, F 4, G 5, H 6, I 7)
 }
 
+/// A query, unless it can't be.
+type Selected = Result<Box<sql::Select<Value>>, sql::Error>;
+
 /// The insert as it is built, without types.
 #[derive(Clone, Debug)]
 pub(super) struct InsertDraft {
@@ -210,7 +213,7 @@ pub(super) struct InsertDraft {
     /// Of many rows, the values of each column.
     lists: Option<Vec<Vec<Value>>>,
     /// The query whose rows are inserted.
-    select: Option<Result<Box<sql::Select<Value>>, sql::Error>>,
+    select: Option<Selected>,
     pub(super) conflict: Option<Box<sql::Conflict<Value>>>,
     fault: Option<sql::Error>,
 }

@@ -45,6 +45,9 @@ pub fn json_object() -> JsonObject<Anywhere> {
     }
 }
 
+/// Documents of many rows.
+type Documents<S, T> = Expr<Steady<S>, Option<Json<Vec<T>>>, Aggregate>;
+
 impl<S> JsonObject<S> {
     /// Adds a member.
     pub fn member<O, T>(
@@ -69,7 +72,7 @@ impl<S> JsonObject<S> {
 
     /// The documents of all rows as one list, each to be read into that type; NULL where there is no
     /// row. [`ordered`](Expr::ordered) says in which order.
-    pub fn jsonb_agg<T>(self) -> Expr<Steady<S>, Option<Json<Vec<T>>>, Aggregate> {
+    pub fn jsonb_agg<T>(self) -> Documents<S, T> {
         Expr::call("jsonb_agg", self.node())
     }
 
