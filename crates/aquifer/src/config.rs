@@ -3,6 +3,7 @@
 mod advanced;
 mod breaker;
 mod builder;
+mod cache;
 mod check;
 mod connection;
 mod environment;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use aquifer_wire::Secret;
 
 pub use self::advanced::Advanced;
+pub(crate) use self::cache::CacheSettings;
 pub(crate) use self::check::{Settings, check_resize};
 use self::environment::Environment;
 pub(crate) use self::hosts::Hosts;
@@ -73,6 +75,8 @@ pub(crate) type PasswordFuture =
 /// | [`redis_url`](Self::redis_url) | none | URL | `REDIS_URL` |
 /// | [`redis_timeout`](Self::redis_timeout) | 1s | 1ms to 1h | `AQUIFER_REDIS_TIMEOUT` |
 /// | [`redis_required`](Self::redis_required) | false | false to true | `AQUIFER_REDIS_REQUIRED` |
+/// | [`cache_namespace`](Self::cache_namespace) | `aquifer` | 1 to 64 of `A-Z a-z 0-9 _ . -` | `AQUIFER_CACHE_NAMESPACE` |
+/// | [`cache_ttl`](Self::cache_ttl) | 1h | 1ms to 8760h | `AQUIFER_CACHE_TTL` |
 /// | [`connections_max`](Self::connections_max) | 10 | 1 to 10000 | `AQUIFER_CONNECTIONS_MAX` |
 /// | [`acquire_timeout`](Self::acquire_timeout) | 5s | 1ms to 1h | `AQUIFER_ACQUIRE_TIMEOUT` |
 /// | [`query_timeout`](Self::query_timeout) | 30s | 1ms to 24h | `AQUIFER_QUERY_TIMEOUT` |
@@ -112,6 +116,8 @@ pub(crate) type PasswordFuture =
 /// | [`advanced.health_interval`](Advanced::health_interval) | 30s | 10ms to 24h | `AQUIFER_ADVANCED_HEALTH_INTERVAL` |
 /// | [`advanced.health_interval_alarm`](Advanced::health_interval_alarm) | 1s | 10ms to 1h | `AQUIFER_ADVANCED_HEALTH_INTERVAL_ALARM` |
 /// | [`advanced.health_timeout`](Advanced::health_timeout) | 1s | 1ms to 1m | `AQUIFER_ADVANCED_HEALTH_TIMEOUT` |
+/// | [`advanced.cache_negative_ttl`](Advanced::cache_negative_ttl) | 5s | 1ms to 8760h | `AQUIFER_ADVANCED_CACHE_NEGATIVE_TTL` |
+/// | [`advanced.cache_memory_max`](Advanced::cache_memory_max) | 67108864 | 65536 to 4294967295 | `AQUIFER_ADVANCED_CACHE_MEMORY_MAX` |
 /// | [`advanced.statements_max`](Advanced::statements_max) | 256 | 1 to 10000 | `AQUIFER_ADVANCED_STATEMENTS_MAX` |
 /// | [`advanced.requests_max`](Advanced::requests_max) | 4096 | 1 to 1000000 | `AQUIFER_ADVANCED_REQUESTS_MAX` |
 /// | [`advanced.message_max`](Advanced::message_max) | 1073741824 | 65536 to 2147483647 | `AQUIFER_ADVANCED_MESSAGE_MAX` |

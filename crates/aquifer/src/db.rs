@@ -1,4 +1,5 @@
 mod breakers;
+mod cache;
 #[cfg(test)]
 mod figures;
 mod health;
@@ -16,6 +17,7 @@ use aquifer_core::budget::{Budget, SharedBudget};
 use aquifer_wire::{FromRow, Reply};
 use tokio::task::AbortHandle;
 
+use self::cache::CachePlace;
 use self::health::monitor;
 use crate::bulk::{Need, Seat};
 use crate::coalesce::{Lookup, LookupKey};
@@ -83,6 +85,7 @@ use crate::{Error, UnknownCommit, clock};
 pub struct Db {
     engine: Arc<Engine>,
     redis: Option<Redis>,
+    cache: Arc<CachePlace>,
     shutdown_timeout: Duration,
     metrics: MetricsCollector,
     /// Keeps points of the metrics.
@@ -154,6 +157,7 @@ impl Db {
         };
         let (query_timeout, commit_timeout) = (settings.query_timeout, settings.commit_timeout);
         let (attempts_max, shutdown_timeout) = (settings.attempts_max, settings.shutdown_timeout);
+        let cache = CachePlace::new(settings.cache.clone());
         let pace = Pace {
             interval: settings.health_interval,
             interval_alarm: settings.health_interval_alarm,
@@ -188,6 +192,7 @@ impl Db {
             monitor: monitor(&engine, redis.as_ref(), pace)?,
             engine,
             redis,
+            cache: Arc::new(cache),
         })
     }
 

@@ -40,6 +40,7 @@
 //! | reads on replicas | [`Db::read`]; those that must see a write: [`Db::consistency`], [`Db::at_least`] |
 //! | a connection to myself, for session state | [`Db::dedicated`] |
 //! | Redis: any command, with Sentinel and Cluster | [`Redis`], [`Db::redis`] |
+//! | values kept in memory and in Redis, and known to be good | [`Cache`], [`Db::cache`] |
 //! | start-up, health and shutdown of a service | [`DatabaseManager`] |
 //! | figures: durations, counts, the cost of each statement, Prometheus | [`MetricsCollector`], [`Db::metrics`] |
 //! | to know what stands in the log | [`logging`] |
@@ -64,6 +65,7 @@
 //! - Parameter values and passwords are in no error, event or log line.
 
 mod bulk;
+mod cache;
 mod clock;
 mod coalesce;
 mod config;
@@ -110,6 +112,7 @@ pub mod logging {
 }
 
 pub use crate::bulk::{CopyIn, CopyOut, CopyWriter, Progress, RowStream};
+pub use crate::cache::{Cache, CacheOptions, CacheStatus, CacheValue};
 pub use crate::coalesce::{Lookup, LookupKey};
 pub use crate::config::{Advanced, Config, Origin, Pooler};
 pub use crate::db::{Db, Shutdown};

@@ -44,6 +44,8 @@ use crate::{Error, clock};
 /// `postgres.transaction.duration.avg`, `.p95`, `.p99`; `postgres.pool.total`, `.idle`, `.used`,
 /// `.waiting`; `postgres.health` (1 up, 0.5 degraded, 0 down); `redis.operations.total`, `.error`;
 /// `redis.operation.duration.avg`, `.p95`, `.p99`; `redis.cache.hits`, `.misses`;
+/// `cache.hits.local`, `.remote` (found in memory, in Redis), `cache.misses`, `cache.stale` (changed
+/// since), `cache.unreadable` (another layout, garbage), `cache.loads`, `cache.bumps` (changes told);
 /// `redis.memory.used` (bytes); `redis.clients.connected`; `redis.health`; `prisma.queries.total`,
 /// `.error`; `prisma.query.duration.avg`, `.p95`, `.p99` (queries of an ORM); and the user's own.
 ///

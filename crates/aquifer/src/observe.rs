@@ -1,6 +1,7 @@
 //! What the layer says about itself: typed events, what is counted of them, and the one place that
 //! knows `tracing`.
 
+mod cache_counts;
 #[cfg(feature = "testing")]
 mod collect;
 mod event;
@@ -18,6 +19,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use self::cache_counts::CacheCounts;
 #[cfg(feature = "testing")]
 pub(crate) use self::collect::Collector;
 pub use self::event::{BreakerState, Event, HostRole, Mode, Service, Status};
@@ -211,6 +213,11 @@ impl Observers {
     /// There are no circuit breakers before a host any more.
     pub(crate) fn forget_breakers(&self, service: Service, host: &str) {
         self.watch.measures.forget_breakers(service, host);
+    }
+
+    /// What the cache counts.
+    pub(crate) fn cache_counts(&self) -> &CacheCounts {
+        &self.watch.measures.cache
     }
 
     /// There will be no more events.

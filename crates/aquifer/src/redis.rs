@@ -265,6 +265,43 @@ impl Redis {
         self.fleet.close(deadline).await;
     }
 
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.fleet.is_cluster()
+    }
+
+    /// Whether servers can tell by themselves what happens: not with `protocol=resp2`.
+    pub(crate) fn has_pushes(&self) -> bool {
+        self.fleet.opener.settings().target.resp3
+    }
+
+    /// Where the servers are that take writes, as far as they are known, as [`link`](Self::link) takes
+    /// it.
+    pub(crate) fn masters(&self) -> Vec<String> {
+        let masters = self.fleet.map().masters;
+        masters
+            .iter()
+            .map(|node| node.address().to_string())
+            .collect()
+    }
+
+    /// Which of them a key belongs to.
+    pub(crate) fn master_of(&self, key: &str) -> Option<String> {
+        let slot = slot::slot_of(key.as_bytes());
+        let map = self.fleet.map();
+        map.node(Some(slot)).map(|node| node.address().to_string())
+    }
+
+    /// Resolves when it was shut down, or is no more; does not keep it.
+    pub(crate) fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.fleet.closed()
+    }
+
+    /// What whoever is built on it shares with it.
+    pub(crate) fn shared_parts(&self) -> (Arc<Tasks>, Observers) {
+        let observers = self.fleet.opener.observers.clone();
+        (Arc::clone(&self.tasks), observers)
+    }
+
     /// Whether the service can't be used without it: `redis_required`.
     pub(crate) fn is_required(&self) -> bool {
         self.fleet.opener.settings().required

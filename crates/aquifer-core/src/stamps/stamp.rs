@@ -22,6 +22,14 @@ pub struct Stamp {
     is_last: bool,
 }
 
+/// As it stands beside a value: 32 hexadecimal digits, so that of two marks of one life the later one is
+/// the greater text.
+impl fmt::Display for Mark {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:016x}{:016x}", self.life, self.version)
+    }
+}
+
 impl Stamp {
     /// The first of a life that is drawn at random. What was written before is forgotten, so a replica
     /// can't be told from one that is behind until somebody says [`known`](Self::known).

@@ -42,6 +42,45 @@ fn a_change_between_the_note_and_the_proof_counts() {
 }
 
 #[test]
+fn a_note_tells_changes_of_this_process_from_announced_ones() {
+    let board = linked();
+    let (noted, both) = (board.note([TAG]), board.note([8, TAG]));
+    board.announced(TAG);
+    assert!(!noted.is_unchanged() && !both.is_unchanged());
+    assert!(noted.is_unchanged_here() && both.is_unchanged_here());
+    board.changed(8);
+    assert!(noted.is_unchanged_here() && !both.is_unchanged_here());
+    board.changed(TAG);
+    assert!(!noted.is_unchanged_here());
+    assert!(board.note([TAG]).is_unchanged_here());
+}
+
+#[test]
+fn a_note_tells_whether_something_changed_since_and_whether_that_would_have_been_told() {
+    let board = linked();
+    let (noted, changed) = (board.note([TAG]), board.note([TAG, 8]));
+    board.changed(8);
+    assert!(noted.is_unchanged() && noted.holds(&board));
+    assert!(!changed.is_unchanged() && !changed.holds(&board));
+    board.link_lost();
+    assert!(noted.is_unchanged() && !noted.holds(&board));
+    board.link_made();
+    assert!(noted.is_unchanged() && !noted.holds(&board));
+}
+
+#[test]
+fn of_two_marks_of_one_life_the_later_is_the_greater_text() {
+    let first = Stamp::first(7);
+    let texts: Vec<String> = (0..300)
+        .scan(first, |stamp, _| {
+            *stamp = stamp.next(0);
+            Some(stamp.mark().to_string())
+        })
+        .collect();
+    assert!(texts.is_sorted() && texts.iter().all(|text| text.len() == 32));
+}
+
+#[test]
 fn nothing_holds_while_the_link_is_lost_nor_what_was_read_meanwhile_when_it_is_back() {
     let board = linked();
     let before = proof(&board, &[TAG]);

@@ -484,6 +484,29 @@ impl Advanced {
         )
     }
 
+    /// For how long the cache keeps that there is no value, unless its call says otherwise.
+    ///
+    /// Default: 5 s. Range: 1 ms to 8,760 h. What comes to exist is seen at once when whoever makes it
+    /// deletes its key from the cache; raise it where that is so everywhere.
+    #[must_use]
+    #[track_caller]
+    pub fn cache_negative_ttl(self, ttl: Duration) -> Self {
+        let caller = Location::caller();
+        Self(self.0.with_time(&knob::CACHE_NEGATIVE_TTL, ttl, caller))
+    }
+
+    /// About how many bytes the cache takes in the memory of this process, by the encoded length of its
+    /// values; without Redis twice as many.
+    ///
+    /// Default: 67,108,864 (64 MiB). Range: 65,536 to 4,294,967,295. Values above 256 KiB are kept in
+    /// Redis only. Raise it where the hit rate shows that the values in use don't fit.
+    #[must_use]
+    #[track_caller]
+    pub fn cache_memory_max(self, bytes: u32) -> Self {
+        let caller = Location::caller();
+        Self(self.0.with_count(&knob::CACHE_MEMORY_MAX, bytes, caller))
+    }
+
     /// Most statements that are kept prepared on each connection; the least used goes first.
     ///
     /// Default: 256. Range: 1 to 10,000. Each costs memory on the server, once per connection.

@@ -73,6 +73,28 @@ impl Config {
         self
     }
 
+    /// What all keys of the cache in Redis begin with: `aquifer:user:1`.
+    ///
+    /// Default: `aquifer`. 1 to 64 letters, digits, `_`, `.` or `-`. Variable:
+    /// `AQUIFER_CACHE_NAMESPACE`. Services that share a Redis and not their values take different ones;
+    /// the processes of one service must have the same.
+    #[must_use]
+    #[track_caller]
+    pub fn cache_namespace(self, namespace: impl Into<String>) -> Self {
+        self.with_text(&knob::CACHE_NAMESPACE, namespace.into(), Location::caller())
+    }
+
+    /// For how long a value of the cache is kept, unless its call says otherwise.
+    ///
+    /// Default: 1 h. Range: 1 ms to 8,760 h. Variable: `AQUIFER_CACHE_TTL`. It bounds the memory that
+    /// values take which nobody asks for; values are good for as long as nobody changes them. Set it
+    /// lower only for what changes behind the layer's back.
+    #[must_use]
+    #[track_caller]
+    pub fn cache_ttl(self, ttl: Duration) -> Self {
+        self.with_time(&knob::CACHE_TTL, ttl, Location::caller())
+    }
+
     /// Asks `provider` for the password of Redis, for passwords that expire.
     ///
     /// It wins over a password in `redis_url`. It is asked for the first connection, and again when

@@ -10,7 +10,9 @@ use aquifer_wire as wire;
 use super::knob::{self, Knob};
 use super::origin::Sourced;
 use super::quantity::Quantity;
-use super::{Config, Hosts, Origin, PasswordProvider, Pooler, RedisSettings, refusal};
+use super::{
+    CacheSettings, Config, Hosts, Origin, PasswordProvider, Pooler, RedisSettings, refusal,
+};
 use crate::Error;
 #[cfg(feature = "testing")]
 use crate::ErrorKind;
@@ -64,6 +66,7 @@ pub(crate) struct Settings {
     pub(crate) requests_max: usize,
     pub(crate) message_max: usize,
     pub(crate) redis: Option<RedisSettings>,
+    pub(crate) cache: CacheSettings,
     pub(crate) observers: ObserverList,
     pub(crate) metrics: MetricsCollector,
 }
@@ -117,6 +120,7 @@ impl Config {
             requests_max: size(self.count(&knob::REQUESTS_MAX)?),
             message_max: size(self.count(&knob::MESSAGE_MAX)?),
             redis: self.check_redis()?,
+            cache: self.check_cache()?,
             observers: self.all_observers()?,
             metrics: self.metrics.clone().unwrap_or_default(),
         })

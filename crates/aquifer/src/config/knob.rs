@@ -41,6 +41,10 @@ pub(super) static REDIS_REQUIRED: Knob<bool> = Knob {
     least: false,
     most: true,
 };
+pub(super) static CACHE_NAMESPACE: TextKnob = TextKnob {
+    name: "cache_namespace",
+};
+pub(super) static CACHE_TTL: Knob<Duration> = time("cache_ttl", 3600, 365 * 24 * 3600);
 pub(super) static CONNECTIONS_MAX: Knob<u32> = count("connections_max", 10, 1, 10_000);
 pub(super) static ACQUIRE_TIMEOUT: Knob<Duration> = time("acquire_timeout", 5, 3600);
 pub(super) static QUERY_TIMEOUT: Knob<Duration> = time("query_timeout", 30, 24 * 3600);
@@ -130,17 +134,23 @@ pub(super) static HEALTH_INTERVAL_ALARM: Knob<Duration> = Knob {
     ..time("advanced.health_interval_alarm", 1, 3600)
 };
 pub(super) static HEALTH_TIMEOUT: Knob<Duration> = time("advanced.health_timeout", 1, 60);
+pub(super) static CACHE_NEGATIVE_TTL: Knob<Duration> =
+    time("advanced.cache_negative_ttl", 5, 365 * 24 * 3600);
+pub(super) static CACHE_MEMORY_MAX: Knob<u32> =
+    count("advanced.cache_memory_max", 64 << 20, 1 << 16, u32::MAX);
 pub(super) static STATEMENTS_MAX: Knob<u32> = count("advanced.statements_max", 256, 1, 10_000);
 pub(super) static REQUESTS_MAX: Knob<u32> = count("advanced.requests_max", 4096, 1, 1_000_000);
 pub(super) static MESSAGE_MAX: Knob<u32> =
     count("advanced.message_max", 1 << 30, 1 << 16, (1 << 31) - 1);
 
 /// All knobs, the essential ones first, in the order in which they are listed.
-pub(super) static ALL: [AnyKnob; 46] = [
+pub(super) static ALL: [AnyKnob; 50] = [
     AnyKnob::Text(&URL),
     AnyKnob::Text(&REDIS_URL),
     AnyKnob::Time(&REDIS_TIMEOUT),
     AnyKnob::Flag(&REDIS_REQUIRED),
+    AnyKnob::Text(&CACHE_NAMESPACE),
+    AnyKnob::Time(&CACHE_TTL),
     AnyKnob::Count(&CONNECTIONS_MAX),
     AnyKnob::Time(&ACQUIRE_TIMEOUT),
     AnyKnob::Time(&QUERY_TIMEOUT),
@@ -180,6 +190,8 @@ pub(super) static ALL: [AnyKnob; 46] = [
     AnyKnob::Time(&HEALTH_INTERVAL),
     AnyKnob::Time(&HEALTH_INTERVAL_ALARM),
     AnyKnob::Time(&HEALTH_TIMEOUT),
+    AnyKnob::Time(&CACHE_NEGATIVE_TTL),
+    AnyKnob::Count(&CACHE_MEMORY_MAX),
     AnyKnob::Count(&STATEMENTS_MAX),
     AnyKnob::Count(&REQUESTS_MAX),
     AnyKnob::Count(&MESSAGE_MAX),

@@ -59,6 +59,9 @@ impl Config {
         if name == knob::POOLER.name {
             return self.shown_pooler();
         }
+        if name == knob::CACHE_NAMESPACE.name {
+            return self.cache_namespace_unchecked();
+        }
         if name == knob::BREAKER.name {
             return self.shown_breaker();
         }

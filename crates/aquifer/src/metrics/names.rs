@@ -13,7 +13,7 @@ pub(super) const RESERVED: [&str; 5] = ["postgres", "redis", "prisma", "db", "aq
 
 type Read = fn(&Reading) -> Option<f64>;
 
-const COUNTERS: [(&str, Read); 10] = [
+const COUNTERS: [(&str, Read); 17] = [
     ("postgres.queries.total", |all| count(all.queries.count())),
     ("postgres.queries.error", |all| count(all.query_errors)),
     ("postgres.transactions.total", |all| {
@@ -26,6 +26,13 @@ const COUNTERS: [(&str, Read); 10] = [
     ("redis.operations.error", |all| count(all.redis.1)),
     ("redis.cache.hits", |all| count(all.hits)),
     ("redis.cache.misses", |all| count(all.misses)),
+    ("cache.hits.local", |all| count(all.cache.hits_local)),
+    ("cache.hits.remote", |all| count(all.cache.hits_remote)),
+    ("cache.misses", |all| count(all.cache.misses)),
+    ("cache.stale", |all| count(all.cache.stale)),
+    ("cache.unreadable", |all| count(all.cache.unreadable)),
+    ("cache.loads", |all| count(all.cache.loads)),
+    ("cache.bumps", |all| count(all.cache.bumps)),
     ("prisma.queries.total", |all| count(all.orm.0.count())),
     ("prisma.queries.error", |all| count(all.orm.1)),
 ];

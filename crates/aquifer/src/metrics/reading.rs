@@ -26,6 +26,7 @@ pub(super) struct Reading {
     pub(super) orm: (Distribution, u64),
     pub(super) hits: u64,
     pub(super) misses: u64,
+    pub(super) cache: CacheReading,
     pub(super) openings: Distribution,
     pub(super) losses: u64,
     pub(super) refusals: u64,
@@ -63,12 +64,40 @@ impl Reading {
             orm: operations(&measures.orm),
             hits: load(&measures.hits),
             misses: load(&measures.misses),
+            cache: CacheReading::new(measures),
             openings: measures.openings.snapshot(),
             losses: load(&measures.losses),
             refusals: load(&measures.refusals),
             repetitions: load(&measures.repetitions),
             pools,
             state: measures.state(),
+        }
+    }
+}
+
+/// What the cache counted.
+#[derive(Debug)]
+pub(super) struct CacheReading {
+    pub(super) hits_local: u64,
+    pub(super) hits_remote: u64,
+    pub(super) misses: u64,
+    pub(super) stale: u64,
+    pub(super) unreadable: u64,
+    pub(super) loads: u64,
+    pub(super) bumps: u64,
+}
+
+impl CacheReading {
+    fn new(measures: &Measures) -> Self {
+        let counts = &measures.cache;
+        Self {
+            hits_local: load(&counts.hits_local),
+            hits_remote: load(&counts.hits_remote),
+            misses: load(&counts.misses),
+            stale: load(&counts.stale),
+            unreadable: load(&counts.unreadable),
+            loads: load(&counts.loads),
+            bumps: load(&counts.bumps),
         }
     }
 }

@@ -227,6 +227,23 @@ pub enum Event {
         /// Why, in words.
         reason: Arc<str>,
     },
+    /// Redis may not tell the cache of changes: until it does, values in memory are used only after asking
+    /// Redis. Told once until they are told again.
+    #[non_exhaustive]
+    CacheInDoubt {
+        /// Why, in words.
+        cause: Arc<str>,
+    },
+    /// Redis tells the cache of changes again.
+    #[non_exhaustive]
+    CacheLinked {},
+    /// A change of the cache did not reach Redis. It is remembered; other processes that reach Redis see
+    /// it when this one does. Told once until it did.
+    #[non_exhaustive]
+    CacheBumpMissed {
+        /// Why, in words.
+        cause: Arc<str>,
+    },
     /// A data point of each metric was kept: see
     /// [`MetricsCollector::collect`](crate::MetricsCollector::collect).
     #[non_exhaustive]
@@ -254,6 +271,9 @@ impl Event {
             Self::LeakSuspected { .. } => "leak_suspected",
             Self::CredentialRefresh { .. } => "credential_refresh",
             Self::ModeChange { .. } => "mode_change",
+            Self::CacheInDoubt { .. } => "cache_in_doubt",
+            Self::CacheLinked { .. } => "cache_linked",
+            Self::CacheBumpMissed { .. } => "cache_bump_missed",
             Self::MetricsCollected { .. } => "metrics_collected",
         }
     }

@@ -86,6 +86,7 @@ pub(super) fn event(event: &Event) {
         Event::HealthChange { to: Status::Up, .. }
         | Event::ConnectionRecovery { .. }
         | Event::Failover { .. }
+        | Event::CacheLinked { .. }
         | Event::LagNormal { .. } => {
             tracing::info!(target: "aquifer::events", name, event = ?event, "good news");
         }

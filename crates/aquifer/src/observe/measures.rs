@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use aquifer_core::histogram::{Distribution, Histogram};
 
+use super::cache_counts::CacheCounts;
 use super::event::{BreakerState, Event, HostRole, Mode, Service, Status};
 use super::statement_table::{StatementTable, add};
 use super::{ConnectionOpened, QueryFinished, TransactionFinished};
@@ -37,6 +38,7 @@ pub(crate) struct Measures {
     pub(crate) redis: Operations,
     pub(crate) hits: AtomicU64,
     pub(crate) misses: AtomicU64,
+    pub(crate) cache: CacheCounts,
     pub(crate) orm: Operations,
     state: Mutex<State>,
 }
@@ -260,6 +262,7 @@ impl Measures {
         ] {
             counter.store(0, Ordering::Relaxed);
         }
+        self.cache.reset();
         self.lock().events.clear();
     }
 

@@ -17,6 +17,7 @@ mod ancestor;
 mod boundaries;
 mod breaker;
 mod bulk;
+mod cache;
 mod cancel_safety;
 mod conflicts;
 mod credentials;

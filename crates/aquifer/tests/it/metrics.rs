@@ -12,7 +12,7 @@ use aquifer::{Batch, DatabaseManager, Db, Error, Event, MetricsCollector, Outcom
 use crate::support;
 
 /// The names that the layer promises.
-const NAMES: [&str; 37] = [
+const NAMES: [&str; 44] = [
     "postgres.queries.total",
     "postgres.queries.error",
     "postgres.transactions.total",
@@ -45,6 +45,13 @@ const NAMES: [&str; 37] = [
     "redis.memory.used",
     "redis.clients.connected",
     "redis.health",
+    "cache.hits.local",
+    "cache.hits.remote",
+    "cache.misses",
+    "cache.stale",
+    "cache.unreadable",
+    "cache.loads",
+    "cache.bumps",
     "prisma.queries.total",
     "prisma.queries.error",
     "prisma.query.duration.avg",

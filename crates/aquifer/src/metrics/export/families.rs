@@ -141,6 +141,41 @@ fn cache(page: &mut impl Sink, all: &Reading) {
     page.family(name, Kind::Counter, help);
     page.sample(name, &[("result", "hit")], float(all.hits));
     page.sample(name, &[("result", "miss")], float(all.misses));
+    let name = "aquifer_cache_reads_total";
+    let help = "Values asked of the layered cache by where they were found.";
+    page.family(name, Kind::Counter, help);
+    for (result, count) in [
+        ("local", all.cache.hits_local),
+        ("remote", all.cache.hits_remote),
+        ("miss", all.cache.misses),
+    ] {
+        page.sample(name, &[("result", result)], float(count));
+    }
+    for (name, count, help) in [
+        (
+            "aquifer_cache_stale_total",
+            all.cache.stale,
+            "Values in Redis that had been changed since.",
+        ),
+        (
+            "aquifer_cache_unreadable_total",
+            all.cache.unreadable,
+            "Values that could not be read or written.",
+        ),
+        (
+            "aquifer_cache_loads_total",
+            all.cache.loads,
+            "Loads of missing values.",
+        ),
+        (
+            "aquifer_cache_bumps_total",
+            all.cache.bumps,
+            "Changes of values that were told.",
+        ),
+    ] {
+        page.family(name, Kind::Counter, help);
+        page.sample(name, &[], float(count));
+    }
     let Some((memory, clients)) = all.state.redis else {
         return;
     };

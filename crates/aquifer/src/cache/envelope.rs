@@ -1,0 +1,217 @@
+//! What stands in Redis at the key of a value.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 3 | `AQ1` |
+//! | 1 | 1 if there is no value, and that is known |
+//! | 8 | the layout of the value's type |
+//! | 1 | how many tags |
+//! | 32 each | the marks of the key, of the namespace, and of each tag |
+//! | 2 + length each | the tags |
+//! | … | the value in MessagePack |
+//! | 8 | XXH3 of all but the marks, which are known only when the rest is made |
+//!
+//! Anything else is not an envelope, and so no value.
+
+use std::fmt::Write as _;
+
+use aquifer_core::stamps::Mark;
+use xxhash_rust::xxh3::Xxh3;
+
+const MAGIC: &[u8; 3] = b"AQ1";
+const HEAD: usize = 13;
+const MARK: usize = 32;
+const CHECKSUM: usize = 8;
+
+/// Of the length before each tag.
+const LENGTH: usize = 2;
+
+/// An envelope without its marks.
+#[derive(Clone, Debug)]
+pub(super) struct Sealed {
+    head: [u8; HEAD],
+    tail: Vec<u8>,
+    pub(super) checksum: u64,
+}
+
+/// An envelope that was read.
+#[derive(Debug)]
+pub(super) struct Opened<'a> {
+    pub(super) layout: u64,
+    marks: &'a [u8],
+    pub(super) tags: Vec<Box<str>>,
+    /// None if it is known that there is no value.
+    pub(super) value: Option<&'a [u8]>,
+    pub(super) checksum: u64,
+}
+
+impl Sealed {
+    /// Of a value of this layout, or of none.
+    pub(super) fn new(layout: u64, tags: &[Box<str>], value: Option<&[u8]>) -> Self {
+        let mut head = [0; HEAD];
+        let fields = MAGIC
+            .iter()
+            .copied()
+            .chain([u8::from(value.is_none())])
+            .chain(layout.to_le_bytes())
+            .chain([u8::try_from(tags.len()).unwrap_or(u8::MAX)]);
+        for (place, byte) in head.iter_mut().zip(fields) {
+            *place = byte;
+        }
+        let value = value.unwrap_or_default();
+        let mut tail = Vec::with_capacity(value.len() + CHECKSUM + 32 * tags.len());
+        for tag in tags {
+            let length = u16::try_from(tag.len()).unwrap_or(u16::MAX);
+            tail.extend(length.to_le_bytes());
+            tail.extend(tag.as_bytes());
+        }
+        tail.extend(value);
+        let checksum = checksum(&head, &tail);
+        tail.extend(checksum.to_le_bytes());
+        Self {
+            head,
+            tail,
+            checksum,
+        }
+    }
+
+    pub(super) fn with_marks(&self, marks: impl Iterator<Item = Mark>) -> Vec<u8> {
+        let mut text = String::new();
+        for mark in marks {
+            // Writing to a `String` can't fail.
+            let _infallible = write!(text, "{mark}");
+        }
+        let mut bytes = Vec::with_capacity(HEAD + text.len() + self.tail.len());
+        bytes.extend(self.head);
+        bytes.extend(text.as_bytes());
+        bytes.extend(&self.tail);
+        bytes
+    }
+
+    /// About how many bytes it has.
+    pub(super) fn length(&self) -> usize {
+        HEAD + 2 * MARK + self.tail.len()
+    }
+}
+
+impl<'a> Opened<'a> {
+    /// Reads an envelope; nothing if it is none, or damaged.
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (head, rest) = bytes.split_first_chunk::<HEAD>()?;
+        let [magic @ .., _, _, _, _, _, _, _, _, _, _] = head;
+        let [_, _, _, flag, layout @ .., count] = head;
+        if magic != MAGIC {
+            return None;
+        }
+        let layout = u64::from_le_bytes(*layout);
+        let (marks, tail) = rest.split_at_checked(MARK * (2 + usize::from(*count)))?;
+        let (body, sum) = tail.split_last_chunk::<CHECKSUM>()?;
+        let checksum = checksum(head, body);
+        if checksum != u64::from_le_bytes(*sum) {
+            return None;
+        }
+        let mut tags = Vec::with_capacity(usize::from(*count));
+        let mut body = body;
+        for _ in 0..*count {
+            let (length, rest) = body.split_first_chunk::<LENGTH>()?;
+            let (tag, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
+            tags.push(std::str::from_utf8(tag).ok()?.into());
+            body = rest;
+        }
+        Some(Self {
+            layout,
+            marks,
+            tags,
+            value: (*flag == 0).then_some(body),
+            checksum,
+        })
+    }
+
+    /// Whether it was put there under these marks.
+    pub(super) fn has_marks(&self, marks: impl ExactSizeIterator<Item = Mark>) -> bool {
+        let mut text = String::with_capacity(marks.len() * MARK);
+        for mark in marks {
+            let _infallible = write!(text, "{mark}");
+        }
+        text.as_bytes() == self.marks
+    }
+}
+
+/// Whether what is there may not be replaced: it is of a later write of the same life of the key's stamp.
+/// The script that stores values in Redis says the same.
+pub(super) fn is_later(present: &[u8], new: &[u8]) -> bool {
+    let mark = |bytes: &'_ [u8]| {
+        let (_, rest) = bytes.strip_prefix(MAGIC)?.split_at_checked(HEAD - 3)?;
+        let mark = rest.get(..MARK)?;
+        let (life, version) = mark.split_at_checked(MARK / 2)?;
+        Some((life.to_vec(), version.to_vec()))
+    };
+    match (mark(present), mark(new)) {
+        (Some(present), Some(new)) => present.0 == new.0 && present.1 > new.1,
+        _ => false,
+    }
+}
+
+fn checksum(head: &[u8], body: &[u8]) -> u64 {
+    let mut hasher = Xxh3::new();
+    hasher.update(head);
+    hasher.update(body);
+    hasher.digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use aquifer_core::stamps::Stamp;
+
+    use super::*;
+
+    fn envelope(value: Option<&[u8]>) -> Vec<u8> {
+        let tags = ["one".into(), "two".into()];
+        let stamps = [1, 2, 3, 4].map(Stamp::first);
+        Sealed::new(7, &tags, value).with_marks(stamps.iter().map(|stamp| stamp.mark()))
+    }
+
+    #[test]
+    fn what_was_sealed_is_read_again() {
+        for value in [Some(b"value".as_slice()), Some(b""), None] {
+            let bytes = envelope(value);
+            let opened = Opened::read(&bytes).expect("an envelope");
+            assert_eq!(opened.value, value);
+            assert_eq!(opened.layout, 7);
+            let tags: Vec<&str> = opened.tags.iter().map(AsRef::as_ref).collect();
+            assert_eq!(tags, ["one", "two"]);
+            let stamps = [1, 2, 3, 4].map(Stamp::first);
+            assert!(opened.has_marks(stamps.iter().map(|stamp| stamp.mark())));
+            let others = [1, 2, 3, 5].map(Stamp::first);
+            assert!(!opened.has_marks(others.iter().map(|stamp| stamp.mark())));
+        }
+    }
+
+    #[test]
+    fn a_damaged_envelope_is_none_or_has_other_marks() {
+        let bytes = envelope(Some(b"value"));
+        let marks = || [1, 2, 3, 4].map(Stamp::first).map(Stamp::mark).into_iter();
+        for length in 0..bytes.len() {
+            assert!(Opened::read(&bytes[..length]).is_none(), "{length}");
+        }
+        for place in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= 1;
+            let opened = Opened::read(&damaged);
+            let taken = opened.is_some_and(|opened| opened.has_marks(marks()));
+            assert!(!taken, "{place}");
+        }
+    }
+
+    #[test]
+    fn only_a_later_write_of_the_same_life_stays() {
+        let of = |stamp: Stamp| Sealed::new(0, &[], None).with_marks([stamp.mark(); 2].into_iter());
+        let first = Stamp::first(1);
+        let later = (0..16).fold(first, |stamp, _| stamp.next(0));
+        assert!(is_later(&of(later), &of(first)));
+        assert!(!is_later(&of(first), &of(later)));
+        assert!(!is_later(&of(first), &of(first)));
+        assert!(!is_later(&of(later), &of(Stamp::first(2))));
+        assert!(!is_later(b"garbage", &of(first)));
+    }
+}

@@ -1,0 +1,51 @@
+use std::time::Duration;
+
+/// How a value is kept: for how long, and by what it can be invalidated besides its key.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use aquifer::CacheOptions;
+///
+/// let options = CacheOptions::new().ttl(Duration::from_secs(60)).tag("users");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct CacheOptions {
+    pub(super) ttl: Option<Duration>,
+    pub(super) negative_ttl: Option<Duration>,
+    pub(super) tags: Vec<Box<str>>,
+}
+
+impl CacheOptions {
+    /// As the configuration says: `cache_ttl`, `advanced.cache_negative_ttl`, no tags.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For how long the value is kept. Default: `cache_ttl`, 1 h. At least 1 ms.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// For how long it is kept that there is no value. Default: `advanced.cache_negative_ttl`, 5 s.
+    #[must_use]
+    pub fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.negative_ttl = Some(ttl);
+        self
+    }
+
+    /// Adds a name by which the value can be [invalidated](crate::Cache::invalidate) together with
+    /// others. At most 16 of 1 to 512 bytes each. The first reading of a value whose tags the reader
+    /// does not name takes another round trip to Redis.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<Box<str>>) -> Self {
+        let tag = tag.into();
+        if !self.tags.contains(&tag) {
+            self.tags.push(tag);
+        }
+        self
+    }
+}

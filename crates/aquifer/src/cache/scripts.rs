@@ -1,0 +1,72 @@
+//! What is done in Redis in one go. Each script has one key, so that it runs in a cluster too, and may
+//! run twice.
+
+/// Puts the next stamp in the place of the present one, of a new life if there is none that can be
+/// read. KEYS: the stamp. ARGV: a life that never was, for how many milliseconds it is kept at least (0
+/// for ever), the position of the write.
+pub(super) const BUMP: &str = "
+local text = redis.pcall('GET', KEYS[1])
+local life, version, position, doubt
+if type(text) == 'string' then
+  life, version, position, doubt = string.match(text, '^(%x+):(%d+):(%x+)(%??)$')
+end
+if not life or #life ~= 16 or #position ~= 16 then
+  life, version, position, doubt = ARGV[1], '0', '0000000000000000', '?'
+end
+if ARGV[3] > position then position = ARGV[3] end
+text = life .. ':' .. string.format('%.0f', tonumber(version) + 1) .. ':' .. position .. doubt
+local ttl = tonumber(ARGV[2])
+local left = redis.call('PTTL', KEYS[1])
+if ttl == 0 or left == -1 then
+  redis.call('SET', KEYS[1], text)
+else
+  redis.call('SET', KEYS[1], text, 'PX', math.max(ttl, left))
+end
+return text";
+
+/// Makes the first stamp of a life, unless there is one that can be read. KEYS and ARGV as for a bump,
+/// without the position.
+pub(super) const ENSURE: &str = "
+local text = redis.pcall('GET', KEYS[1])
+if type(text) == 'string' then
+  local life, position = string.match(text, '^(%x+):%d+:(%x+)%??$')
+  if life and #life == 16 and #position == 16 then return text end
+end
+text = ARGV[1] .. ':0:0000000000000000?'
+if ARGV[2] == '0' then
+  redis.call('SET', KEYS[1], text)
+else
+  redis.call('SET', KEYS[1], text, 'PX', ARGV[2])
+end
+return text";
+
+/// Stores a value, unless one of a later write is there. KEYS: the entry. ARGV: the envelope, its time in
+/// milliseconds.
+pub(super) const PUT: &str = "
+local old = redis.pcall('GETRANGE', KEYS[1], 0, 44)
+if type(old) == 'string' and #old == 45 and string.sub(old, 1, 3) == 'AQ1'
+  and string.sub(old, 14, 29) == string.sub(ARGV[1], 14, 29)
+  and string.sub(old, 30, 45) > string.sub(ARGV[1], 30, 45) then
+  return 0
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1";
+
+/// Says of a stamp that it has changed although it has not: whoever depends on it asks again. KEYS: the
+/// stamp. ARGV: for how many milliseconds it is kept at least.
+pub(super) const TOUCH: &str = "
+local text = redis.pcall('GET', KEYS[1])
+if type(text) ~= 'string' then return 0 end
+local left = redis.call('PTTL', KEYS[1])
+if left == -1 then
+  redis.call('SET', KEYS[1], text)
+else
+  redis.call('SET', KEYS[1], text, 'PX', math.max(left, tonumber(ARGV[1])))
+end
+return 1";
+
+/// Removes what can't be read, unless something else is there by now. KEYS: the entry. ARGV: what was
+/// read.
+pub(super) const DISCARD: &str = "
+if redis.pcall('GET', KEYS[1]) == ARGV[1] then return redis.call('UNLINK', KEYS[1]) end
+return 0";

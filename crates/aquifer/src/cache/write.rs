@@ -1,0 +1,219 @@
+//! The path of a write: the next stamp, the value, this process's own memory; then the caller is told.
+//!
+//! It runs in a task of the layer: a caller who goes away has changed the database already, so that
+//! everybody must be told all the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::envelope::Sealed;
+use super::key::{check_tags, tag_of};
+use super::options::CacheOptions;
+use super::read::{Want, stamp_ttl};
+use super::store::StampFor;
+use super::{CacheValue, Inner, TTL_MAX, TTL_MIN};
+use crate::observe::Event;
+use crate::{Error, ErrorKind, clock};
+
+/// A value with its key.
+pub(super) type Keyed = (Box<str>, Sealed);
+
+impl Inner {
+    /// Carries out what a caller wants, whether it waits for it or not.
+    pub(super) async fn carried_out<R: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl Future<Output = Result<R, Error>> + Send + 'static,
+    ) -> Result<R, Error> {
+        let (sender, receiver) = oneshot::channel();
+        let task = async move {
+            let _gone = sender.send(work.await);
+        };
+        drop(self.tasks.spawn(task).ok_or_else(closed)?);
+        receiver.await.unwrap_or_else(|_ended| Err(closed()))
+    }
+
+    /// Encodes values, which is all that is done with them in the caller's task.
+    pub(super) fn sealed<'a, T: CacheValue>(
+        &self,
+        values: impl IntoIterator<Item = (&'a str, &'a T)>,
+        options: &CacheOptions,
+    ) -> Result<Vec<Keyed>, Error> {
+        check_tags(&options.tags)?;
+        let layout = self.layout::<T>();
+        let sealed = |(key, value): (&str, &T)| {
+            super::key::check_key(key)?;
+            let bytes = encoded(value)?;
+            let sealed = Sealed::new(layout, &options.tags, Some(&bytes));
+            Ok((Box::from(key), sealed))
+        };
+        values.into_iter().map(sealed).collect()
+    }
+
+    pub(super) async fn set(
+        self: Arc<Self>,
+        values: Vec<Keyed>,
+        tags: Vec<Box<str>>,
+        ttl: Duration,
+    ) -> Result<(), Error> {
+        let stamps: Vec<StampFor> = values
+            .iter()
+            .map(|(key, _)| self.stamp_of_key(key, ttl))
+            .collect();
+        let stored = Box::pin(self.store_new(&values, &tags, (&stamps, ttl))).await;
+        for (key, _) in &values {
+            self.local.remove(key);
+        }
+        self.changed(&stamps, stored)
+    }
+
+    async fn store_new(
+        &self,
+        values: &[Keyed],
+        tags: &[Box<str>],
+        (stamps, ttl): (&[StampFor], Duration),
+    ) -> Result<(), Error> {
+        // Of what they depend on besides their keys; read before the values are there.
+        let mut others = vec![StampFor::ever(self.names.stamp_of_all())];
+        let of_tag = |tag: &str| StampFor::ever(self.names.stamp_of_tag(tag));
+        others.extend(tags.iter().map(AsRef::as_ref).map(of_tag));
+        let others = self.store.ensure(&others).await?;
+        let bumped = self.store.bump(stamps).await?;
+        let with_marks = |((key, sealed), stamp): (&Keyed, _)| {
+            let marks = [stamp].into_iter().chain(others.iter().copied());
+            let marks = marks.map(aquifer_core::stamps::Stamp::mark);
+            (self.names.entry(key), sealed.with_marks(marks))
+        };
+        let entries: Vec<_> = values.iter().zip(bumped).map(with_marks).collect();
+        // What is not stored now is read from the database later: everybody knows that it changed.
+        let _stored_or_missed = self.store.put(&entries, ttl).await;
+        Ok(())
+    }
+
+    pub(super) async fn delete(self: Arc<Self>, keys: Vec<Box<str>>) -> Result<u64, Error> {
+        let entries: Vec<String> = keys.iter().map(|key| self.names.entry(key)).collect();
+        let stamp = |key: &str| self.stamp_of_key(key, self.ttl);
+        let stamps: Vec<StampFor> = keys.iter().map(AsRef::as_ref).map(stamp).collect();
+        let deleted = self.store.delete(&entries, &stamps).await;
+        for key in &keys {
+            self.local.remove(key);
+        }
+        self.changed(&stamps, deleted)
+    }
+
+    pub(super) async fn invalidate(self: Arc<Self>, tags: Vec<Box<str>>) -> Result<(), Error> {
+        let stamp = |tag: &str| StampFor::ever(self.names.stamp_of_tag(tag));
+        let stamps: Vec<StampFor> = tags.iter().map(AsRef::as_ref).map(stamp).collect();
+        let bumped = self.store.bump(&stamps).await;
+        self.changed(&stamps, bumped.map(drop))
+    }
+
+    pub(super) async fn clear(self: Arc<Self>) -> Result<(), Error> {
+        let stamp = StampFor::ever(self.names.stamp_of_all());
+        let renewed = self.renew().await;
+        self.local.clear();
+        let swept = match renewed {
+            Ok(()) => self.store.sweep(&self.names.entries()).await,
+            Err(error) => return self.changed(&[stamp], Err(error)),
+        };
+        // Values are gone all the same; counters may not be.
+        swept.map_err(|error| error.add("values are cleared, but counters may be left"))
+    }
+
+    pub(super) async fn expire(
+        self: Arc<Self>,
+        key: Box<str>,
+        ttl: Duration,
+    ) -> Result<bool, Error> {
+        let (entry, stamp) = (self.names.entry(&key), self.stamp_of_key(&key, ttl));
+        let ttl = ttl.clamp(TTL_MIN, TTL_MAX);
+        let was_there = self.store.expire(&entry, &stamp.name, ttl).await;
+        self.board.changed(tag_of(&stamp.name));
+        self.local.remove(&key);
+        was_there
+    }
+
+    /// Keeps what was loaded under a ticket, here and where the others find it.
+    pub(super) async fn keep<T: CacheValue>(
+        &self,
+        want: &Want,
+        value: Option<&Arc<T>>,
+        (ticket, options): (aquifer_core::stamps::Ticket, &CacheOptions),
+    ) {
+        let (ttl, layout) = match value {
+            Some(_) => (self.ttl_of(options), self.layout::<T>()),
+            None => (self.negative_ttl_of(options), 0),
+        };
+        let bytes = match value.map(|value| encoded::<T>(value)).transpose() {
+            Ok(bytes) => bytes,
+            Err(_not_for_a_cache) => {
+                self.observers.cache_counts().unreadable();
+                return;
+            }
+        };
+        let sealed = Sealed::new(layout, &want.tags, bytes.as_deref());
+        let envelope = sealed.with_marks(ticket.marks());
+        // Values that were loaded together are not all loaded again together.
+        let ttl = ttl.mul_f64(1.0 - JITTER * chance());
+        let begun = clock::now();
+        let entry = [(self.names.entry(&want.key), envelope)];
+        let _stored_or_missed = self.store.put(&entry, ttl).await;
+        let encoded = (sealed.checksum, sealed.length());
+        self.keep_here((&want.key, begun + ttl), value, ticket, encoded);
+    }
+
+    fn stamp_of_key(&self, key: &str, ttl: Duration) -> StampFor {
+        StampFor {
+            name: self.names.stamp_of_key(key),
+            ttl: Some(stamp_ttl(ttl)),
+        }
+    }
+
+    /// After stamps were bumped, or Redis could not be told: this process knows at least.
+    fn changed<R: Default>(&self, stamps: &[StampFor], told: Result<R, Error>) -> Result<R, Error> {
+        if told.is_err() {
+            // Before this process asks Redis again, which does not know of it.
+            let first = self.debts.add();
+            if let (true, Err(error)) = (first, &told) {
+                self.observers.publish(Event::CacheBumpMissed {
+                    cause: error.to_string().into(),
+                });
+            }
+            self.wake.notify_one();
+        }
+        for stamp in stamps {
+            self.board.changed(tag_of(&stamp.name));
+        }
+        self.observers.cache_counts().bumped();
+        match told {
+            Err(error) if error.kind() == ErrorKind::Closed => Err(error),
+            Err(_remembered) => Ok(R::default()),
+            told => told,
+        }
+    }
+}
+
+/// By how much of it at most a time is shortened.
+const JITTER: f64 = 0.1;
+
+/// From 0 to 1.
+fn chance() -> f64 {
+    let some = u32::try_from(clock::random() >> 32).unwrap_or(0);
+    f64::from(some) / f64::from(u32::MAX)
+}
+
+/// Fields stand with their names, so that each is read as the one it was.
+fn encoded<T: CacheValue>(value: &T) -> Result<Vec<u8>, Error> {
+    rmp_serde::to_vec_named(value).map_err(|error| {
+        let text = format!(
+            "a value of type {} can't be kept in the cache: its serialization failed",
+            std::any::type_name::<T>()
+        );
+        Error::new(ErrorKind::Encode, text).with_source(error)
+    })
+}
+
+pub(super) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the cache was shut down")
+}

@@ -1,0 +1,47 @@
+//! What the cache is told, checked.
+
+use std::time::Duration;
+
+use super::{Config, Origin, knob, refusal};
+use crate::Error;
+
+/// What the namespace is called unless something else is set.
+const NAMESPACE: &str = "aquifer";
+const NAMESPACE_MAX: usize = 64;
+
+/// Settings of the cache that have been checked.
+#[derive(Clone, Debug)]
+pub(crate) struct CacheSettings {
+    pub(crate) namespace: String,
+    pub(crate) ttl: Duration,
+    pub(crate) negative_ttl: Duration,
+    /// In bytes.
+    pub(crate) memory_max: u64,
+}
+
+impl Config {
+    pub(crate) fn check_cache(&self) -> Result<CacheSettings, Error> {
+        let (namespace, origin) = self.cache_namespace_unchecked();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+        if !(1..=NAMESPACE_MAX).contains(&namespace.len()) || !namespace.bytes().all(plain) {
+            let problem = format!(
+                "must have 1 to {NAMESPACE_MAX} letters, digits, `_`, `.` or `-`, since all keys in \
+                 Redis begin with it"
+            );
+            return Err(refusal(knob::CACHE_NAMESPACE.name, &origin, problem));
+        }
+        Ok(CacheSettings {
+            namespace,
+            ttl: self.time(&knob::CACHE_TTL)?,
+            negative_ttl: self.time(&knob::CACHE_NEGATIVE_TTL)?,
+            memory_max: self.count(&knob::CACHE_MEMORY_MAX)?.into(),
+        })
+    }
+
+    pub(super) fn cache_namespace_unchecked(&self) -> (String, Origin) {
+        match self.texts.get(knob::CACHE_NAMESPACE.name) {
+            Some(text) => (text.value.reveal().to_owned(), text.origin.clone()),
+            None => (NAMESPACE.to_owned(), Origin::Default),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The cache of a `Db`.
+
+use std::sync::{Arc, OnceLock};
+
+use super::Db;
+use crate::cache::Cache;
+use crate::config::CacheSettings;
+
+/// Where the cache is once somebody has asked for it: who does not use it pays nothing for it.
+pub(super) struct CachePlace {
+    begun: OnceLock<Cache>,
+    settings: CacheSettings,
+}
+
+impl CachePlace {
+    pub(super) fn new(settings: CacheSettings) -> Self {
+        Self {
+            begun: OnceLock::new(),
+            settings,
+        }
+    }
+}
+
+impl Db {
+    /// Values by key, in memory and in Redis: see [`Cache`]. Without `redis_url` in memory only, for this
+    /// process.
+    ///
+    /// It begins when it is first asked for, which must be within a runtime, and shares this handle's
+    /// events, figures and shutdown. Values are not those of a transaction or of
+    /// [settings](Self::with_settings): put the tenant into the key.
+    #[must_use]
+    pub fn cache(&self) -> &Cache {
+        let place = &self.cache;
+        place.begun.get_or_init(|| {
+            let settings = place.settings.clone();
+            match &self.redis {
+                Some(redis) => Cache::shared(settings, redis),
+                None => {
+                    let tasks = Arc::clone(&self.engine.tasks);
+                    Cache::alone(settings, tasks, self.engine.observers.clone())
+                }
+            }
+        })
+    }
+}
