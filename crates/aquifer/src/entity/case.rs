@@ -15,11 +15,11 @@ pub struct Case<S, T> {
     ty: Phantom<S, T>,
 }
 
-/// What is added by one branch to what a CASE names: a condition never makes it NULL.
-type WithBranch<S, P, O> = Both<S, Both<Steady<P>, O>>;
+/// A CASE and one more branch, whose condition never makes it NULL.
+type WithBranch<S, T, P, O, U> = Case<Both<S, Both<Steady<P>, O>>, <T as ColumnType>::Beside<U>>;
 
-/// The type of values of both types.
-type Beside<T, U> = <T as ColumnType>::Beside<U>;
+/// A CASE and its last value.
+type WithLast<S, T, O, U> = Expr<Both<S, O>, <T as ColumnType>::Beside<U>>;
 
 /// CASE: the value of the first condition that holds.
 ///
@@ -52,7 +52,7 @@ impl<S, T: ColumnType> Case<S, T> {
         mut self,
         condition: Pred<P>,
         then: impl Into<Expr<O, U>>,
-    ) -> Case<WithBranch<S, P, O>, Beside<T, U>>
+    ) -> WithBranch<S, T, P, O, U>
     where
         U: ColumnType<Value = T::Value>,
     {
@@ -64,7 +64,7 @@ impl<S, T: ColumnType> Case<S, T> {
     }
 
     /// The value where no condition holds.
-    pub fn otherwise<O, U>(self, value: impl Into<Expr<O, U>>) -> Expr<Both<S, O>, Beside<T, U>>
+    pub fn otherwise<O, U>(self, value: impl Into<Expr<O, U>>) -> WithLast<S, T, O, U>
     where
         U: ColumnType<Value = T::Value>,
     {

@@ -108,8 +108,8 @@ async fn parameters_come_as_tuple_array_slice_or_list() {
         .query_value(raw!("select {}::bigint", 43_i64), ())
         .await
         .unwrap();
-    let text = String::from("borrowed");
-    let (part, list): (&str, &[i64]) = (&text[..6], &[40, 3]);
+    let text = String::from(" borrow ");
+    let (part, list): (&str, &[i64]) = (text.trim(), &[40, 3]);
     let borrowed: String = db
         .query_value(
             raw!(

@@ -23,7 +23,8 @@ async fn a_case_is_null_only_where_one_of_its_values_is() {
         .order_by(User::ID.asc())
         .order_by(Post::ID.asc())
         .select((User::FULL_NAME, much, name, views));
-    let rows: Vec<(String, String, Option<String>, Option<i32>)> = users.fetch(&db).await.unwrap();
+    type Row = (String, String, Option<String>, Option<i32>);
+    let rows: Vec<Row> = users.fetch(&db).await.unwrap();
     let row = |name: &str, much: &str, nick: Option<&str>, views| {
         let nick = nick.map(str::to_owned);
         (name.to_owned(), much.to_owned(), nick, views)
@@ -141,8 +142,8 @@ async fn days_are_counted_and_spans_are_summed() {
     assert_eq!(rows, db.query_as::<Row>(sql, ()).await.unwrap());
     assert_eq!(rows[0].4, Some(2), "the year has a 29th of February");
     let sums = Trip::query().select((Trip::SPAN.sum(), Trip::REST.avg(), Trip::SPAN.max()));
-    let rows: Vec<(Option<Interval>, Option<Interval>, Option<Interval>)> =
-        sums.fetch(&db).await.unwrap();
+    type Sums = (Option<Interval>, Option<Interval>, Option<Interval>);
+    let rows: Vec<Sums> = sums.fetch(&db).await.unwrap();
     let sql = "select sum(span), avg(rest), max(span) from trips";
     assert_eq!(rows, db.query_as(sql, ()).await.unwrap());
 }
@@ -203,8 +204,8 @@ async fn documents_are_put_together_by_the_server_and_read_into_structs() {
             title().jsonb_agg::<Title>().ordered(Post::VIEWS.desc()),
             Post::VIEWS.jsonb_agg().ordered(Post::VIEWS.asc()),
         ));
-    let rows: Vec<(i64, Option<Json<Vec<Title>>>, Option<Json<Vec<i32>>>)> =
-        typed.fetch(&db).await.unwrap();
+    type Row = (i64, Option<Json<Vec<Title>>>, Option<Json<Vec<i32>>>);
+    let rows: Vec<Row> = typed.fetch(&db).await.unwrap();
     let one = |title: &str, views| Title {
         title: title.to_owned(),
         views,
