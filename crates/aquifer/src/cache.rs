@@ -11,10 +11,12 @@ mod load;
 mod local;
 mod options;
 mod process;
+mod pubsub;
 mod read;
 mod remote;
 mod scripts;
 mod store;
+mod subscription;
 mod write;
 
 use std::any::TypeId;
@@ -37,9 +39,11 @@ use self::load::Absence;
 use self::local::Local;
 pub use self::options::CacheOptions;
 use self::process::Process;
+use self::pubsub::Hub;
 use self::read::{Seen, Want};
 use self::remote::Remote;
 use self::store::Store;
+pub use self::subscription::{Messages, Received, Subscription};
 use crate::config::{CacheSettings, Config};
 use crate::observe::Observers;
 use crate::redis::Redis;
@@ -125,6 +129,7 @@ struct Inner {
     debts: Debts,
     flights: Arc<Flights>,
     links: Links,
+    hub: Arc<Hub>,
     layouts: RwLock<HashMap<TypeId, u64>>,
     /// Told when the link should be looked at.
     wake: Arc<Notify>,
@@ -224,6 +229,7 @@ impl Cache {
             debts: Debts::default(),
             flights: Arc::default(),
             links: Links::default(),
+            hub: Arc::default(),
             layouts: RwLock::default(),
             wake: Arc::default(),
             tasks,

@@ -4,6 +4,7 @@ mod abort;
 mod coherence;
 mod contract;
 mod outages;
+mod pubsub;
 mod stored;
 
 use std::sync::Arc;
