@@ -15,6 +15,7 @@ mod read;
 mod remote;
 mod scripts;
 mod store;
+mod tag;
 mod write;
 
 use std::any::TypeId;
@@ -596,7 +597,10 @@ impl Cache {
         &self,
         tags: impl IntoIterator<Item = K>,
     ) -> Result<(), Error> {
-        let tags: Vec<Box<str>> = tags.into_iter().map(|tag| tag.as_ref().into()).collect();
+        let tags: Vec<Box<str>> = tags
+            .into_iter()
+            .map(|tag| tag::of_user(tag.as_ref()))
+            .collect();
         check_tags(&tags)?;
         if tags.is_empty() {
             return Ok(());
