@@ -17,6 +17,7 @@ mod remote;
 mod scripts;
 mod store;
 mod subscription;
+mod tag;
 mod write;
 
 use std::any::TypeId;
@@ -602,7 +603,10 @@ impl Cache {
         &self,
         tags: impl IntoIterator<Item = K>,
     ) -> Result<(), Error> {
-        let tags: Vec<Box<str>> = tags.into_iter().map(|tag| tag.as_ref().into()).collect();
+        let tags: Vec<Box<str>> = tags
+            .into_iter()
+            .map(|tag| tag::of_user(tag.as_ref()))
+            .collect();
         check_tags(&tags)?;
         if tags.is_empty() {
             return Ok(());

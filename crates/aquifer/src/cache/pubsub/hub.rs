@@ -41,6 +41,8 @@ struct State {
     topics: HashMap<Topic, Heard>,
     has_keeper: bool,
     ended: bool,
+    /// Which connection it is that is heard; what earlier ones still say comes too late.
+    connection: u64,
 }
 
 /// A topic that somebody listens to.
@@ -48,6 +50,8 @@ struct State {
 struct Heard {
     phase: Phase,
     listeners: Vec<Listener>,
+    /// Whether somebody missed something, and nobody was told.
+    missed: bool,
 }
 
 #[derive(Debug)]
@@ -150,10 +154,15 @@ impl Hub {
         outcome
     }
 
-    /// Gives a message to all who listen to a topic.
-    pub(super) fn deliver(&self, topic: &Topic, message: &Raw) {
-        let state = self.lock();
-        if let Some(heard) = state.topics.get(topic) {
+    /// Gives a message of a connection to all who listen to a topic.
+    pub(super) fn deliver(&self, connection: u64, topic: &Topic, message: &Raw) {
+        let mut state = self.lock();
+        if state.connection != connection {
+            return;
+        }
+        if let Some(heard) = state.topics.get_mut(topic) {
+            // The server listens already, although its answer was not looked at yet.
+            heard.go_live();
             for listener in &heard.listeners {
                 listener.queue.push(message);
             }
@@ -162,7 +171,7 @@ impl Hub {
 
     /// As if Redis did it: gives a message to each topic it fits; returns how many that were.
     pub(super) fn publish(&self, message: &Raw) -> u64 {
-        let topics: Vec<Topic> = {
+        let (topics, connection): (Vec<Topic>, u64) = {
             let state = self.lock();
             let fits = |topic: &&Topic| match topic {
                 Topic::Channel(name) => **name == *message.channel,
@@ -170,10 +179,11 @@ impl Hub {
                     glob::fits(pattern.as_bytes(), message.channel.as_bytes())
                 }
             };
-            state.topics.keys().filter(fits).cloned().collect()
+            let topics = state.topics.keys().filter(fits).cloned();
+            (topics.collect(), state.connection)
         };
         for topic in &topics {
-            self.deliver(topic, message);
+            self.deliver(connection, topic, message);
         }
         u64::try_from(topics.len()).unwrap_or(u64::MAX)
     }
@@ -194,14 +204,8 @@ impl Hub {
         let Some(heard) = state.topics.get_mut(topic) else {
             return false;
         };
-        let mut missed = false;
-        if !matches!(heard.phase, Phase::Live) {
-            heard.phase = Phase::Live;
-            for listener in heard.listeners.iter().filter(|listener| listener.begun) {
-                listener.queue.gap();
-                missed = true;
-            }
-        }
+        heard.go_live();
+        let missed = std::mem::take(&mut heard.missed);
         drop(state);
         self.settled.notify_waiters();
         missed
@@ -215,13 +219,16 @@ impl Hub {
         self.settled.notify_waiters();
     }
 
-    /// The connection is lost.
-    pub(super) fn lost(&self) {
-        for heard in self.lock().topics.values_mut() {
+    /// The connection is lost; returns the number of the next one.
+    pub(super) fn lost(&self) -> u64 {
+        let mut state = self.lock();
+        state.connection += 1;
+        for heard in state.topics.values_mut() {
             if matches!(heard.phase, Phase::Live) {
                 heard.phase = Phase::Wanted;
             }
         }
+        state.connection
     }
 
     pub(crate) fn is_live(&self, topic: &Topic) -> bool {
@@ -246,5 +253,19 @@ impl Hub {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Heard {
+    /// Whoever was told before that it listens is told that it may have missed something.
+    fn go_live(&mut self) {
+        if matches!(self.phase, Phase::Live) {
+            return;
+        }
+        self.phase = Phase::Live;
+        for listener in self.listeners.iter().filter(|listener| listener.begun) {
+            listener.queue.gap();
+            self.missed = true;
+        }
     }
 }

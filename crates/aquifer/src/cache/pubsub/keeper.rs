@@ -93,8 +93,8 @@ impl Keeper {
         let masters = redis.masters();
         let is_master = |one: &Subscriber| masters.contains(&one.address());
         if !self.subscriber.as_ref().is_some_and(is_master) {
-            self.lose();
-            self.subscriber = Some(self.open(redis, &masters).await?);
+            let connection = self.lose();
+            self.subscriber = Some(self.open(redis, &masters, connection).await?);
         }
         let Some(subscriber) = &self.subscriber else {
             return Ok(());
@@ -139,7 +139,12 @@ impl Keeper {
     }
 
     /// In a cluster any master hears what all others do.
-    async fn open(&self, redis: &Redis, masters: &[String]) -> Result<Subscriber, Error> {
+    async fn open(
+        &self,
+        redis: &Redis,
+        masters: &[String],
+        connection: u64,
+    ) -> Result<Subscriber, Error> {
         let count = u64::try_from(masters.len()).unwrap_or(1).max(1);
         let position = usize::try_from(clock::random() % count).unwrap_or(0);
         let Some(master) = masters.get(position) else {
@@ -147,19 +152,19 @@ impl Keeper {
             return Err(Error::new(ErrorKind::Connection, text));
         };
         let hub = Arc::clone(&self.hub);
-        redis
-            .subscriber(master, move |heard| tell(&hub, heard))
-            .await
+        let heard = move |heard| tell(&hub, connection, heard);
+        redis.subscriber(master, heard).await
     }
 
-    fn lose(&mut self) {
+    /// Returns the number of the next connection.
+    fn lose(&mut self) -> u64 {
         self.subscriber = None;
         self.asked.clear();
-        self.hub.lost();
+        self.hub.lost()
     }
 }
 
-fn tell(hub: &Hub, heard: Published) {
+fn tell(hub: &Hub, connection: u64, heard: Published) {
     let text = |bytes: &[u8]| Arc::<str>::from(String::from_utf8_lossy(bytes));
     let channel = text(&heard.channel);
     let topic = match &heard.pattern {
@@ -167,5 +172,5 @@ fn tell(hub: &Hub, heard: Published) {
         None => Topic::Channel(Arc::clone(&channel)),
     };
     let payload = heard.payload.into();
-    hub.deliver(&topic, &Raw { channel, payload });
+    hub.deliver(connection, &topic, &Raw { channel, payload });
 }
