@@ -3,6 +3,7 @@
 mod debts;
 mod envelope;
 mod flight;
+pub(crate) mod foreign;
 mod key;
 mod layout;
 mod lease;
@@ -53,6 +54,8 @@ use crate::{Error, ErrorKind};
 
 /// Shortest and longest time for which anything is kept.
 const TTL_MIN: Duration = Duration::from_millis(1);
+/// So many stamps of what others have changed are renewed in one round trip.
+const FOREIGN: usize = 256;
 const TTL_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 
 /// What can be kept: any type that serde writes and reads, and that owns what it holds.
@@ -650,6 +653,21 @@ impl Cache {
             values,
             bytes,
         }
+    }
+
+    /// Rows were changed by others: what depends on these tags is a miss.
+    pub(crate) async fn foreign_changes(&self, tags: &[Box<str>]) -> Result<(), Error> {
+        for tags in tags.chunks(FOREIGN) {
+            let invalidate = Arc::clone(&self.0).invalidate(tags.to_vec());
+            Box::pin(self.0.carried_out(invalidate)).await?;
+        }
+        Ok(())
+    }
+
+    /// Nobody knows what others have changed: everything is a miss.
+    pub(crate) async fn foreign_unknown(&self) -> Result<(), Error> {
+        let unknown = Arc::clone(&self.0).unknown();
+        Box::pin(self.0.carried_out(unknown)).await
     }
 
     async fn seen(&self, key: &str) -> Result<Seen, Error> {

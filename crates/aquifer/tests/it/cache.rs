@@ -3,6 +3,7 @@
 mod abort;
 mod coherence;
 mod contract;
+mod foreign;
 mod outages;
 mod pubsub;
 mod stored;
