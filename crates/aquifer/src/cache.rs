@@ -119,7 +119,8 @@ impl<T> CacheValue for T where T: Serialize + DeserializeOwned + Send + Sync + '
 /// The value of `user:1` is at `aquifer:user:1`, its stamp at `aquifer#k:user:1`; `aquifer` is
 /// `cache_namespace`. Losing any of them, by eviction or FLUSHALL, makes values misses and nothing
 /// else. Each process holds a connection more to each master, by which it is told of changes (RESP3,
-/// Redis 6 or newer); with `protocol=resp2` every read asks Redis.
+/// Redis 6 or newer). Where the server can't or may not do that, as with `protocol=resp2`, processes tell
+/// each other by a channel, `aquifer#changes`; where that is refused too, every read asks Redis.
 #[derive(Clone)]
 #[doc(alias("RedisCache", "layered cache"))]
 pub struct Cache(Arc<Inner>);

@@ -93,7 +93,7 @@ impl Poll {
         let snapshot = snapshot(session).await?;
         Ok(Self {
             unseen: Vec::new(),
-            before: Some(snapshot.next),
+            before: (snapshot.least < snapshot.next).then_some(snapshot.next),
         })
     }
 
