@@ -99,6 +99,9 @@ impl Cache {
     /// # drop(subscription); Ok(()) }
     /// ```
     ///
+    /// In a cluster messages travel between its nodes as the servers send them, which may lose some
+    /// unnoticed while two nodes don't reach each other.
+    ///
     /// Returns when the server listens. Where it can't be reached within `redis_timeout`, the
     /// subscription is made all the same, and begins with a gap when it can.
     ///

@@ -1,5 +1,4 @@
-//! What is done in Redis in one go. Each script has one key, so that it runs in a cluster too, and may
-//! run twice.
+//! What is done in Redis in one go. Each script has one key, at least in a cluster, and may run twice.
 //!
 //! Who changes a stamp says so on the channel of the namespace, to those who can't be told by the server
 //! itself. It is said by the script, thus by the server that has the stamp, and in the order of changes.
@@ -10,11 +9,11 @@ macro_rules! with_tell {
     ($script:literal) => {
         concat!(
             "
-local function tell()
-  local channel = string.match(KEYS[1], '^[^#]*#') .. 'changes'
+local function tell(key)
+  local channel = string.match(key, '^[^#]*#') .. 'changes'
   local listeners = redis.pcall('PUBSUB', 'NUMSUB', channel)
   if type(listeners) == 'table' and not listeners.err and tonumber(listeners[2] or 0) > 0 then
-    redis.pcall('PUBLISH', channel, KEYS[1])
+    redis.pcall('PUBLISH', channel, key)
   end
 end",
             $script
@@ -44,21 +43,26 @@ if ttl == 0 or left == -1 then
 else
   redis.call('SET', KEYS[1], text, 'PX', math.max(ttl, left))
 end
-tell()
+tell(KEYS[1])
 return text"
 );
 
-/// Puts the next stamp in the place of the present one. Where there is none, nothing that is kept from now
-/// on depends on it: who makes it reads the database later. KEYS: the stamp.
+/// Puts the next stamps in the places of the present ones. Where there is none, nothing that is kept from
+/// now on depends on it: who makes it reads the database later. KEYS: the stamps, in a cluster one.
 pub(super) const BUMP_PRESENT: &str = with_tell!(
     "
-tell()
-local text = redis.pcall('GET', KEYS[1])
-if type(text) ~= 'string' then return 0 end
-local life, version, rest = string.match(text, '^(%x+):(%d+):(%x+%??)$')
-if not life then return 0 end
-text = life .. ':' .. string.format('%.0f', tonumber(version) + 1) .. ':' .. rest
-redis.call('SET', KEYS[1], text, 'KEEPTTL')
+for _, key in ipairs(KEYS) do
+  local text = redis.pcall('GET', key)
+  local life, version, rest
+  if type(text) == 'string' then
+    life, version, rest = string.match(text, '^(%x+):(%d+):(%x+%??)$')
+  end
+  if life then
+    text = life .. ':' .. string.format('%.0f', tonumber(version) + 1) .. ':' .. rest
+    redis.call('SET', key, text, 'KEEPTTL')
+  end
+  tell(key)
+end
 return 1"
 );
 
@@ -66,7 +70,7 @@ return 1"
 pub(super) const RENEW: &str = with_tell!(
     "
 redis.call('SET', KEYS[1], ARGV[1])
-tell()
+tell(KEYS[1])
 return 1"
 );
 
@@ -110,7 +114,7 @@ if left == -1 then
 else
   redis.call('SET', KEYS[1], text, 'PX', math.max(left, tonumber(ARGV[1])))
 end
-tell()
+tell(KEYS[1])
 return 1"
 );
 

@@ -510,8 +510,9 @@ impl Advanced {
     /// How often the database's log is read for what others write, with
     /// [`cache_foreign_writes`](crate::Config::cache_foreign_writes).
     ///
-    /// Default: 50 ms. Range: 5 ms to 60 s. It is read less often where that takes long: a tenth of one
-    /// processor of the server at most. Raise it only if writes of others may be seen later.
+    /// Default: 50 ms. Range: 5 ms to 60 s. Where a look takes long and finds little, because a
+    /// transaction has written for long, looks are made less often: a tenth of one processor of the server at
+    /// most. Raise it only if writes of others may be seen later.
     #[must_use]
     #[track_caller]
     pub fn cache_foreign_interval(self, interval: Duration) -> Self {

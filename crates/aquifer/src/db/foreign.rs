@@ -36,7 +36,8 @@ const REFUSED: Duration = Duration::from_secs(15);
 /// How soon it is looked again for transactions whose changes are known and can't be seen yet.
 const UNSEEN: Duration = Duration::from_millis(5);
 
-/// Reading the log takes at most one part in so many of the time of one processor of the server.
+/// Looks that find hardly anything take at most one part in so many of the time of one processor of the
+/// server: while a transaction writes for long, each begins at its beginning.
 const SHARE: u32 = 10;
 const SHARE_MAX: Duration = Duration::from_secs(1);
 
@@ -137,7 +138,8 @@ impl Watcher {
             announce(&cache, &found).await?;
             let pause = match found.waiting {
                 true => UNSEEN.max(took),
-                false => self.interval.max((took * (SHARE - 1)).min(SHARE_MAX)),
+                false if found.idle => self.interval.max((took * (SHARE - 1)).min(SHARE_MAX)),
+                false => self.interval,
             };
             drop(cache);
             if !found.more && !self.rest(pause).await {

@@ -17,7 +17,7 @@ use crate::{Error, ErrorKind, clock};
 
 /// How often the connection is asked for a sign of life, and how long it has to answer.
 const INTERVAL: Duration = Duration::from_secs(1);
-const LIMIT: Duration = Duration::from_secs(1);
+const LIMIT: Duration = Duration::from_secs(3);
 
 /// The wait before another attempt: evenly from zero up to this, doubled each time.
 const BACKOFF: Duration = Duration::from_millis(50);

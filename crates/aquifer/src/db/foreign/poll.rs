@@ -1,6 +1,6 @@
 //! One look at the log: what was committed since the last one, as far as it can be seen by readers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::session::Session;
 use crate::cache::foreign::{Changes, Table, tables_of};
@@ -12,6 +12,12 @@ const CHANGES: i32 = 10_000;
 
 /// Of a table that a transaction changes in more rows, all rows count as changed.
 const ROWS: i32 = 256;
+
+/// So do they of a table that all transactions of one look together change in more.
+const ROWS_TOGETHER: i64 = 1_000;
+
+/// A look that finds less counts as idle.
+const IDLE: i64 = 100;
 
 /// So much is looked at of each row to find its key.
 const LENGTH: i32 = 4_096;
@@ -52,15 +58,10 @@ const TABLES: &str = "\
         where i.indrelid = n.oid and i.indisprimary) \
     from named n";
 
-/// A transaction whose changes are known, and that can't be seen yet.
-struct Unseen {
-    id: u64,
-    tags: BTreeSet<Box<str>>,
-}
-
 /// What is known between looks.
 pub(super) struct Poll {
-    unseen: Vec<Unseen>,
+    /// What has changed by transactions that can't be seen yet.
+    unseen: BTreeMap<u64, BTreeSet<Box<str>>>,
     /// Transactions below this were under way when reading began: what they wrote before that is not in
     /// the slot, and could perhaps not be seen when everything was made a miss.
     before: Option<u64>,
@@ -76,6 +77,8 @@ pub(super) struct Found {
     pub(super) waiting: bool,
     /// Whether there is more to be looked at now.
     pub(super) more: bool,
+    /// Whether there was hardly anything: what the look cost, it cost for nothing.
+    pub(super) idle: bool,
 }
 
 /// As `pg_current_snapshot` says it.
@@ -92,7 +95,7 @@ impl Poll {
     pub(super) async fn begun(session: &Session) -> Result<Self, Error> {
         let snapshot = snapshot(session).await?;
         Ok(Self {
-            unseen: Vec::new(),
+            unseen: BTreeMap::new(),
             before: (snapshot.least < snapshot.next).then_some(snapshot.next),
         })
     }
@@ -108,22 +111,23 @@ impl Poll {
         let tables = tables(session, &rows).await?;
         // Asked later than the changes: what is not visible now was not when they were announced.
         let snapshot = snapshot(session).await?;
+        let mut together: HashMap<&str, i64> = HashMap::new();
+        for (_, list, count, _) in &rows {
+            *together.entry(list).or_default() += count;
+        }
         for (xid, list, _, lines) in &rows {
-            let id = snapshot.whole(*xid)?;
-            let tags = tags((list, lines.as_deref()), &tables);
-            match self.unseen.iter_mut().find(|unseen| unseen.id == id) {
-                Some(unseen) => unseen.tags.extend(tags),
-                None => self.unseen.push(Unseen {
-                    id,
-                    tags: tags.collect(),
-                }),
-            }
+            let few = together
+                .get(list.as_str())
+                .is_some_and(|all| *all <= ROWS_TOGETHER);
+            let lines = lines.as_deref().filter(|_| few);
+            let unseen = self.unseen.entry(snapshot.whole(*xid)?).or_default();
+            unseen.extend(tags((list, lines), &tables));
         }
         let mut seen = BTreeSet::new();
-        self.unseen.retain_mut(|unseen| {
-            let is_seen = snapshot.shows(unseen.id);
+        self.unseen.retain(|id, tags| {
+            let is_seen = snapshot.shows(*id);
             if is_seen {
-                seen.append(&mut unseen.tags);
+                seen.append(tags);
             }
             !is_seen
         });
@@ -135,6 +139,7 @@ impl Poll {
             unknown,
             waiting: !self.unseen.is_empty(),
             more: changes >= i64::from(CHANGES),
+            idle: changes < IDLE,
         })
     }
 }
@@ -146,6 +151,7 @@ impl Found {
             unknown: false,
             waiting: false,
             more: false,
+            idle: true,
         }
     }
 }
