@@ -3,6 +3,7 @@
 mod debts;
 mod envelope;
 mod flight;
+pub(crate) mod foreign;
 mod key;
 mod layout;
 mod lease;
@@ -11,10 +12,13 @@ mod load;
 mod local;
 mod options;
 mod process;
+mod pubsub;
 mod read;
 mod remote;
 mod scripts;
 mod store;
+mod subscription;
+mod tag;
 mod write;
 
 use std::any::TypeId;
@@ -37,9 +41,11 @@ use self::load::Absence;
 use self::local::Local;
 pub use self::options::CacheOptions;
 use self::process::Process;
+use self::pubsub::Hub;
 use self::read::{Seen, Want};
 use self::remote::Remote;
 use self::store::Store;
+pub use self::subscription::{Messages, Received, Subscription};
 use crate::config::{CacheSettings, Config};
 use crate::observe::Observers;
 use crate::redis::Redis;
@@ -48,6 +54,8 @@ use crate::{Error, ErrorKind};
 
 /// Shortest and longest time for which anything is kept.
 const TTL_MIN: Duration = Duration::from_millis(1);
+/// So many stamps of what others have changed are renewed in one round trip.
+const FOREIGN: usize = 256;
 const TTL_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 
 /// What can be kept: any type that serde writes and reads, and that owns what it holds.
@@ -111,7 +119,8 @@ impl<T> CacheValue for T where T: Serialize + DeserializeOwned + Send + Sync + '
 /// The value of `user:1` is at `aquifer:user:1`, its stamp at `aquifer#k:user:1`; `aquifer` is
 /// `cache_namespace`. Losing any of them, by eviction or FLUSHALL, makes values misses and nothing
 /// else. Each process holds a connection more to each master, by which it is told of changes (RESP3,
-/// Redis 6 or newer); with `protocol=resp2` every read asks Redis.
+/// Redis 6 or newer). Where the server can't or may not do that, as with `protocol=resp2`, processes tell
+/// each other by a channel, `aquifer#changes`; where that is refused too, every read asks Redis.
 #[derive(Clone)]
 #[doc(alias("RedisCache", "layered cache"))]
 pub struct Cache(Arc<Inner>);
@@ -125,6 +134,7 @@ struct Inner {
     debts: Debts,
     flights: Arc<Flights>,
     links: Links,
+    hub: Arc<Hub>,
     layouts: RwLock<HashMap<TypeId, u64>>,
     /// Told when the link should be looked at.
     wake: Arc<Notify>,
@@ -224,6 +234,7 @@ impl Cache {
             debts: Debts::default(),
             flights: Arc::default(),
             links: Links::default(),
+            hub: Arc::default(),
             layouts: RwLock::default(),
             wake: Arc::default(),
             tasks,
@@ -596,7 +607,10 @@ impl Cache {
         &self,
         tags: impl IntoIterator<Item = K>,
     ) -> Result<(), Error> {
-        let tags: Vec<Box<str>> = tags.into_iter().map(|tag| tag.as_ref().into()).collect();
+        let tags: Vec<Box<str>> = tags
+            .into_iter()
+            .map(|tag| tag::of_user(tag.as_ref()))
+            .collect();
         check_tags(&tags)?;
         if tags.is_empty() {
             return Ok(());
@@ -640,6 +654,21 @@ impl Cache {
             values,
             bytes,
         }
+    }
+
+    /// Rows were changed by others: what depends on these tags is a miss.
+    pub(crate) async fn foreign_changes(&self, tags: &[Box<str>]) -> Result<(), Error> {
+        for tags in tags.chunks(FOREIGN) {
+            let touched = Arc::clone(&self.0).touched(tags.to_vec());
+            Box::pin(self.0.carried_out(touched)).await?;
+        }
+        Ok(())
+    }
+
+    /// Nobody knows what others have changed: everything is a miss.
+    pub(crate) async fn foreign_unknown(&self) -> Result<(), Error> {
+        let unknown = Arc::clone(&self.0).unknown();
+        Box::pin(self.0.carried_out(unknown)).await
     }
 
     async fn seen(&self, key: &str) -> Result<Seen, Error> {

@@ -2,6 +2,7 @@ mod breakers;
 mod cache;
 #[cfg(test)]
 mod figures;
+mod foreign;
 mod health;
 mod hosts;
 mod metered;
@@ -550,6 +551,7 @@ impl Db {
         self.monitor.refuse_requests();
         self.monitor.stop();
         let drained = self.engine.pools.drain(soft, hard).await;
+        self.cache.end();
         if let Some(redis) = &self.redis {
             redis.close(hard).await;
         }

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::{Error, ErrorKind, clock};
 
-/// Longest key or tag, in bytes.
+/// Longest key, in bytes.
 const LENGTH_MAX: usize = 512;
 
 /// Most tags of one value: each is a stamp that every look in Redis asks for.
@@ -52,13 +52,26 @@ impl Names {
         format!("{}#k:{key}", self.namespace)
     }
 
+    /// Of a [tag](super::tag).
     pub(super) fn stamp_of_tag(&self, tag: &str) -> String {
-        format!("{}#u:{tag}", self.namespace)
+        format!("{}#{tag}", self.namespace)
+    }
+
+    /// Whether a stamp is that of a row.
+    pub(super) fn is_of_row(&self, stamp: &str) -> bool {
+        let tag = stamp.strip_prefix(&*self.namespace);
+        let tag = tag.and_then(|rest| rest.strip_prefix('#'));
+        tag.is_some_and(super::tag::is_of_row)
     }
 
     /// The stamp that every value depends on.
     pub(super) fn stamp_of_all(&self) -> String {
         format!("{}#n", self.namespace)
+    }
+
+    /// Where changes of stamps are told; no stamp is called so.
+    pub(super) fn changes(&self) -> String {
+        format!("{}#changes", self.namespace)
     }
 
     /// Which servers held the stamps when somebody last looked.
@@ -101,7 +114,9 @@ pub(super) fn check_tags(tags: &[Box<str>]) -> Result<(), Error> {
         let text = format!("a value has {} tags; it may have {TAGS_MAX}", tags.len());
         return Err(Error::new(ErrorKind::Usage, text));
     }
-    tags.iter().try_for_each(|tag| check_length("a tag", tag))
+    // The name stands behind what says of which kind the tag is.
+    let mut names = tags.iter().filter_map(|tag| tag.split_once(':'));
+    names.try_for_each(|(_, name)| check_length("a tag", name))
 }
 
 fn check_length(what: &str, text: &str) -> Result<(), Error> {

@@ -13,6 +13,9 @@ use crate::{Error, ErrorKind, clock};
 /// So many keys are looked at and removed at a time.
 const SWEPT: usize = 1_000;
 
+/// So many stamps are changed by one run of a script, which holds up all others.
+const SCRIPTED: usize = 64;
+
 /// What Redis says to one command.
 type Answer = Result<Value, Error>;
 
@@ -81,6 +84,18 @@ impl Remote {
         read_stamps(pipeline).await
     }
 
+    pub(super) async fn bump_present(&self, stamps: &[StampFor]) -> Result<(), Error> {
+        let mut pipeline = self.redis.pipeline();
+        let together = if self.redis.is_cluster() { 1 } else { SCRIPTED };
+        for stamps in stamps.chunks(together) {
+            let names: Vec<&str> = stamps.iter().map(|stamp| &*stamp.name).collect();
+            let script = pipeline.command("EVAL").arg(scripts::BUMP_PRESENT);
+            pipeline = script.arg(names.len()).arg(names);
+        }
+        let answers = pipeline.idempotent().run_each().await?;
+        answers.into_iter().try_for_each(|answer| answer.map(drop))
+    }
+
     pub(super) async fn put(
         &self,
         entries: &[(String, Vec<u8>)],
@@ -140,8 +155,9 @@ impl Remote {
     }
 
     pub(super) async fn renew(&self, name: &str, stamp: Stamp) -> Result<(), Error> {
-        let set = self.redis.command("SET").arg(name).arg(stamp.to_string());
-        set.run().await
+        let renew = script(self.redis.pipeline(), scripts::RENEW, name);
+        let renew = renew.arg(stamp.to_string()).idempotent();
+        renew.run::<(i64,)>().await.map(drop)
     }
 
     /// Each master knows only its own keys, so each is asked by a connection to it.

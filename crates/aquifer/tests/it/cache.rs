@@ -3,7 +3,9 @@
 mod abort;
 mod coherence;
 mod contract;
+mod foreign;
 mod outages;
+mod pubsub;
 mod stored;
 
 use std::sync::Arc;

@@ -145,6 +145,7 @@ async fn a_missed_change_is_made_up_for_where_redis_tells_no_changes() {
     let url = format!("{}?protocol=resp2", server.url());
     let config = config(&url).redis_timeout(Duration::from_millis(200));
     let cache = Cache::connect(&config).await.unwrap();
+    until_linked(&cache).await;
     cache.set("a", &user(1, "old")).await.unwrap();
     assert_eq!(name(&cache, "a").await.as_deref(), Some("old"));
     server.pause();
