@@ -5,6 +5,7 @@ mod coherence;
 mod contract;
 mod outages;
 mod stored;
+mod trial;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
