@@ -13,7 +13,9 @@ mod options;
 mod process;
 mod read;
 mod remote;
+mod rules;
 mod scripts;
+mod servers;
 mod store;
 mod write;
 
@@ -39,6 +41,9 @@ pub use self::options::CacheOptions;
 use self::process::Process;
 use self::read::{Seen, Want};
 use self::remote::Remote;
+#[cfg(mutants)]
+pub use self::rules::RULES;
+use self::servers::Servers;
 use self::store::Store;
 use crate::config::{CacheSettings, Config};
 use crate::observe::Observers;
@@ -122,6 +127,7 @@ struct Inner {
     lease: Lease,
     local: Local,
     store: Store,
+    servers: Servers,
     debts: Debts,
     flights: Arc<Flights>,
     links: Links,
@@ -221,6 +227,7 @@ impl Cache {
             lease,
             local: Local::new(settings.memory_max),
             store,
+            servers: Servers::default(),
             debts: Debts::default(),
             flights: Arc::default(),
             links: Links::default(),

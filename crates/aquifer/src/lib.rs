@@ -112,6 +112,8 @@ pub mod logging {
 }
 
 pub use crate::bulk::{CopyIn, CopyOut, CopyWriter, Progress, RowStream};
+#[cfg(mutants)]
+pub use crate::cache::RULES as CACHE_RULES;
 pub use crate::cache::{Cache, CacheOptions, CacheStatus, CacheValue};
 pub use crate::coalesce::{Lookup, LookupKey};
 pub use crate::config::{Advanced, Config, Origin, Pooler};

@@ -4,12 +4,13 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aquifer_core::stamps::{Board, Noted};
+use aquifer_core::stamps::Noted;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::link::LEASE;
 use super::load::Absence;
+use super::rules::{Rule, keeps};
 use crate::clock;
 
 /// What a load gives: a value, the knowledge that there is none, or its error.
@@ -56,11 +57,12 @@ impl Flights {
     /// Joins the load of this key that is under way; else begins one, which the caller carries out.
     ///
     /// Nobody joins a load that began before a change which the caller may know of: one made by this
-    /// process, or by another one longer ago than values may be stale.
+    /// process, or by another one longer ago than values may be stale: `holds` says that none was told, and
+    /// would have been.
     pub(super) fn join<T, E>(
         self: &Arc<Self>,
         (key, absence): (&str, Absence),
-        board: &Board,
+        holds: impl FnOnce(&Noted) -> bool,
         note: impl FnOnce() -> Noted,
     ) -> Boarding<T, E>
     where
@@ -74,7 +76,7 @@ impl Flights {
         let present = present.and_then(|(_, flight)| flight.downcast_ref::<Flight<T, E>>());
         if let Some(flight) = present {
             let recent = now - flight.begun < LEASE && flight.noted.is_unchanged();
-            if recent || flight.noted.holds(board) {
+            if recent || holds(&flight.noted) || !keeps(Rule::FlightsLeave) {
                 return (flight.landed.clone(), None);
             }
         }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use aquifer_core::stamps::Ticket;
+use aquifer_core::stamps::{Noted, Ticket};
 
 use super::flight::Landed;
 use super::options::CacheOptions;
 use super::read::{Found, Seen, Want};
+use super::rules::{Rule, keeps};
 use super::write::closed;
 use super::{CacheValue, Inner};
 use crate::wait::unless_panic;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, clock};
 
 /// What the knowledge that there is no value is to whoever loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +37,9 @@ impl Inner {
         Fut: Future<Output = Result<Option<T>, E>> + Send + 'static,
     {
         let note = || self.note(&self.names.stamps_of(key, &options.tags));
-        let (landed, landing) = self.flights.join::<T, E>((key, absence), &self.board, note);
+        // As with what is in memory: this process may have been paused, and the announcements wait.
+        let holds = |noted: &Noted| self.lease.holds(clock::now()) && noted.holds(&self.board);
+        let (landed, landing) = self.flights.join::<T, E>((key, absence), holds, note);
         if let Some(landing) = landing {
             let (inner, options) = (Arc::clone(self), options.clone());
             let want = Want {
@@ -73,6 +76,12 @@ impl Inner {
         let loaded = unless_panic(|| Box::pin(load())).await;
         let value = loaded.unwrap_or_else(|| Err(panicked().into()))?;
         let value = value.map(Arc::new);
+        let ticket = match ticket {
+            Some(_) if !keeps(Rule::TicketFirst) => {
+                self.ticket(want, self.ttl_of(options)).await.ok()
+            }
+            ticket => ticket,
+        };
         if let Some(ticket) = ticket {
             Box::pin(self.keep(want, value.as_ref(), (ticket, options))).await;
         }

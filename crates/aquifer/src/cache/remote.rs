@@ -5,6 +5,7 @@ use std::time::Duration;
 use ::redis::Value;
 use aquifer_core::stamps::Stamp;
 
+use super::rules::{Rule, keeps};
 use super::scripts;
 use super::store::{Entry, StampFor, Stored};
 use crate::redis::{Pipeline, Redis};
@@ -217,6 +218,9 @@ async fn read_stamps(pipeline: Pipeline) -> Result<Vec<Stamp>, Error> {
 
 /// A life that never was.
 fn life() -> String {
+    if !keeps(Rule::LivesNeverReturn) {
+        return format!("{:016x}", 7);
+    }
     format!("{:016x}", clock::random())
 }
 

@@ -16,6 +16,10 @@ const PROCESS: &str = "cache::trial::a_process_of_the_trial";
 /// A connection to Redis that is silent for longer is in doubt.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Within this a rule that is left out must be found out.
+#[cfg(mutants)]
+const MUTANT: Duration = Duration::from_secs(60);
+
 #[derive(Serialize, Deserialize)]
 struct Cell {
     id: i32,
@@ -179,4 +183,35 @@ fn no_read_of_four_processes_is_staler_than_promised_whatever_happens() {
     }
     assert!(!figures.is_wrong(), "with the seed {seed}");
     assert!(figures.reads > 0 && figures.writes > 0);
+}
+
+/// Built and run by `cargo xtask deep cache`.
+#[cfg(mutants)]
+#[test]
+fn each_rule_that_is_left_out_is_found_out() {
+    let only: Option<String> = told("AQUIFER_MUTANTS_ONLY");
+    let mut missed = Vec::new();
+    let mut rules = aquifer::CACHE_RULES.to_vec();
+    rules.retain(|rule| only.as_ref().is_none_or(|only| only == rule));
+    for rule in &rules {
+        let process = || {
+            let mut command = this_program();
+            command.env("AQUIFER_MUTANT", rule);
+            command
+        };
+        let (seed, begun) = (seed(), std::time::Instant::now());
+        let figures = Trial::new(MUTANT, seed).until_found().run(process);
+        let took = begun.elapsed();
+        println!("   without {rule}: {} after {took:.1?}", figures.is_wrong());
+        print(rule, &figures);
+        if !figures.is_wrong() {
+            missed.push(*rule);
+        }
+    }
+    if let Some(file) = std::env::var_os("AQUIFER_REPORT") {
+        let (mutants, caught) = (rules.len(), rules.len() - missed.len());
+        let report = format!("{{\"mutants\":{mutants},\"mutants_caught\":{caught}}}");
+        std::fs::write(file, report).unwrap();
+    }
+    assert!(missed.is_empty(), "not found out: {missed:?}");
 }
