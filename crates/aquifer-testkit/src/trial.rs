@@ -55,6 +55,7 @@ pub struct Trial {
     seed: u64,
     pause: Duration,
     until_found: bool,
+    reads_min: u64,
 }
 
 impl Trial {
@@ -67,6 +68,7 @@ impl Trial {
             seed,
             pause: Duration::from_millis(1),
             until_found: false,
+            reads_min: 0,
         }
     }
 
@@ -74,6 +76,13 @@ impl Trial {
     #[must_use]
     pub fn pause(mut self, pause: Duration) -> Self {
         self.pause = pause;
+        self
+    }
+
+    /// Goes on until so many reads were checked, if that takes not longer than four times as long.
+    #[must_use]
+    pub fn reads_min(mut self, reads: u64) -> Self {
+        self.reads_min = reads;
         self
     }
 
@@ -102,8 +111,8 @@ impl Trial {
         self.wait(CALM, &processes);
         let calm_until = record::now();
         let mut faults = Faults::new(&servers, Numbers::of(self.seed));
-        let end = Instant::now() + self.time;
-        while Instant::now() < end && !self.is_over(&processes) {
+        let begun = Instant::now();
+        while self.goes_on(begun, &processes) {
             faults.one(&processes);
             self.wait(faults.respite(), &processes);
         }
@@ -117,6 +126,12 @@ impl Trial {
         figures.faults = faults.done();
         figures.tell_of(&faults.told());
         figures
+    }
+
+    fn goes_on(&self, begun: Instant, processes: &Processes) -> bool {
+        let wants_more = || processes.history().reads() < self.reads_min;
+        let time = begun.elapsed();
+        (time < self.time || time < 4 * self.time && wants_more()) && !self.is_over(processes)
     }
 
     fn is_over(&self, processes: &Processes) -> bool {

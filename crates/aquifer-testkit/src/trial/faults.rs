@@ -43,6 +43,8 @@ enum Fault {
     Flushed,
     /// Some keys of Redis are lost.
     Evicted,
+    /// All stamps are lost, values are not; and again when new ones have come.
+    StampsLost,
     /// Some keys of Redis hold garbage.
     Garbage,
     /// The server ends the connections that tell of changes.
@@ -55,7 +57,8 @@ enum Fault {
     DatabaseCut,
 }
 
-const ALL: [Fault; 16] = [
+/// Those that few rules stand against come twice.
+const ALL: [Fault; 19] = [
     Fault::Blip,
     Fault::Cut,
     Fault::Unreachable,
@@ -64,12 +67,15 @@ const ALL: [Fault; 16] = [
     Fault::Late,
     Fault::Killed,
     Fault::OldCopy,
+    Fault::OldCopy,
     Fault::Hangs,
     Fault::Flushed,
     Fault::Evicted,
+    Fault::StampsLost,
     Fault::Garbage,
     Fault::LinksKilled,
     Fault::ClientsKilled,
+    Fault::Paused,
     Fault::Paused,
     Fault::DatabaseCut,
 ];
@@ -77,6 +83,8 @@ const ALL: [Fault; 16] = [
 /// Some keys, whatever they are.
 const EVICT: &str = "for _ = 1, 10 do local key = redis.call('RANDOMKEY') \
                      if key then redis.call('DEL', key) end end";
+const FORGET: &str =
+    "for _, key in ipairs(redis.call('KEYS', '*#*')) do redis.call('DEL', key) end";
 const SPOIL: &str = "for _ = 1, 5 do local key = redis.call('RANDOMKEY') \
                      if key then redis.call('SET', key, 'garbage', 'PX', 60000) end end";
 
@@ -111,7 +119,7 @@ impl<'a> Faults<'a> {
 
     /// The time until the next: sometimes too short to recover.
     pub(super) fn respite(&mut self) -> Duration {
-        self.numbers.milliseconds(0, 800)
+        self.numbers.milliseconds(0, 500)
     }
 
     pub(super) fn done(&self) -> BTreeMap<&'static str, u64> {
@@ -146,7 +154,7 @@ impl<'a> Faults<'a> {
             }
             Fault::Paused => {
                 processes.signal(process, Signal::STOP);
-                self.span(100, 3_000);
+                self.span(500, 3_000);
                 processes.signal(process, Signal::CONT);
             }
             fault => {
@@ -177,7 +185,10 @@ impl<'a> Faults<'a> {
                 redis.keep_copy();
                 self.span(200, 1_500);
                 redis.kill();
-                self.span(0, 500);
+                // Mostly so soon that nobody else has noticed.
+                if self.numbers.one_in(3) {
+                    self.span(0, 500);
+                }
                 redis.start_again();
                 redis.forget_copy();
             }
@@ -187,6 +198,14 @@ impl<'a> Faults<'a> {
                 redis.resume();
             }
             Fault::Flushed => self.ask(&["FLUSHALL"]),
+            Fault::StampsLost => {
+                // So many writes come after the second time as between both, and some more.
+                let between = self.numbers.milliseconds(800, 1_500);
+                self.ask(&["EVAL", FORGET, "0"]);
+                thread::sleep(between);
+                self.ask(&["EVAL", FORGET, "0"]);
+                thread::sleep(2 * between);
+            }
             Fault::Evicted => self.ask(&["EVAL", EVICT, "0"]),
             Fault::Garbage => self.ask(&["EVAL", SPOIL, "0"]),
             Fault::LinksKilled => {
@@ -250,6 +269,7 @@ impl Fault {
             Self::Hangs => "hangs",
             Self::Flushed => "flushed",
             Self::Evicted => "evicted",
+            Self::StampsLost => "stamps_lost",
             Self::Garbage => "garbage",
             Self::LinksKilled => "links_killed",
             Self::ClientsKilled => "clients_killed",

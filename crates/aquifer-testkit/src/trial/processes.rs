@@ -47,10 +47,14 @@ struct State {
     ended: usize,
 }
 
-/// A view of the history that only asks one question.
+/// A view of the history.
 pub(super) struct Seen<'a>(MutexGuard<'a, State>);
 
 impl Seen<'_> {
+    pub(super) fn reads(&self) -> u64 {
+        self.0.history.reads()
+    }
+
     pub(super) fn is_wrong(&self) -> bool {
         let bound = u64::try_from(BOUND.as_nanos()).unwrap_or(u64::MAX);
         !self.0.history.violations(bound).is_empty()
