@@ -37,9 +37,11 @@ impl Inner {
         Fut: Future<Output = Result<Option<T>, E>> + Send + 'static,
     {
         let note = || self.note(&self.names.stamps_of(key, &options.tags));
+        let now = clock::now();
         // As with what is in memory: this process may have been paused, and the announcements wait.
-        let holds = |noted: &Noted| self.lease.holds(clock::now()) && noted.holds(&self.board);
-        let (landed, landing) = self.flights.join::<T, E>((key, absence), holds, note);
+        let holds = |noted: &Noted| self.lease.holds(now) && noted.holds(&self.board);
+        let joining = (holds, now);
+        let (landed, landing) = self.flights.join::<T, E>((key, absence), joining, note);
         if let Some(landing) = landing {
             let (inner, options) = (Arc::clone(self), options.clone());
             let want = Want {

@@ -201,10 +201,21 @@ fn ensure(pipeline: Pipeline, stamp: &StampFor) -> Pipeline {
     pipeline.arg(life()).arg(milliseconds(stamp.ttl))
 }
 
-/// The stamp, after it was made if there was none, by this connection.
-pub(super) async fn ensure_by(pipeline: Pipeline, stamp: &StampFor) -> Result<Stamp, Error> {
-    let stamps = read_stamps(ensure(pipeline, stamp)).await?;
-    stamps.into_iter().next().ok_or_else(malformed)
+/// The stamp, after it was made if there was none, by this connection itself: what a script does is
+/// announced also to the connection that called it, whatever NOLOOP says.
+pub(super) async fn make_by(pipeline: Pipeline, stamp: &StampFor) -> Result<Stamp, Error> {
+    let first = Stamp::first(new_life()).to_string();
+    let mut pipeline = pipeline
+        .command("SET")
+        .arg(&stamp.name)
+        .arg(first)
+        .arg("NX");
+    if stamp.ttl.is_some() {
+        pipeline = pipeline.arg("PX").arg(milliseconds(stamp.ttl));
+    }
+    let (_made_or_not, text): (Value, Vec<u8>) =
+        pipeline.command("GET").arg(&stamp.name).run().await?;
+    Stamp::parse(&text).ok_or_else(malformed)
 }
 
 async fn read_stamps(pipeline: Pipeline) -> Result<Vec<Stamp>, Error> {
@@ -216,12 +227,16 @@ async fn read_stamps(pipeline: Pipeline) -> Result<Vec<Stamp>, Error> {
     answers.into_iter().map(stamp).collect()
 }
 
-/// A life that never was.
+/// A life that never was, as scripts take it.
 fn life() -> String {
+    format!("{:016x}", new_life())
+}
+
+fn new_life() -> u64 {
     if !keeps(Rule::LivesNeverReturn) {
-        return format!("{:016x}", 7);
+        return 7;
     }
-    format!("{:016x}", clock::random())
+    clock::random()
 }
 
 /// At least one, since Redis takes no less; 0 is for ever.
