@@ -7,6 +7,7 @@ Usage: cargo xtask COMMAND
   ci [STEP…]                the one gate: everything that must hold before a merge
   tidy                      check layering, sizes, docs and text
   bench [ARGS…]             run the benchmarks beside the peers; ARGS go to them
+  bench cache               the cache, beside what it is made of and one made by hand
   bench failover            promotions under load, beside two peers
   bench query               what queries cost before they are sent, beside peers
   bench ten-lines           build the README's program and its peers: time, crates, size
