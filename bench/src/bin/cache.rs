@@ -114,7 +114,7 @@ fn tables(
          | redis-rs, GET | {:.0} | 1.00 |\n\
          | aquifer, GET by its handle | {:.0} | {:.2} |\n\
          | aquifer, value with stamps | {:.0} | {:.2} |\n\n\
-         Commands that Redis carries out: {:.2} for a value in memory, {:.2} for one in Redis, {:.2} for \
+         Commands that Redis carries out, those within scripts too: {:.2} for a value in memory, {:.2} for one in Redis, {:.2} for \
          one that is loaded, {:.2} for a change.\n\n",
         remote.get,
         remote.get_by_layer,

@@ -20,7 +20,7 @@ pub struct Remote {
     pub hit: f64,
     /// The median of the ratios of a hit to GET by redis-rs, each of one round.
     pub ratio: f64,
-    /// Commands that Redis carries out for a hit in memory.
+    /// Commands that Redis carries out for a hit in memory, those within scripts too.
     pub commands_local: f64,
     /// For a hit in Redis.
     pub commands_remote: f64,
@@ -135,14 +135,13 @@ async fn commands(
                 _ => cache.set(&key(id), &user(id)).await?,
             }
         }
-        // What scripts call counts by itself in Redis; here the commands that were sent are meant.
         let after = carried_out(raw).await?;
         *count = (after - before) / COUNTED as f64;
     }
     Ok(counts)
 }
 
-/// How many commands were carried out, without those that a script called.
+/// How many commands were carried out so far, those within scripts too.
 async fn carried_out(raw: &mut MultiplexedConnection) -> Result<f64, Error> {
     let text: String = redis::cmd("INFO")
         .arg("commandstats")
