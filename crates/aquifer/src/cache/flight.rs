@@ -129,6 +129,8 @@ impl<T, E> Drop for Landing<T, E> {
 
 #[cfg(test)]
 mod tests {
+    use aquifer_core::stamps::Board;
+
     use super::*;
 
     const TAG: u64 = 7;
@@ -140,9 +142,10 @@ mod tests {
     }
 
     /// Whether the caller has to begin a load of its own.
-    fn begins(flights: &Arc<Flights>, at: (&Board, Instant)) -> Option<Landing<i32, ()>> {
-        let note = || at.0.note([TAG]);
-        flights.join::<i32, ()>(("a", Absence::Counts), at, note).1
+    fn begins(flights: &Arc<Flights>, (board, now): (&Board, Instant)) -> Option<Landing<i32, ()>> {
+        let holds = |noted: &Noted| noted.holds(board);
+        let joined = flights.join(("a", Absence::Counts), (holds, now), || board.note([TAG]));
+        joined.1
     }
 
     #[test]
