@@ -7,6 +7,8 @@
 //! [`report`] prints tables in Markdown, [`figures`] draws the ratios that are promised from them.
 
 pub mod bounded;
+#[cfg(feature = "cache")]
+pub mod cache;
 pub mod contender;
 pub mod counted;
 pub mod cpu;

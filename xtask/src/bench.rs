@@ -3,7 +3,7 @@ mod ten_lines;
 use crate::End;
 use crate::failure::Failure;
 use crate::process;
-use crate::programs::{self, POSTGRES, STRACE, VALGRIND};
+use crate::programs::{self, POSTGRES, REDIS, STRACE, VALGRIND};
 use crate::workspace::Workspace;
 
 /// The benchmark of the wire alone, when it is the first argument.
@@ -12,6 +12,8 @@ const WIRE: &str = "wire";
 const FAILOVER: &str = "failover";
 /// The benchmark that compiles instead of running, and needs no server.
 const TEN_LINES: &str = "ten-lines";
+/// The cache, beside what it is made of and one made by hand.
+const CACHE: &str = "cache";
 /// What queries cost before they are sent, beside peers; needs no server either.
 const QUERY: &str = "query";
 
@@ -28,7 +30,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<End, Fa
         eprintln!("== bench: NOT RUN, there is no bench/ yet");
         return Ok(End::Incomplete);
     }
-    if arguments.first().is_none_or(|first| first != QUERY) {
+    if arguments.first().is_some_and(|first| first == CACHE) {
+        programs::ensure(&[POSTGRES, REDIS])?;
+    } else if arguments.first().is_none_or(|first| first != QUERY) {
         programs::ensure(&[POSTGRES])?;
         // Without these the benchmark leaves the counts out, and says so.
         for program in [VALGRIND, STRACE] {
@@ -47,6 +51,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<End, Fa
         Some((first, rest)) if first == FAILOVER => cargo
             .args(["--no-default-features", "--features", FAILOVER])
             .args(["--bin", FAILOVER, "--"])
+            .args(rest),
+        Some((first, rest)) if first == CACHE => cargo
+            .args(["--no-default-features", "--features", CACHE])
+            .args(["--bin", CACHE, "--"])
             .args(rest),
         Some((first, rest)) if first == QUERY => cargo
             .args(["--no-default-features", "--features", QUERY])

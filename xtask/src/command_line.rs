@@ -7,11 +7,13 @@ Usage: cargo xtask COMMAND
   ci [STEP…]                the one gate: everything that must hold before a merge
   tidy                      check layering, sizes, docs and text
   bench [ARGS…]             run the benchmarks beside the peers; ARGS go to them
+  bench cache               the cache, beside what it is made of and one made by hand
   bench failover            promotions under load, beside two peers
   bench query               what queries cost before they are sent, beside peers
   bench ten-lines           build the README's program and its peers: time, crates, size
   deep [PART…]              long checks: properties, interleavings, transfers, fuzzing, figures, counts, failovers,
-                            a soak, PostgreSQL 18
+                            caches, a soak, PostgreSQL 18
+  deep cache [--minutes N] [--json]     caches of four processes under faults, with and without each rule
   deep failover [--rounds N] [--json]   promotions under load; --json: the figures as the last line
   deep soak [--minutes N] [--json]      random faults under load
   help                      print this
@@ -76,14 +78,15 @@ impl DeepOptions {
         let names = names(rest)?;
         let fits = match names.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["failover"] => options.minutes.is_none(),
-            ["soak"] => options.rounds.is_none(),
+            ["cache" | "soak"] => options.rounds.is_none(),
             _ => options == Self::default(),
         };
         if fits {
             return Ok((options, names));
         }
         Err(
-            "--rounds goes with `deep failover`, --minutes with `deep soak`, --json with either"
+            "--rounds goes with `deep failover`, --minutes with `deep cache` and `deep soak`, --json \
+             with each of them"
                 .to_owned(),
         )
     }
@@ -201,6 +204,7 @@ mod tests {
         };
         assert_eq!(parse("deep failover --rounds 3 --json"), Ok(expected));
         assert!(parse("deep soak --minutes 1").is_ok());
+        assert!(parse("deep cache --minutes 1 --json").is_ok());
         for wrong in [
             "deep --json",
             "deep soak --rounds 3",

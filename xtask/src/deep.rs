@@ -1,6 +1,7 @@
 //! The long checks, which find what the gate has no time for. They go on after a failure, and what
 //! could not be run is named at the end.
 
+mod cache;
 mod counts;
 mod failover;
 mod figures;
@@ -53,6 +54,10 @@ const PARTS: &[Step] = &[
         run: |workspace| failover::run(workspace, &DeepOptions::default()),
     },
     Step {
+        name: "cache",
+        run: |workspace| cache::run(workspace, &DeepOptions::default()),
+    },
+    Step {
         name: "soak",
         run: |workspace| soak::run(workspace, &DeepOptions::default()),
     },
@@ -72,6 +77,7 @@ pub(crate) fn run(
         return step::run(workspace, "deep", PARTS, only, AfterFailure::Continue);
     }
     match only.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["cache"] => cache::run(workspace, options)?,
         ["soak"] => soak::run(workspace, options)?,
         _ => failover::run(workspace, options)?,
     };

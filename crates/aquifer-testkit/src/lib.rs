@@ -8,6 +8,7 @@
 //! | a primary with its standbys, and failovers | [`Cluster`] |
 //! | writers and readers whose every answer is checked | [`Load`] |
 //! | failovers under load, measured | [`Rehearsal`] |
+//! | processes with caches, each read of which is checked | [`Trial`] |
 //! | a login by a certain method | [`Login`] |
 //! | certificates, good and bad | [`Tls`] |
 //! | a Redis to stop, pause and kill, a replica of it | [`Redis`] |
@@ -30,6 +31,7 @@
 mod background;
 mod cluster;
 mod load;
+mod numbers;
 mod pgbouncer;
 mod postgres;
 mod process;
@@ -39,10 +41,12 @@ mod rehearsal;
 mod scratch;
 mod scripted;
 mod tls;
+mod trial;
 
 pub use aquifer_embedded::{Builder, Embedded, Shutdown};
 pub use cluster::Cluster;
 pub use load::{Client, Complaints, Ledger, Load, Meter, Wrote};
+pub use numbers::Numbers;
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Login, Postgres};
 pub use proxy::{Cut, Direction, Ending, Mode, Proxy, Traffic, Upstream, tag};
@@ -50,3 +54,4 @@ pub use redis::{Redis, RedisCluster, Sentinels};
 pub use rehearsal::{Failovers, Fault, Rehearsal, Round};
 pub use scripted::{CancelRequest, Gate, Received, Script, ScriptedServer, message};
 pub use tls::{CertificateFiles, ServerCertificate, Tls};
+pub use trial::{CELLS, Cached, Figures, Loading, Part, Trial, Way};

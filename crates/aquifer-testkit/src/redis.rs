@@ -214,7 +214,8 @@ impl Redis {
         }
     }
 
-    /// Starts a server that was stopped or killed, empty, on the same port.
+    /// Starts a server that was stopped or killed on the same port: empty, or with the data of its
+    /// [copy](Self::keep_copy).
     pub fn start_again(&self) {
         if self.pid().is_none() {
             assert!(
@@ -224,6 +225,16 @@ impl Redis {
                 self.log()
             );
         }
+    }
+
+    /// Keeps a copy of the data, with which the server is started again from then on.
+    pub fn keep_copy(&self) {
+        self.command(&["SAVE"]);
+    }
+
+    /// Forgets the copy: the server is started again empty.
+    pub fn forget_copy(&self) {
+        let _there_was_none = fs::remove_file(self.directory.join("dump.rdb"));
     }
 
     /// Kills the server and starts it again with its data, which it takes long to load: it answers

@@ -15,7 +15,9 @@ mod process;
 mod pubsub;
 mod read;
 mod remote;
+mod rules;
 mod scripts;
+mod servers;
 mod store;
 mod subscription;
 mod tag;
@@ -44,6 +46,9 @@ use self::process::Process;
 use self::pubsub::Hub;
 use self::read::{Seen, Want};
 use self::remote::Remote;
+#[cfg(mutants)]
+pub use self::rules::RULES;
+use self::servers::Servers;
 use self::store::Store;
 pub use self::subscription::{Messages, Received, Subscription};
 use crate::config::{CacheSettings, Config};
@@ -131,6 +136,7 @@ struct Inner {
     lease: Lease,
     local: Local,
     store: Store,
+    servers: Servers,
     debts: Debts,
     flights: Arc<Flights>,
     links: Links,
@@ -231,6 +237,7 @@ impl Cache {
             lease,
             local: Local::new(settings.memory_max),
             store,
+            servers: Servers::default(),
             debts: Debts::default(),
             flights: Arc::default(),
             links: Links::default(),

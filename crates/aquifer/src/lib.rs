@@ -113,6 +113,8 @@ pub mod logging {
 }
 
 pub use crate::bulk::{CopyIn, CopyOut, CopyWriter, Progress, RowStream};
+#[cfg(mutants)]
+pub use crate::cache::RULES as CACHE_RULES;
 pub use crate::cache::{
     Cache, CacheOptions, CacheStatus, CacheValue, Messages, Received, Subscription,
 };

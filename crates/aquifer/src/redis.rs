@@ -301,6 +301,11 @@ impl Redis {
             .collect()
     }
 
+    /// Which runs of which servers those are; none while one of them is not known.
+    pub(crate) fn identity(&self) -> Option<u64> {
+        self.fleet.identity()
+    }
+
     /// Which of them a key belongs to.
     pub(crate) fn master_of(&self, key: &str) -> Option<String> {
         let slot = slot::slot_of(key.as_bytes());

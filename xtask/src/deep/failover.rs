@@ -19,6 +19,7 @@ pub(super) fn run(workspace: &Workspace, options: &DeepOptions) -> Result<Outcom
         variable: "AQUIFER_FAILOVERS",
         amount: options.rounds.unwrap_or(ROUNDS),
         json: options.json,
+        cfg: None,
     };
     check(&rehearsed.run(workspace)?)?;
     Ok(Outcome::Done)

@@ -21,6 +21,8 @@ pub(super) struct Rehearsed {
     pub(super) amount: u32,
     /// Whether its figures are the last line of the standard output.
     pub(super) json: bool,
+    /// A `--cfg` that changes the library; it is built in a directory of its own.
+    pub(super) cfg: Option<&'static str>,
 }
 
 impl Rehearsed {
@@ -32,7 +34,12 @@ impl Rehearsed {
         // One of an earlier run must not be taken for this one's.
         fs::remove_file(&report).ok();
         let mut cargo = workspace.cargo();
-        cargo.args(["test", "-p", "aquifer", "--test", "it", "--"]);
+        cargo.args(["test", "-p", "aquifer", "--test", "it"]);
+        if let Some(cfg) = self.cfg {
+            cargo.arg("--target-dir").arg(directory.join(cfg));
+            cargo.env("RUSTFLAGS", format!("--cfg {cfg}"));
+        }
+        cargo.arg("--");
         cargo.args(["--nocapture", "--test-threads", "1"]);
         cargo.args(self.tests);
         cargo.env(self.variable, self.amount.to_string());

@@ -4,7 +4,10 @@ use crate::step::Outcome;
 use crate::workspace::Workspace;
 
 /// What is written for it: the tests of a type that couples a lock and wakers.
-const TESTS: &[(&str, &str)] = &[("aquifer", "pool::desk")];
+const TESTS: &[(&str, &str)] = &[
+    ("aquifer", "pool::desk"),
+    ("aquifer-core", "stamps::tests::interleavings"),
+];
 
 /// Tries many interleavings of the types that couple locks and wakers, where an ordinary test sees
 /// a few.

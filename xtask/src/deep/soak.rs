@@ -15,6 +15,7 @@ pub(super) fn run(workspace: &Workspace, options: &DeepOptions) -> Result<Outcom
         variable: "AQUIFER_SOAK_SECONDS",
         amount: options.minutes.unwrap_or(MINUTES) * 60,
         json: options.json,
+        cfg: None,
     };
     rehearsed.run(workspace)?;
     Ok(Outcome::Done)

@@ -1,7 +1,13 @@
+#[cfg(all(test, shuttle))]
+use shuttle::sync::{Mutex, MutexGuard, atomic::AtomicU64};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+#[cfg(not(all(test, shuttle)))]
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+#[cfg(not(all(test, shuttle)))]
+use std::sync::{Mutex, MutexGuard};
 
 use super::{Stamp, Ticket};
 

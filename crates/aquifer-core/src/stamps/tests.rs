@@ -1,3 +1,4 @@
+mod interleavings;
 mod rules;
 mod world;
 

@@ -4,12 +4,13 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aquifer_core::stamps::{Board, Noted};
+use aquifer_core::stamps::Noted;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::link::LEASE;
 use super::load::Absence;
+use super::rules::{Rule, keeps};
 
 /// What a load gives: a value, the knowledge that there is none, or its error.
 pub(super) type Outcome<T, E> = Result<Option<Arc<T>>, E>;
@@ -56,11 +57,12 @@ impl Flights {
     ///
     /// Nobody joins a load that began before a change which the caller may know of: one made by this
     /// process, or by another one longer ago than values may be stale. Until then it does not matter
-    /// what is announced: it may be the echo of a change that was made before the load began.
+    /// what is announced: it may be the echo of a change that was made before the load began. After that
+    /// `holds` must say that none was announced, and would have been.
     pub(super) fn join<T, E>(
         self: &Arc<Self>,
         (key, absence): (&str, Absence),
-        (board, now): (&Board, Instant),
+        (holds, now): (impl FnOnce(&Noted) -> bool, Instant),
         note: impl FnOnce() -> Noted,
     ) -> Boarding<T, E>
     where
@@ -73,7 +75,7 @@ impl Flights {
         let present = present.and_then(|(_, flight)| flight.downcast_ref::<Flight<T, E>>());
         if let Some(flight) = present {
             let recent = now - flight.begun < LEASE && flight.noted.is_unchanged_here();
-            if recent || flight.noted.holds(board) {
+            if recent || holds(&flight.noted) || !keeps(Rule::FlightsLeave) {
                 return (flight.landed.clone(), None);
             }
         }
@@ -127,6 +129,8 @@ impl<T, E> Drop for Landing<T, E> {
 
 #[cfg(test)]
 mod tests {
+    use aquifer_core::stamps::Board;
+
     use super::*;
 
     const TAG: u64 = 7;
@@ -138,9 +142,10 @@ mod tests {
     }
 
     /// Whether the caller has to begin a load of its own.
-    fn begins(flights: &Arc<Flights>, at: (&Board, Instant)) -> Option<Landing<i32, ()>> {
-        let note = || at.0.note([TAG]);
-        flights.join::<i32, ()>(("a", Absence::Counts), at, note).1
+    fn begins(flights: &Arc<Flights>, (board, now): (&Board, Instant)) -> Option<Landing<i32, ()>> {
+        let holds = |noted: &Noted| noted.holds(board);
+        let joined = flights.join(("a", Absence::Counts), (holds, now), || board.note([TAG]));
+        joined.1
     }
 
     #[test]

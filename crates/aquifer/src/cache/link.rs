@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use super::Inner;
 use super::key::{tag_of, tag_of_bytes};
 use super::remote::make_by;
+use super::rules::{Rule, keeps};
 use super::store::{StampFor, Store};
 use crate::deadline::Deadline;
 use crate::observe::Event;
@@ -45,8 +46,6 @@ struct Tracked {
     link: Arc<Link>,
     /// What tells of changes, if it is not the link.
     subscriber: Option<Subscriber>,
-    /// Which run of the server it is; another one may have lost what it was told last.
-    server: String,
     lost: Arc<AtomicBool>,
 }
 
@@ -77,7 +76,7 @@ impl Keeper {
         }
         drop(keeping);
         if let Some(inner) = self.inner.upgrade() {
-            inner.board.link_lost();
+            doubt(&inner.board);
             inner.links.set(Vec::new());
         }
     }
@@ -97,7 +96,7 @@ impl Keeper {
                     INTERVAL.saturating_sub(clock::now() - begun)
                 }
                 Err(error) => {
-                    inner.board.link_lost();
+                    doubt(&inner.board);
                     inner.links.set(Vec::new());
                     self.failed(&inner, &error);
                     // Also where no link can be made: Redis itself may be there. If not, again later.
@@ -133,20 +132,19 @@ impl Keeper {
         for address in &masters {
             if !self.tracked.iter().any(|one| one.address == *address) {
                 // Until it tells of changes there may be some that nobody hears of.
-                inner.board.link_lost();
+                doubt(&inner.board);
                 self.tracked.push(track(inner, redis, address).await?);
             }
         }
         let links = self.tracked.iter();
         let links = links.map(|one| (one.address.clone(), Arc::clone(&one.link)));
         inner.links.set(links.collect());
-        if !inner.board.is_linked() {
-            self.check_servers(inner, redis).await?;
-        }
         inner.settle().await?;
         // Last: what was changed for this is announced before the answer, not to a load that begins then.
         let asked = clock::now();
-        self.ask(inner).await?;
+        if keeps(Rule::PongExtends) {
+            self.ask(inner).await?;
+        }
         inner.lease.extend(asked, LEASE);
         inner.board.link_made();
         if self
@@ -179,23 +177,6 @@ impl Keeper {
             _ => true,
         });
         failed
-    }
-
-    /// Servers that were not there when somebody last looked may have lost the last stamps: a replica
-    /// that was promoted, or one that was started again. Then versions may come again that there were
-    /// before, under lives that go on; so nothing of before is good any more.
-    async fn check_servers(&self, inner: &Inner, redis: &Redis) -> Result<(), Error> {
-        let mut servers: Vec<&str> = self.tracked.iter().map(|one| &*one.server).collect();
-        servers.sort_unstable();
-        let servers = servers.join(",");
-        let place = inner.names.servers();
-        let known: Option<String> = redis.command("GET").arg(&place).run().await?;
-        if known.as_ref() != Some(&servers) {
-            inner.renew().await?;
-            let note = redis.command("SET").arg(&place).arg(servers);
-            note.run::<()>().await?;
-        }
-        Ok(())
     }
 
     fn recovered(&mut self, inner: &Inner) {
@@ -251,23 +232,10 @@ async fn track(inner: &Arc<Inner>, redis: &Redis, address: &str) -> Result<Track
         true => None,
         false => Some(listen(inner, redis, (address, &lost)).await?),
     };
-    let information = link.command("INFO").arg("server").timeout(LIMIT);
-    // One that may not be asked is told by its address.
-    let server = match information.run::<String>().await {
-        Ok(text) => text
-            .lines()
-            .find_map(|line| line.strip_prefix("run_id:"))
-            .unwrap_or(address)
-            .trim()
-            .to_owned(),
-        Err(error) if error.kind() == ErrorKind::Redis => address.to_owned(),
-        Err(error) => return Err(error),
-    };
     Ok(Tracked {
         address: address.to_owned(),
         link: Arc::new(link),
         subscriber,
-        server,
         lost,
     })
 }
@@ -320,6 +288,7 @@ impl Drop for Ending {
 /// answers to a later PING.
 fn hear(push: &PushInfo, board: &Board, lost: &AtomicBool, wake: &Notify) {
     match push.kind {
+        PushKind::Invalidate if !keeps(Rule::AnnouncementsHeard) => {}
         PushKind::Invalidate => match push.data.first() {
             Some(Value::Array(names)) => {
                 for name in names {
@@ -333,7 +302,7 @@ fn hear(push: &PushInfo, board: &Board, lost: &AtomicBool, wake: &Notify) {
         },
         PushKind::Disconnection => {
             lost.store(true, Ordering::Release);
-            board.link_lost();
+            doubt(board);
             wake.notify_one();
         }
         _ => {}
@@ -378,8 +347,9 @@ impl Inner {
         wait::all(asked).await.into_iter().collect()
     }
 
-    /// Makes up for all changes that Redis was not told of.
+    /// Makes up for all changes that Redis was not told of, or has forgotten.
     pub(super) async fn settle(&self) -> Result<(), Error> {
+        self.know_servers().await?;
         let Some(due) = self.debts.due() else {
             return Ok(());
         };
@@ -394,6 +364,13 @@ impl Inner {
         let renewed = self.store.renew(&name, Stamp::first(clock::random())).await;
         self.board.changed(tag_of(&name));
         renewed
+    }
+}
+
+/// Announcements may not come, or may have been lost.
+fn doubt(board: &Board) {
+    if keeps(Rule::LossDoubts) {
+        board.link_lost();
     }
 }
 

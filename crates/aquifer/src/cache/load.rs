@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use aquifer_core::stamps::Ticket;
+use aquifer_core::stamps::{Noted, Ticket};
 
 use super::flight::Landed;
 use super::options::CacheOptions;
 use super::read::{Found, Seen, Want};
+use super::rules::{Rule, keeps};
 use super::write::closed;
 use super::{CacheValue, Inner};
 use crate::wait::unless_panic;
@@ -35,9 +36,12 @@ impl Inner {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<Option<T>, E>> + Send + 'static,
     {
-        let at = (&*self.board, clock::now());
         let note = || self.note(&self.names.stamps_of(key, &options.tags));
-        let (landed, landing) = self.flights.join::<T, E>((key, absence), at, note);
+        let now = clock::now();
+        // As with what is in memory: this process may have been paused, and the announcements wait.
+        let holds = |noted: &Noted| self.lease.holds(now) && noted.holds(&self.board);
+        let joining = (holds, now);
+        let (landed, landing) = self.flights.join::<T, E>((key, absence), joining, note);
         if let Some(landing) = landing {
             let (inner, options) = (Arc::clone(self), options.clone());
             let want = Want {
@@ -74,6 +78,12 @@ impl Inner {
         let loaded = unless_panic(|| Box::pin(load())).await;
         let value = loaded.unwrap_or_else(|| Err(panicked().into()))?;
         let value = value.map(Arc::new);
+        let ticket = match ticket {
+            Some(_) if !keeps(Rule::TicketFirst) => {
+                self.ticket(want, self.ttl_of(options)).await.ok()
+            }
+            ticket => ticket,
+        };
         if let Some(ticket) = ticket {
             Box::pin(self.keep(want, value.as_ref(), (ticket, options))).await;
         }

@@ -11,6 +11,7 @@ use super::envelope::Opened;
 use super::key::tag_of;
 use super::layout::layout_of;
 use super::local::Kept;
+use super::rules::{Rule, keeps};
 use super::store::{Entry, StampFor};
 use super::{CacheValue, Inner};
 use crate::{Error, ErrorKind, clock};
@@ -79,7 +80,8 @@ impl Inner {
     pub(super) fn hit<T: CacheValue>(&self, key: &str) -> Found<T> {
         let kept = self.local.get(key)?;
         let now = clock::now();
-        if kept.expires <= now || !self.lease.holds(now) || !kept.proof.holds(&self.board) {
+        let leased = self.lease.holds(now) || !keeps(Rule::LeaseEnds);
+        if kept.expires <= now || !leased || !kept.proof.holds(&self.board) {
             return None;
         }
         let found = match &kept.value {
@@ -146,7 +148,7 @@ impl Inner {
     }
 
     async fn look_once(&self, wants: &[Want]) -> Result<Vec<Look>, Error> {
-        if self.debts.due().is_some() {
+        if self.debts.due().is_some() && keeps(Rule::DebtorsBelieveNothing) {
             let text = "Redis was not told of some changes yet, so what it holds is not used";
             return Err(Error::new(ErrorKind::Connection, text));
         }
@@ -162,7 +164,17 @@ impl Inner {
             names.extend(of_this);
         }
         let now = clock::now();
+        self.know_servers().await?;
         let stored = self.store.read(&entries, &names).await?;
+        if !self.knows_servers() {
+            self.wake.notify_one();
+            let text = "other servers of Redis than those of before answer, which may have forgotten changes";
+            return Err(Error::new(ErrorKind::Connection, text));
+        }
+        if !keeps(Rule::NotedFirst) {
+            let note = |want: &Want| self.note(&self.names.stamps_of(&want.key, &want.tags));
+            noted = wants.iter().map(note).collect();
+        }
         for (name, stamp) in names.iter().zip(&stored.stamps) {
             if stamp.is_none() {
                 // Whoever makes it again may hide that from this process.
@@ -206,16 +218,18 @@ impl Inner {
             self.observers.cache_counts().unreadable();
             return Look::Garbage(bytes, ticket);
         };
-        if opened.tags != want.tags {
+        if opened.tags != want.tags && keeps(Rule::TagsCompared) {
             return Look::Tags(opened.tags);
         }
         match ticket {
-            Some(ticket) if opened.has_marks(ticket.marks()) => Look::Seen(Seen::Value(Good {
-                expires: now + left.unwrap_or(LOCAL_MAX).min(LOCAL_MAX),
-                bytes,
-                left,
-                ticket,
-            })),
+            Some(ticket) if opened.has_marks(ticket.marks()) || !keeps(Rule::MarksCompared) => {
+                Look::Seen(Seen::Value(Good {
+                    expires: now + left.unwrap_or(LOCAL_MAX).min(LOCAL_MAX),
+                    bytes,
+                    left,
+                    ticket,
+                }))
+            }
             ticket => {
                 self.observers.cache_counts().found_stale();
                 Look::Seen(Seen::Missing(ticket))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ::redis::Value;
 use aquifer_core::stamps::Stamp;
 
+use super::rules::{Rule, keeps};
 use super::scripts;
 use super::store::{Entry, StampFor, Stored};
 use crate::redis::{Pipeline, Redis};
@@ -219,7 +220,7 @@ fn ensure(pipeline: Pipeline, stamp: &StampFor) -> Pipeline {
 /// The stamp, after it was made if there was none, by this connection itself: what a script does is
 /// announced also to the connection that called it, whatever NOLOOP says.
 pub(super) async fn make_by(pipeline: Pipeline, stamp: &StampFor) -> Result<Stamp, Error> {
-    let first = Stamp::first(clock::random()).to_string();
+    let first = Stamp::first(new_life()).to_string();
     let mut pipeline = pipeline
         .command("SET")
         .arg(&stamp.name)
@@ -242,9 +243,16 @@ async fn read_stamps(pipeline: Pipeline) -> Result<Vec<Stamp>, Error> {
     answers.into_iter().map(stamp).collect()
 }
 
-/// A life that never was.
+/// A life that never was, as scripts take it.
 fn life() -> String {
-    format!("{:016x}", clock::random())
+    format!("{:016x}", new_life())
+}
+
+fn new_life() -> u64 {
+    if !keeps(Rule::LivesNeverReturn) {
+        return 7;
+    }
+    clock::random()
 }
 
 /// At least one, since Redis takes no less; 0 is for ever.

@@ -12,6 +12,7 @@ use super::envelope::Sealed;
 use super::key::{check_tags, tag_of};
 use super::options::CacheOptions;
 use super::read::{Want, stamp_ttl};
+use super::rules::{Rule, keeps};
 use super::store::StampFor;
 use super::{CacheValue, Inner, TTL_MAX, TTL_MIN};
 use crate::observe::Event;
@@ -74,12 +75,17 @@ impl Inner {
         tags: &[Box<str>],
         (stamps, ttl): (&[StampFor], Duration),
     ) -> Result<(), Error> {
+        self.know_servers().await?;
         // Of what they depend on besides their keys; read before the values are there.
         let mut others = vec![StampFor::ever(self.names.stamp_of_all())];
         let of_tag = |tag: &str| StampFor::ever(self.names.stamp_of_tag(tag));
         others.extend(tags.iter().map(AsRef::as_ref).map(of_tag));
         let others = self.store.ensure(&others).await?;
-        let bumped = self.store.bump(stamps).await?;
+        let bumped = if keeps(Rule::SetBumps) {
+            self.store.bump(stamps).await?
+        } else {
+            self.store.ensure(stamps).await?
+        };
         let with_marks = |((key, sealed), stamp): (&Keyed, _)| {
             let marks = [stamp].into_iter().chain(others.iter().copied());
             let marks = marks.map(aquifer_core::stamps::Stamp::mark);
@@ -95,6 +101,12 @@ impl Inner {
         let entries: Vec<String> = keys.iter().map(|key| self.names.entry(key)).collect();
         let stamp = |key: &str| self.stamp_of_key(key, self.ttl);
         let stamps: Vec<StampFor> = keys.iter().map(AsRef::as_ref).map(stamp).collect();
+        if !keeps(Rule::ToldLast) {
+            let inner = Arc::clone(&self);
+            let late = async move { drop(inner.store.delete(&entries, &stamps).await) };
+            drop(self.tasks.spawn(late));
+            return Ok(0);
+        }
         let deleted = self.store.delete(&entries, &stamps).await;
         for key in &keys {
             self.local.remove(key);
@@ -187,7 +199,7 @@ impl Inner {
 
     /// After stamps were bumped, or Redis could not be told: this process knows at least.
     fn changed<R: Default>(&self, stamps: &[StampFor], told: Result<R, Error>) -> Result<R, Error> {
-        if told.is_err() {
+        if told.is_err() && keeps(Rule::DebtsRemembered) {
             // Before this process asks Redis again, which does not know of it.
             let first = self.debts.add();
             if let (true, Err(error)) = (first, &told) {
@@ -197,7 +209,7 @@ impl Inner {
             }
             self.wake.notify_one();
         }
-        for stamp in stamps {
+        for stamp in stamps.iter().filter(|_| keeps(Rule::OwnChangesKnown)) {
             self.board.changed(tag_of(&stamp.name));
         }
         self.observers.cache_counts().bumped();

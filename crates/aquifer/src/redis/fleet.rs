@@ -88,6 +88,16 @@ impl Fleet {
         self.map.borrow().clone()
     }
 
+    /// Which runs of which masters there are now; none while one of them is not known.
+    pub(super) fn identity(&self) -> Option<u64> {
+        let map = self.map.borrow();
+        let runs = map.masters.iter();
+        let runs = runs.map(|node| self.opener.run_at(node.address()));
+        // The same in whatever order they stand.
+        let both = |one: Option<u64>, other: Option<u64>| Some(one?.wrapping_add(other?));
+        runs.reduce(both).flatten()
+    }
+
     /// One place among the calls that may be under way; given back when it is dropped.
     pub(super) fn permit(&self) -> Result<impl Drop + use<'_>, Error> {
         if self.closing.load(Ordering::Relaxed) {

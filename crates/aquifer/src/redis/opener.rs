@@ -1,7 +1,8 @@
 //! Opens one connection: socket, TLS, login, and whether it is the server that was meant.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aquifer_wire::Secret;
 use redis::aio::{AsyncPushSender, MultiplexedConnection, PubSub};
@@ -10,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::credentials::Credentials;
 use super::tls;
@@ -58,6 +60,7 @@ pub(super) struct Opener {
     credentials: Credentials,
     sentinel_credentials: Credentials,
     tls: OnceCell<TlsConnector>,
+    runs: Mutex<BTreeMap<RedisAddress, u64>>,
     pub(super) tasks: Arc<Tasks>,
     pub(super) observers: Observers,
 }
@@ -75,6 +78,7 @@ impl Opener {
             target,
             settings,
             tls: OnceCell::new(),
+            runs: Mutex::default(),
             tasks,
             observers,
         }
@@ -199,6 +203,13 @@ impl Opener {
             .await
             .map_err(refused)?;
         let mut driver: Driver = Box::pin(driver);
+        if expected != Expected::Sentinel {
+            match first(driver.as_mut(), run_of(connection.clone())).await {
+                Either::Right(Ok(run)) => self.note_run(address, run.as_deref()),
+                Either::Right(Err(error)) => return Err(refused(error)),
+                Either::Left(()) => return Err(ended(address)),
+            }
+        }
         if expected == Expected::Master {
             let asked = is_master(connection.clone());
             match first(driver.as_mut(), asked).await {
@@ -237,6 +248,23 @@ impl Opener {
             login = login.set_db(i64::from(self.target.database));
         }
         login
+    }
+
+    /// Which run of the server there is at an address, since somebody last connected to it.
+    pub(super) fn run_at(&self, address: &RedisAddress) -> Option<u64> {
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.get(address).copied()
+    }
+
+    /// Before the first answer of the new connection can come.
+    fn note_run(&self, address: &RedisAddress, run: Option<&str>) {
+        let run = match run {
+            Some(run) => xxh3_64(run.as_bytes()),
+            // One that may not be asked is told by its address.
+            None => xxh3_64(address.to_string().as_bytes()),
+        };
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.insert(address.clone(), run);
     }
 
     async fn socket(
@@ -280,6 +308,21 @@ impl Opener {
         let read = || async { tls::connector(files) };
         self.tls.get_or_try_init(read).await.map(Some)
     }
+}
+
+/// By what a server that was started again differs from what it was before; none if it may not be asked.
+async fn run_of(mut connection: MultiplexedConnection) -> Result<Option<String>, RedisError> {
+    let mut information = redis::cmd("INFO");
+    let answer = connection
+        .send_packed_command(information.arg("server"))
+        .await?;
+    let text: Option<String> = redis::from_redis_value_ref(&answer).ok();
+    let run = |text: String| {
+        let mut lines = text.lines();
+        let run = lines.find_map(|line| line.strip_prefix("run_id:"));
+        run.map(|run| run.trim().to_owned())
+    };
+    Ok(text.and_then(run))
 }
 
 /// What the server says of itself; one that may not be asked is believed.

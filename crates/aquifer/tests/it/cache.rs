@@ -7,6 +7,7 @@ mod foreign;
 mod outages;
 mod pubsub;
 mod stored;
+mod trial;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -173,21 +173,23 @@ async fn a_negative_value_in_memory_gives_way_to_what_is_stored() {
     end(two).await;
 }
 
+/// What it had kept stands under stamps that fit.
 #[tokio::test]
-async fn servers_that_are_not_those_of_before_make_everything_a_miss() {
+async fn nothing_is_read_of_what_a_server_had_kept_before_it_was_started_again() {
     let server = Server::start();
-    let cache = process(&server.url()).await;
-    cache.set("a", &user(1, "old")).await.unwrap();
-    assert_eq!(name(&cache, "a").await.as_deref(), Some("old"));
-    // As after a start from an older copy of the data.
-    server.command(&["SET", "aquifer#servers", "another run"]);
-    server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
-    until("the server is noted", || {
-        server.command(&["GET", "aquifer#servers"]) != "another run"
-    })
-    .await;
-    until_name(&cache, "a", None, &[Some("old")]).await;
-    end(cache).await;
+    let (one, two) = (process(&server.url()).await, process(&server.url()).await);
+    one.set("a", &user(1, "old")).await.unwrap();
+    assert_eq!(name(&two, "a").await.as_deref(), Some("old"));
+    server.keep_copy();
+    one.set("a", &user(1, "new")).await.unwrap();
+    until_name(&two, "a", Some("new"), &[Some("old"), None]).await;
+    server.kill();
+    server.start_again();
+    assert!(server.command(&["GETRANGE", "aquifer:a", "0", "2"]) == "AQ1");
+    until_name(&two, "a", None, &[Some("new")]).await;
+    until_name(&one, "a", None, &[Some("new")]).await;
+    end(one).await;
+    end(two).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,324 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{sleep, timeout};
+
+use super::layer::{CELLS, Cached, Loading, Way};
+use super::part::{Output, Part};
+use super::record::{Read, Record, Write, now};
+use crate::numbers::Numbers;
+
+const READERS: u64 = 16;
+const WRITERS: u64 = 3;
+
+/// Callers who miss the same thing at once, in each process.
+const HERD: usize = 250;
+
+/// How long the load of a herd takes.
+const HERD_LOAD: Duration = Duration::from_millis(100);
+
+/// Reads of one reader until it rests.
+const BURST: usize = 64;
+
+/// After so long a reader's record of what it reads again and again is written down.
+const RUN_MAX: u64 = 100_000_000;
+
+/// How often what is kept back is written, and it is asked what the cache owes.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Far longer than a cache owes anything after all faults have ended.
+const SETTLED_WITHIN: Duration = Duration::from_secs(30);
+
+/// What a process of a trial does.
+pub(super) struct Tasks<C> {
+    shared: Arc<Shared<C>>,
+    readers: JoinSet<()>,
+    writers: JoinSet<()>,
+}
+
+struct Shared<C> {
+    part: Part,
+    cached: C,
+    output: Output,
+    writers_end: AtomicBool,
+    readers_end: AtomicBool,
+}
+
+impl<C: Cached> Tasks<C> {
+    pub(super) fn new(part: Part, cached: C, output: Output) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                part,
+                cached,
+                output,
+                writers_end: AtomicBool::new(false),
+                readers_end: AtomicBool::new(false),
+            }),
+            readers: JoinSet::new(),
+            writers: JoinSet::new(),
+        }
+    }
+
+    /// Many ask for the same cell that nobody has; returns how many loads that took.
+    pub(super) async fn herd(&self, cell: u32) -> u64 {
+        let loads = Arc::new(AtomicU64::new(0));
+        let loading = Loading {
+            before: HERD_LOAD,
+            after: Duration::ZERO,
+            loads: Arc::clone(&loads),
+        };
+        let mut herd = JoinSet::new();
+        for _ in 0..HERD {
+            let (cached, loading) = (self.shared.cached.clone(), loading.clone());
+            herd.spawn(async move { cached.read(cell, loading).await });
+        }
+        for read in herd.join_all().await {
+            self.shared.complain(read);
+        }
+        loads.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn start(&mut self) {
+        for task in 0..READERS {
+            let numbers = self.numbers(task);
+            self.readers
+                .spawn(Reader::new(Arc::clone(&self.shared), numbers).run());
+        }
+        for task in 0..WRITERS {
+            let (shared, numbers) = (Arc::clone(&self.shared), self.numbers(READERS + task));
+            self.writers.spawn(write(shared, task, numbers));
+        }
+        self.readers.spawn(watch(Arc::clone(&self.shared)));
+    }
+
+    /// Ends the writers and waits until nothing is owed.
+    pub(super) async fn quiet(&mut self) {
+        self.shared.writers_end.store(true, Ordering::Relaxed);
+        join(&mut self.writers).await;
+        let settled = timeout(SETTLED_WITHIN, async {
+            while self.shared.cached.owes() {
+                sleep(TICK).await;
+            }
+        });
+        if settled.await.is_err() {
+            let text = "it still owes what it could have made up for".to_owned();
+            self.shared.output.write(&Record::Error(text));
+        }
+        self.shared.output.write(&Record::Settled(now()));
+    }
+
+    /// Ends the readers, and reads each cell once more.
+    pub(super) async fn last(&mut self) {
+        self.shared.readers_end.store(true, Ordering::Relaxed);
+        join(&mut self.readers).await;
+        let mut reader = Reader::new(Arc::clone(&self.shared), self.numbers(0));
+        for cell in 0..CELLS {
+            reader.read(cell, Loading::default()).await;
+        }
+        reader.tell();
+        self.shared.output.flush();
+    }
+
+    pub(super) async fn end(mut self) {
+        self.shared.writers_end.store(true, Ordering::Relaxed);
+        self.shared.readers_end.store(true, Ordering::Relaxed);
+        join(&mut self.writers).await;
+        join(&mut self.readers).await;
+    }
+
+    fn numbers(&self, task: u64) -> Numbers {
+        let process = u64::try_from(self.shared.part.number).unwrap_or(0);
+        Numbers::of(self.shared.part.seed + 1_000 * process + task)
+    }
+}
+
+async fn join(set: &mut JoinSet<()>) {
+    while let Some(ended) = set.join_next().await {
+        ended.expect("no task of the trial panics");
+    }
+}
+
+impl<C> Shared<C> {
+    fn complain<T>(&self, outcome: Result<T, String>) -> Option<T> {
+        match outcome {
+            Ok(value) => Some(value),
+            Err(text) => {
+                self.output.write(&Record::Error(text));
+                None
+            }
+        }
+    }
+}
+
+/// Says when nothing is owed any more, and writes what is kept back.
+async fn watch<C: Cached>(shared: Arc<Shared<C>>) {
+    let mut owed = false;
+    while !shared.readers_end.load(Ordering::Relaxed) {
+        let owes = shared.cached.owes();
+        if owed && !owes {
+            shared.output.write(&Record::Settled(now()));
+        }
+        owed = owes;
+        shared.output.flush();
+        sleep(TICK).await;
+    }
+}
+
+struct Reader<C> {
+    shared: Arc<Shared<C>>,
+    numbers: Numbers,
+    runs: Vec<Read>,
+}
+
+impl<C: Cached> Reader<C> {
+    fn new(shared: Arc<Shared<C>>, numbers: Numbers) -> Self {
+        let run = |cell| Read {
+            cell,
+            ..Read::default()
+        };
+        Self {
+            shared,
+            numbers,
+            runs: (0..CELLS).map(run).collect(),
+        }
+    }
+
+    async fn run(mut self) {
+        while !self.shared.readers_end.load(Ordering::Relaxed) {
+            for _ in 0..BURST {
+                // Some cells are asked for more than others.
+                let limit = 1 + self.numbers.below(u64::from(CELLS));
+                let cell = u32::try_from(self.numbers.below(limit)).unwrap_or(0);
+                if self.numbers.one_in(2) {
+                    self.peek(cell).await;
+                } else {
+                    let loading = loading(&mut self.numbers);
+                    self.read(cell, loading).await;
+                }
+            }
+            yield_now().await;
+            sleep(self.shared.part.pause).await;
+        }
+        self.tell();
+    }
+
+    async fn read(&mut self, cell: u32, loading: Loading) {
+        let read = self.shared.cached.read(cell, loading);
+        let start = now();
+        let read = if self.numbers.one_in(500) {
+            // A caller who goes away.
+            match timeout(self.numbers.milliseconds(0, 50), read).await {
+                Ok(read) => read,
+                Err(_gone) => return,
+            }
+        } else {
+            read.await
+        };
+        if let Some(version) = self.shared.complain(read) {
+            self.note(cell, version, start);
+        }
+    }
+
+    async fn peek(&mut self, cell: u32) {
+        let start = now();
+        let read = self.shared.cached.peek(cell).await;
+        if let Some(Some(version)) = self.shared.complain(read) {
+            self.note(cell, version, start);
+        }
+    }
+
+    fn note(&mut self, cell: u32, version: i64, start: u64) {
+        let end = now();
+        let place = usize::try_from(cell).unwrap_or(usize::MAX);
+        let Some(run) = self.runs.get_mut(place) else {
+            return;
+        };
+        let goes_on = run.version == version && end - run.first_end < RUN_MAX;
+        if run.count > 0 && !goes_on {
+            self.shared.output.write(&Record::Read(*run));
+            run.count = 0;
+        }
+        if run.count == 0 {
+            run.version = version;
+            run.first_end = end;
+        }
+        run.count += 1;
+        run.last_start = start;
+    }
+
+    /// Writes down what is left.
+    fn tell(&mut self) {
+        for run in &mut self.runs {
+            if run.count > 0 {
+                self.shared.output.write(&Record::Read(*run));
+                run.count = 0;
+            }
+        }
+    }
+}
+
+/// Few loads are slow, some of them very: other values come and go meanwhile.
+fn loading(numbers: &mut Numbers) -> Loading {
+    let mut loading = Loading::default();
+    let time = match numbers.below(1_000) {
+        0..3 => numbers.milliseconds(0, 2_000),
+        3..30 => numbers.milliseconds(0, 100),
+        _ => return loading,
+    };
+    if numbers.one_in(3) {
+        loading.before = time;
+    } else {
+        loading.after = time;
+    }
+    loading
+}
+
+async fn write<C: Cached>(shared: Arc<Shared<C>>, task: u64, mut numbers: Numbers) {
+    while !shared.writers_end.load(Ordering::Relaxed) {
+        sleep(numbers.milliseconds(0, 100)).await;
+        let own = own_cell(&shared.part);
+        let cell = if task == 0 && numbers.one_in(2) {
+            own
+        } else {
+            u32::try_from(numbers.below(u64::from(CELLS))).unwrap_or(0)
+        };
+        let (way, begun) = (Way::of(cell), now());
+        if way == Way::Set && (task, cell) != (0, own) {
+            continue;
+        }
+        if way == Way::Delete && numbers.one_in(30) {
+            let taken_back = shared.cached.take_back(cell).await;
+            shared.complain(taken_back);
+            continue;
+        }
+        let write = shared.cached.write(cell, way);
+        let written = if way != Way::Set && numbers.one_in(30) {
+            // Whatever it has done by then, nobody was told.
+            match timeout(numbers.milliseconds(0, 20), write).await {
+                Ok(written) => written,
+                Err(_gone) => continue,
+            }
+        } else {
+            write.await
+        };
+        if let Some(version) = shared.complain(written) {
+            let acknowledged = now();
+            shared.output.write(&Record::Write(Write {
+                cell,
+                version,
+                begun,
+                acknowledged,
+                owed: shared.cached.owes(),
+            }));
+        }
+    }
+}
+
+/// Values that take the place of others must not come in another order than they were written, so one
+/// task writes them.
+fn own_cell(part: &Part) -> u32 {
+    let number = u32::try_from(part.number).unwrap_or(0);
+    4 * number + 2
+}
