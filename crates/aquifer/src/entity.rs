@@ -134,12 +134,9 @@ use std::panic::Location;
 use aquifer_core::sql;
 use aquifer_wire::FromRow;
 
-<<<<<<< HEAD
+pub use self::case::{Case, case};
 #[cfg(feature = "testing")]
 pub(crate) use self::change::is_marked;
-=======
-pub use self::case::{Case, case};
->>>>>>> main
 pub use self::change::{Chosen, Delete, Everything, IsChosen, Update};
 pub use self::column::Col;
 pub use self::compute::SqlType;
