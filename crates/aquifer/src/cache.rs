@@ -205,6 +205,7 @@ impl Cache {
     pub(crate) fn alone(settings: CacheSettings, tasks: Arc<Tasks>, observers: Observers) -> Self {
         let store = Store::Process(Box::new(Process::new(settings.memory_max)));
         let cache = Self::new(settings, store, (tasks, observers), Lease::endless());
+        cache.0.links.attempted();
         cache.0.board.link_made();
         cache
     }

@@ -146,6 +146,7 @@ impl Inner {
     }
 
     async fn look_once(&self, wants: &[Want]) -> Result<Vec<Look>, Error> {
+        self.links.begun().await;
         if self.debts.due().is_some() {
             let text = "Redis was not told of some changes yet, so what it holds is not used";
             return Err(Error::new(ErrorKind::Connection, text));

@@ -74,6 +74,7 @@ impl Inner {
         tags: &[Box<str>],
         (stamps, ttl): (&[StampFor], Duration),
     ) -> Result<(), Error> {
+        self.links.begun().await;
         // Of what they depend on besides their keys; read before the values are there.
         let mut others = vec![StampFor::ever(self.names.stamp_of_all())];
         let of_tag = |tag: &str| StampFor::ever(self.names.stamp_of_tag(tag));
