@@ -3,6 +3,7 @@
 mod debts;
 mod envelope;
 mod flight;
+mod inspect;
 mod key;
 mod layout;
 mod lease;
@@ -30,6 +31,7 @@ use tokio::sync::Notify;
 
 use self::debts::Debts;
 use self::flight::Flights;
+pub use self::inspect::{CacheContent, CacheEntry, CacheStamp};
 use self::key::{Names, check_key, check_tags};
 use self::lease::Lease;
 use self::link::{Keeper, Links};

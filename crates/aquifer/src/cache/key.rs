@@ -104,7 +104,7 @@ pub(super) fn check_tags(tags: &[Box<str>]) -> Result<(), Error> {
     tags.iter().try_for_each(|tag| check_length("a tag", tag))
 }
 
-fn check_length(what: &str, text: &str) -> Result<(), Error> {
+pub(super) fn check_length(what: &str, text: &str) -> Result<(), Error> {
     match text.len() {
         1..=LENGTH_MAX => Ok(()),
         0 => Err(refused(what, "is empty")),

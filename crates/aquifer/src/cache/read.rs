@@ -342,7 +342,7 @@ pub(super) fn stamp_ttl(ttl: Duration) -> Duration {
 }
 
 /// What INCRBY counts.
-fn number(bytes: &[u8]) -> Option<i64> {
+pub(super) fn number(bytes: &[u8]) -> Option<i64> {
     // Envelopes are longer, and begin with a letter.
     let text = std::str::from_utf8(bytes.get(..bytes.len().min(21))?).ok()?;
     (text.len() == bytes.len()).then(|| text.parse().ok())?
