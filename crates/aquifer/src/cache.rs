@@ -43,10 +43,10 @@ use self::read::{Seen, Want};
 use self::remote::Remote;
 use self::store::Store;
 use crate::config::{CacheSettings, Config};
-use crate::observe::Observers;
+use crate::observe::{CacheFigures, Observers};
 use crate::redis::Redis;
 use crate::tasks::Tasks;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, clock};
 
 /// Shortest and longest time for which anything is kept.
 const TTL_MIN: Duration = Duration::from_millis(1);
@@ -146,6 +146,9 @@ pub struct CacheStatus {
     pub is_linked: bool,
     /// Whether there are changes that Redis was not told of yet.
     pub has_missed_bumps: bool,
+    /// How long ago it was known for certain that this process had heard of every change: at most a
+    /// second while values in memory are used without asking. None where nobody tells.
+    pub verified_age: Option<Duration>,
     /// How many values are in memory.
     pub values: usize,
     /// About how many bytes they take.
@@ -218,7 +221,7 @@ impl Cache {
         (tasks, observers): (Arc<Tasks>, Observers),
         lease: Lease,
     ) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             names: Names::new(&settings.namespace),
             board: Arc::default(),
             lease,
@@ -233,7 +236,12 @@ impl Cache {
             observers,
             ttl: settings.ttl,
             negative_ttl: settings.negative_ttl,
-        }))
+        });
+        let asked = Arc::downgrade(&inner);
+        let figures = move || asked.upgrade().map(|inner| inner.figures());
+        let counts = inner.observers.cache_counts();
+        counts.attach(inner.names.namespace(), figures);
+        Self(inner)
     }
 
     /// The value of a key, or `None` if there is none.
@@ -635,14 +643,7 @@ impl Cache {
     /// How it does now, as far as is known without asking.
     #[must_use]
     pub fn status(&self) -> CacheStatus {
-        let (values, bytes) = self.0.local.size();
-        CacheStatus {
-            is_shared: self.0.redis().is_some(),
-            is_linked: self.0.board.is_linked(),
-            has_missed_bumps: self.0.debts.due().is_some(),
-            values,
-            bytes,
-        }
+        self.0.status()
     }
 
     async fn seen(&self, key: &str) -> Result<Seen, Error> {
@@ -659,6 +660,29 @@ impl Inner {
         match &self.store {
             Store::Remote(remote) => Some(&remote.redis),
             Store::Process(_) => None,
+        }
+    }
+
+    fn status(&self) -> CacheStatus {
+        let (values, bytes) = self.local.size();
+        CacheStatus {
+            is_shared: self.redis().is_some(),
+            is_linked: self.board.is_linked(),
+            has_missed_bumps: self.debts.due().is_some(),
+            verified_age: self.lease.extended_ago(clock::now(), link::LEASE),
+            values,
+            bytes,
+        }
+    }
+
+    /// As the figures have it.
+    fn figures(&self) -> CacheFigures {
+        let status = self.status();
+        CacheFigures {
+            is_linked: status.is_shared.then_some(status.is_linked),
+            verified_age: status.verified_age,
+            values: u64::try_from(status.values).unwrap_or(u64::MAX),
+            bytes: status.bytes,
         }
     }
 

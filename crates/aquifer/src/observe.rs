@@ -19,7 +19,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use self::cache_counts::CacheCounts;
+pub(crate) use self::cache_counts::{CacheCounts, CacheFigures};
 #[cfg(feature = "testing")]
 pub(crate) use self::collect::Collector;
 pub use self::event::{BreakerState, Event, HostRole, Mode, Service, Status};

@@ -3,6 +3,7 @@
 mod abort;
 mod coherence;
 mod contract;
+mod figures;
 mod outages;
 mod stored;
 

@@ -9,6 +9,7 @@ use crate::metrics::custom::{Family, Instrument, Registry};
 use crate::metrics::names::float;
 use crate::metrics::reading::Reading;
 use crate::metrics::{PoolFigures, StatementMetrics};
+use crate::observe::CacheFigures;
 
 const OPERATION: &str = "db_client_operation_duration_seconds";
 
@@ -51,6 +52,32 @@ const OF_POOLS: [OfPool; 3] = [
         "aquifer_lane_requests",
         |pool| pool.lane_requests,
         "Reads under way on shared lanes.",
+    ),
+];
+
+/// What a cache may say of itself.
+type OfCache = fn(&CacheFigures) -> Option<f64>;
+
+const OF_CACHES: [(&str, OfCache, &str); 4] = [
+    (
+        "aquifer_cache_linked",
+        |cache| Some(float(cache.is_linked?.into())),
+        "Whether Redis tells the cache of changes: 1, or 0 while each value is asked for.",
+    ),
+    (
+        "aquifer_cache_verified_age_seconds",
+        |cache| Some(cache.verified_age?.as_secs_f64()),
+        "Time since the cache knew for certain that it had heard of every change.",
+    ),
+    (
+        "aquifer_cache_values",
+        |cache| Some(float(cache.values)),
+        "Values in memory.",
+    ),
+    (
+        "aquifer_cache_bytes",
+        |cache| Some(float(cache.bytes)),
+        "About how many bytes the values in memory take.",
     ),
 ];
 
@@ -168,6 +195,16 @@ fn cache(page: &mut impl Sink, all: &Reading) {
             "Loads of missing values.",
         ),
         (
+            "aquifer_cache_fills_total",
+            all.cache.fills,
+            "Loaded values that were kept.",
+        ),
+        (
+            "aquifer_cache_dead_on_arrival_total",
+            all.cache.dead_on_arrival,
+            "Loaded values that had been changed before their load was done.",
+        ),
+        (
             "aquifer_cache_bumps_total",
             all.cache.bumps,
             "Changes of values that were told.",
@@ -175,6 +212,14 @@ fn cache(page: &mut impl Sink, all: &Reading) {
     ] {
         page.family(name, Kind::Counter, help);
         page.sample(name, &[], float(count));
+    }
+    for (name, read, help) in OF_CACHES {
+        page.family(name, Kind::Gauge, help);
+        for (namespace, state) in &all.cache.states {
+            if let Some(value) = read(state) {
+                page.sample(name, &[("namespace", namespace)], value);
+            }
+        }
     }
     let Some((memory, clients)) = all.state.redis else {
         return;
