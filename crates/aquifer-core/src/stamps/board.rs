@@ -25,18 +25,25 @@ struct Shard {
     sweep_at: usize,
 }
 
-/// How often a tag was said to have changed.
+/// How often a tag was said to have changed, and how often by this process.
 #[derive(Debug, Default)]
-pub(super) struct Cell(AtomicU64);
+pub(super) struct Cell {
+    all: AtomicU64,
+    own: AtomicU64,
+}
 
 impl Cell {
     pub(super) fn count(&self) -> u64 {
         // Pairs with `raise`: who sees the count sees the commit that came before it.
-        self.0.load(Ordering::Acquire)
+        self.all.load(Ordering::Acquire)
+    }
+
+    fn own(&self) -> u64 {
+        self.own.load(Ordering::Acquire)
     }
 
     fn raise(&self) {
-        self.0.fetch_add(1, Ordering::AcqRel);
+        self.all.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -46,6 +53,8 @@ impl Cell {
 pub struct Noted {
     link: u64,
     cells: Vec<Counted>,
+    /// What the cells counted of this process's own changes, together: no count ever falls.
+    own: u64,
 }
 
 /// A cell, and what it counted.
@@ -65,29 +74,28 @@ impl Board {
     pub fn note(&self, tags: impl IntoIterator<Item = u64>) -> Noted {
         // The link first: if it is lost from here on, the link noted is one of the past.
         let link = self.link();
-        let cell = |tag| {
-            let cell = self.shard(tag).cell(tag);
-            let count = cell.count();
-            (cell, count)
-        };
-        Noted {
-            link,
-            cells: tags.into_iter().map(cell).collect(),
-        }
+        let counted = |tag| counted(self.shard(tag).cell(tag));
+        Noted::new(link, tags.into_iter().map(counted).collect())
     }
 
     pub(super) fn note_cells<'a>(&self, cells: impl Iterator<Item = &'a Arc<Cell>>) -> Noted {
         let link = self.link();
-        let counted = |cell: &Arc<Cell>| (Arc::clone(cell), cell.count());
-        Noted {
-            link,
-            cells: cells.map(counted).collect(),
+        Noted::new(link, cells.map(Arc::clone).map(counted).collect())
+    }
+
+    /// This process has changed a tag's stamp, or is about to: what depends on it must ask.
+    pub fn changed(&self, tag: u64) {
+        // A tag without a cell has no value that depends on it, and no fill under way.
+        if let Some(cell) = self.shard(tag).cells.get(&tag) {
+            cell.own.fetch_add(1, Ordering::AcqRel);
+            cell.raise();
         }
     }
 
-    /// A tag's stamp has changed, or is about to: what depends on it must ask.
-    pub fn changed(&self, tag: u64) {
-        // A tag without a cell has no value that depends on it, and no fill under way.
+    /// A tag's stamp was announced to have changed, by whomever: what depends on it must ask.
+    ///
+    /// Of a change of this process it is the echo, which comes at any time after [`changed`](Self::changed).
+    pub fn announced(&self, tag: u64) {
         if let Some(cell) = self.shard(tag).cells.get(&tag) {
             cell.raise();
         }
@@ -167,6 +175,17 @@ impl Shard {
 const SWEEP_MIN: usize = 64;
 
 impl Noted {
+    fn new(link: u64, cells: Vec<Counted>) -> Self {
+        let own = own(&cells);
+        Self { link, cells, own }
+    }
+
+    /// Whether this process itself has changed none of these tags since.
+    #[must_use]
+    pub fn is_unchanged_here(&self) -> bool {
+        own(&self.cells) == self.own
+    }
+
     /// Whether no change of these tags was told since, as far as announcements come: a read that began
     /// then has missed none of them.
     #[must_use]
@@ -187,9 +206,19 @@ impl Noted {
     /// noted; nothing if their number differs.
     #[must_use]
     pub fn with(self, stamps: &[Stamp]) -> Option<Ticket> {
-        let Self { link, cells } = self;
+        let Self { link, cells, .. } = self;
         (cells.len() == stamps.len()).then(|| Ticket::new(link, cells, stamps))
     }
+}
+
+fn counted(cell: Arc<Cell>) -> Counted {
+    let count = cell.count();
+    (cell, count)
+}
+
+fn own(cells: &[Counted]) -> u64 {
+    let counts = cells.iter().map(|(cell, _)| cell.own());
+    counts.fold(0, u64::wrapping_add)
 }
 
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {

@@ -42,6 +42,20 @@ fn a_change_between_the_note_and_the_proof_counts() {
 }
 
 #[test]
+fn a_note_tells_changes_of_this_process_from_announced_ones() {
+    let board = linked();
+    let (noted, both) = (board.note([TAG]), board.note([8, TAG]));
+    board.announced(TAG);
+    assert!(!noted.is_unchanged() && !both.is_unchanged());
+    assert!(noted.is_unchanged_here() && both.is_unchanged_here());
+    board.changed(8);
+    assert!(noted.is_unchanged_here() && !both.is_unchanged_here());
+    board.changed(TAG);
+    assert!(!noted.is_unchanged_here());
+    assert!(board.note([TAG]).is_unchanged_here());
+}
+
+#[test]
 fn a_note_tells_whether_something_changed_since_and_whether_that_would_have_been_told() {
     let board = linked();
     let (noted, changed) = (board.note([TAG]), board.note([TAG, 8]));

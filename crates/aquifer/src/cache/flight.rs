@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use super::link::LEASE;
 use super::load::Absence;
-use crate::clock;
 
 /// What a load gives: a value, the knowledge that there is none, or its error.
 pub(super) type Outcome<T, E> = Result<Option<Arc<T>>, E>;
@@ -56,24 +55,24 @@ impl Flights {
     /// Joins the load of this key that is under way; else begins one, which the caller carries out.
     ///
     /// Nobody joins a load that began before a change which the caller may know of: one made by this
-    /// process, or by another one longer ago than values may be stale.
+    /// process, or by another one longer ago than values may be stale. Until then it does not matter
+    /// what is announced: it may be the echo of a change that was made before the load began.
     pub(super) fn join<T, E>(
         self: &Arc<Self>,
         (key, absence): (&str, Absence),
-        board: &Board,
+        (board, now): (&Board, Instant),
         note: impl FnOnce() -> Noted,
     ) -> Boarding<T, E>
     where
         T: Send + Sync + 'static,
         E: Send + Sync + 'static,
     {
-        let now = clock::now();
         let place = (Box::from(key), absence, TypeId::of::<Flight<T, E>>());
         let mut state = self.lock();
         let present = state.flying.get(&place);
         let present = present.and_then(|(_, flight)| flight.downcast_ref::<Flight<T, E>>());
         if let Some(flight) = present {
-            let recent = now - flight.begun < LEASE && flight.noted.is_unchanged();
+            let recent = now - flight.begun < LEASE && flight.noted.is_unchanged_here();
             if recent || flight.noted.holds(board) {
                 return (flight.landed.clone(), None);
             }
@@ -105,17 +104,73 @@ impl Flights {
 
 impl<T, E> Landing<T, E> {
     pub(super) fn land(self, outcome: Outcome<T, E>) {
+        // First: who is told, and asks again, is not to be given the same.
+        self.leave();
         self.sender.send_replace(Some(outcome));
+    }
+
+    fn leave(&self) {
+        let mut state = self.flights.lock();
+        let present = state.flying.get(&self.place);
+        if present.is_some_and(|(number, _)| *number == self.number) {
+            drop(state.flying.remove(&self.place));
+        }
     }
 }
 
 /// Also of one that was given up.
 impl<T, E> Drop for Landing<T, E> {
     fn drop(&mut self) {
-        let mut state = self.flights.lock();
-        let present = state.flying.get(&self.place);
-        if present.is_some_and(|(number, _)| *number == self.number) {
-            drop(state.flying.remove(&self.place));
+        self.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAG: u64 = 7;
+
+    fn linked() -> Board {
+        let board = Board::new();
+        board.link_made();
+        board
+    }
+
+    /// Whether the caller has to begin a load of its own.
+    fn begins(flights: &Arc<Flights>, at: (&Board, Instant)) -> Option<Landing<i32, ()>> {
+        let note = || at.0.note([TAG]);
+        flights.join::<i32, ()>(("a", Absence::Counts), at, note).1
+    }
+
+    #[test]
+    fn a_load_is_joined_unless_it_may_have_missed_a_change_that_the_caller_knows_of() {
+        let (flights, board) = (Arc::default(), linked());
+        let now = crate::clock::now();
+        let first = begins(&flights, (&board, now)).expect("nobody else loads");
+        assert!(begins(&flights, (&board, now)).is_none());
+        // The echo of an earlier change, or another process's of this moment.
+        board.announced(TAG);
+        assert!(begins(&flights, (&board, now)).is_none());
+        // Its own.
+        board.changed(TAG);
+        let second = begins(&flights, (&board, now)).expect("it has missed the change");
+        assert!(begins(&flights, (&board, now)).is_none());
+        // The first is nobody's any more, so its end changes nothing.
+        first.land(Ok(None));
+        assert!(begins(&flights, (&board, now)).is_none());
+
+        let now = now + LEASE;
+        assert!(begins(&flights, (&board, now)).is_none());
+        board.announced(TAG);
+        let third = begins(&flights, (&board, now)).expect("it has missed the change");
+        let now = now + LEASE;
+        board.link_lost();
+        let fourth = begins(&flights, (&board, now)).expect("it may have missed changes");
+        assert!(begins(&flights, (&board, now)).is_none());
+        for landing in [second, third, fourth] {
+            landing.land(Ok(None));
         }
+        assert!(begins(&flights, (&board, now)).is_some());
     }
 }

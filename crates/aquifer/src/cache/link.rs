@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 
 use super::Inner;
 use super::key::{tag_of, tag_of_bytes};
-use super::remote::ensure_by;
+use super::remote::make_by;
 use super::store::{StampFor, Store};
 use crate::deadline::Deadline;
 use crate::observe::Event;
@@ -259,7 +259,7 @@ fn hear(push: &PushInfo, board: &Board, lost: &AtomicBool, wake: &Notify) {
             Some(Value::Array(names)) => {
                 for name in names {
                     if let Value::BulkString(name) = name {
-                        board.changed(tag_of_bytes(name));
+                        board.announced(tag_of_bytes(name));
                     }
                 }
             }
@@ -321,6 +321,10 @@ impl Links {
 impl Inner {
     /// The stamps, after those were made that there were not, without that being announced to this
     /// process: its loads would be in doubt from the beginning. Nothing where that is not possible now.
+    ///
+    /// A server that has several changes of a key to announce at once leaves all of them out if the last
+    /// one was ours; so may be hidden that a stamp was removed, and what changed before. But whoever comes
+    /// here has found that it is not there, and has told the board.
     pub(super) async fn ensure_unannounced(&self, stamps: &[StampFor]) -> Option<Vec<Stamp>> {
         let Store::Remote(remote) = &self.store else {
             return self.store.ensure(stamps).await.ok();
@@ -328,7 +332,7 @@ impl Inner {
         let mut asked = Vec::with_capacity(stamps.len());
         for stamp in stamps {
             let link = self.links.to(&remote.redis.master_of(&stamp.name)?)?;
-            asked.push(async move { ensure_by(link.pipeline(), stamp).await.ok() });
+            asked.push(async move { make_by(link.pipeline(), stamp).await.ok() });
         }
         wait::all(asked).await.into_iter().collect()
     }

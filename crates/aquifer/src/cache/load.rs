@@ -10,7 +10,7 @@ use super::read::{Found, Seen, Want};
 use super::write::closed;
 use super::{CacheValue, Inner};
 use crate::wait::unless_panic;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, clock};
 
 /// What the knowledge that there is no value is to whoever loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,8 +35,9 @@ impl Inner {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<Option<T>, E>> + Send + 'static,
     {
+        let at = (&*self.board, clock::now());
         let note = || self.note(&self.names.stamps_of(key, &options.tags));
-        let (landed, landing) = self.flights.join::<T, E>((key, absence), &self.board, note);
+        let (landed, landing) = self.flights.join::<T, E>((key, absence), at, note);
         if let Some(landing) = landing {
             let (inner, options) = (Arc::clone(self), options.clone());
             let want = Want {

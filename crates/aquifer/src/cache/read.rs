@@ -164,6 +164,12 @@ impl Inner {
         }
         let now = clock::now();
         let stored = self.store.read(&entries, &names).await?;
+        for (name, stamp) in names.iter().zip(&stored.stamps) {
+            if stamp.is_none() {
+                // Whoever makes it again may hide that from this process.
+                self.board.announced(tag_of(name));
+            }
+        }
         let mut stamps = stored.stamps.as_slice();
         let mut looks = Vec::with_capacity(wants.len());
         for ((want, noted), entry) in wants.iter().zip(noted).zip(stored.entries) {

@@ -200,10 +200,21 @@ fn ensure(pipeline: Pipeline, stamp: &StampFor) -> Pipeline {
     pipeline.arg(life()).arg(milliseconds(stamp.ttl))
 }
 
-/// The stamp, after it was made if there was none, by this connection.
-pub(super) async fn ensure_by(pipeline: Pipeline, stamp: &StampFor) -> Result<Stamp, Error> {
-    let stamps = read_stamps(ensure(pipeline, stamp)).await?;
-    stamps.into_iter().next().ok_or_else(malformed)
+/// The stamp, after it was made if there was none, by this connection itself: what a script does is
+/// announced also to the connection that called it, whatever NOLOOP says.
+pub(super) async fn make_by(pipeline: Pipeline, stamp: &StampFor) -> Result<Stamp, Error> {
+    let first = Stamp::first(clock::random()).to_string();
+    let mut pipeline = pipeline
+        .command("SET")
+        .arg(&stamp.name)
+        .arg(first)
+        .arg("NX");
+    if stamp.ttl.is_some() {
+        pipeline = pipeline.arg("PX").arg(milliseconds(stamp.ttl));
+    }
+    let (_made_or_not, text): (Value, Vec<u8>) =
+        pipeline.command("GET").arg(&stamp.name).run().await?;
+    Stamp::parse(&text).ok_or_else(malformed)
 }
 
 async fn read_stamps(pipeline: Pipeline) -> Result<Vec<Stamp>, Error> {

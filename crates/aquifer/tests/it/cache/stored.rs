@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use aquifer::CacheOptions;
 use aquifer_testkit::Redis as Server;
 use serde::{Deserialize, Serialize};
 
+use super::super::support::until;
 use super::{Loader, User, end, load, name, process, until_name, user};
 
 #[tokio::test]
@@ -184,4 +186,39 @@ async fn another_layout_is_a_miss_though_it_could_be_read() {
     assert!(lists.is_some());
     end(old).await;
     end(new).await;
+}
+
+/// How often this command was called.
+fn calls(server: &Server, command: &str) -> u64 {
+    let statistics = server.command(&["INFO", "commandstats"]);
+    let begin = format!("cmdstat_{command}:calls=");
+    let line = statistics
+        .lines()
+        .find_map(|line| line.strip_prefix(&begin));
+    let count = line.and_then(|line| line.split(',').next());
+    count.map_or(0, |count| count.parse().unwrap())
+}
+
+/// Waits until the link has told all that had changed before.
+async fn until_all_is_told(server: &Server) {
+    let pings = calls(server, "ping");
+    until("it asked twice", || calls(server, "ping") >= pings + 2).await;
+}
+
+#[tokio::test]
+async fn what_was_loaded_first_is_kept_in_memory_though_its_stamps_were_made_for_it() {
+    let server = Server::start();
+    let cache = process(&server.url()).await;
+    let loader = Loader::default();
+    let tagged = CacheOptions::new().tag("users");
+    load(&cache, "a", &loader, "John").await;
+    let load = cache.get_or_load_with("b", &tagged, loader.load(user(1, "John")));
+    load.await.unwrap();
+    until_all_is_told(&server).await;
+    let reads = calls(&server, "mget");
+    for key in ["a", "b"] {
+        assert_eq!(name(&cache, key).await.as_deref(), Some("John"));
+    }
+    assert_eq!(calls(&server, "mget"), reads);
+    end(cache).await;
 }

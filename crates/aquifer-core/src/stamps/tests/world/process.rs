@@ -54,7 +54,7 @@ impl Process {
 
     pub(super) fn hear(&mut self, push: Push) {
         match push {
-            Push::Changed => self.board.changed(TAG),
+            Push::Changed => self.board.announced(TAG),
             Push::Flushed => self.board.all_changed(),
         }
     }
