@@ -5,6 +5,7 @@ mod coherence;
 mod contract;
 mod figures;
 mod outages;
+mod scenarios;
 mod stored;
 
 use std::sync::Arc;
