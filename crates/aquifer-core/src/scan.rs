@@ -15,6 +15,7 @@
 //! as `json_array(…)`; it is reported as a function, which the catalog does not know.
 
 mod calls;
+mod changes;
 mod copy;
 mod display;
 mod keyword;
@@ -28,6 +29,7 @@ use std::borrow::Cow;
 use std::mem;
 
 use self::calls::Calls;
+pub use self::changes::{Change, Changes, Equal, changes, equals_of_query};
 pub use self::copy::{Copy, copy};
 pub use self::display::{masked, summary};
 use self::lexer::{Lexer, Token};

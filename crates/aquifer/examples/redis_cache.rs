@@ -16,6 +16,7 @@ use std::time::Duration;
 use aquifer::{Cache, CacheOptions, Config, Error};
 use aquifer_testkit::Redis;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct User {
@@ -36,7 +37,8 @@ async fn main() -> Result<(), Error> {
     let config = Config::new().redis_url(redis.url());
     let cache = Cache::connect(&config).await?;
     values(&cache).await?;
-    loads(&cache).await
+    loads(&cache).await?;
+    messages(&cache).await
 }
 
 async fn values(cache: &Cache) -> Result<(), Error> {
@@ -92,5 +94,35 @@ async fn loads(cache: &Cache) -> Result<(), Error> {
     let gone = cache.get::<User>("user:7").await?;
     println!("loaded once; after its tag was invalidated: {gone:?}");
     assert_eq!(gone, None);
+    Ok(())
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Update {
+    id: i64,
+    action: String,
+}
+
+/// Processes that tell each other.
+async fn messages(cache: &Cache) -> Result<(), Error> {
+    // Subscribe to a channel, as long as the subscription is kept.
+    let (heard, mut updates) = mpsc::channel(16);
+    let subscription = cache
+        .subscribe("user-updates", move |message: Update, channel: &str| {
+            println!("Received message on channel {channel}: {message:?}");
+            // Nobody waits for it any more once the example ends.
+            drop(heard.try_send(message));
+        })
+        .await?;
+
+    // Publish a message to a channel: how many listeners it was sent to comes back.
+    let update = Update {
+        id: 1,
+        action: "updated".to_owned(),
+    };
+    let listeners = cache.publish("user-updates", &update).await?;
+    assert_eq!(listeners, 1);
+    assert_eq!(updates.recv().await, Some(update));
+    drop(subscription);
     Ok(())
 }

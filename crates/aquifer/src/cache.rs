@@ -12,10 +12,13 @@ mod load;
 mod local;
 mod options;
 mod process;
+mod pubsub;
 mod read;
 mod remote;
 mod scripts;
 mod store;
+mod subscription;
+mod tag;
 mod write;
 
 use std::any::TypeId;
@@ -39,9 +42,11 @@ use self::load::Absence;
 use self::local::Local;
 pub use self::options::CacheOptions;
 use self::process::Process;
+use self::pubsub::Hub;
 use self::read::{Seen, Want};
 use self::remote::Remote;
 use self::store::Store;
+pub use self::subscription::{Messages, Received, Subscription};
 use crate::config::{CacheSettings, Config};
 use crate::observe::{CacheFigures, Observers};
 use crate::redis::Redis;
@@ -127,6 +132,7 @@ struct Inner {
     debts: Debts,
     flights: Arc<Flights>,
     links: Links,
+    hub: Arc<Hub>,
     layouts: RwLock<HashMap<TypeId, u64>>,
     /// Told when the link should be looked at.
     wake: Arc<Notify>,
@@ -230,6 +236,7 @@ impl Cache {
             debts: Debts::default(),
             flights: Arc::default(),
             links: Links::default(),
+            hub: Arc::default(),
             layouts: RwLock::default(),
             wake: Arc::default(),
             tasks,
@@ -607,7 +614,10 @@ impl Cache {
         &self,
         tags: impl IntoIterator<Item = K>,
     ) -> Result<(), Error> {
-        let tags: Vec<Box<str>> = tags.into_iter().map(|tag| tag.as_ref().into()).collect();
+        let tags: Vec<Box<str>> = tags
+            .into_iter()
+            .map(|tag| tag::of_user(tag.as_ref()))
+            .collect();
         check_tags(&tags)?;
         if tags.is_empty() {
             return Ok(());

@@ -548,6 +548,7 @@ impl Db {
         self.monitor.refuse_requests();
         self.monitor.stop();
         let drained = self.engine.pools.drain(soft, hard).await;
+        self.cache.end();
         if let Some(redis) = &self.redis {
             redis.close(hard).await;
         }

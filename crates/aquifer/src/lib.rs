@@ -41,6 +41,7 @@
 //! | a connection to myself, for session state | [`Db::dedicated`] |
 //! | Redis: any command, with Sentinel and Cluster | [`Redis`], [`Db::redis`] |
 //! | values kept in memory and in Redis, and known to be good | [`Cache`], [`Db::cache`] |
+//! | messages between processes, by channels of Redis | [`Cache::publish`], [`Cache::subscribe`], [`Cache::messages`] |
 //! | start-up, health and shutdown of a service | [`DatabaseManager`] |
 //! | figures: durations, counts, the cost of each statement, Prometheus | [`MetricsCollector`], [`Db::metrics`] |
 //! | to know what stands in the log | [`logging`] |
@@ -113,7 +114,8 @@ pub mod logging {
 
 pub use crate::bulk::{CopyIn, CopyOut, CopyWriter, Progress, RowStream};
 pub use crate::cache::{
-    Cache, CacheContent, CacheEntry, CacheOptions, CacheStamp, CacheStatus, CacheValue,
+    Cache, CacheContent, CacheEntry, CacheOptions, CacheStamp, CacheStatus, CacheValue, Messages,
+    Received, Subscription,
 };
 pub use crate::coalesce::{Lookup, LookupKey};
 pub use crate::config::{Advanced, Config, Origin, Pooler};

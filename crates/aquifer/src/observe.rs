@@ -262,6 +262,11 @@ impl Observers {
         }
     }
 
+    /// Somebody who was called to be told something panicked.
+    pub(crate) fn panicked(&self) {
+        log::observer_panicked();
+    }
+
     pub(crate) fn query_finished(&self, event: &QueryFinished<'_>) {
         let watch = &*self.watch;
         watch.measures.query_finished(event);

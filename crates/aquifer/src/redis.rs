@@ -21,6 +21,7 @@ mod map;
 mod node;
 mod opener;
 mod slot;
+mod subscriber;
 mod tls;
 mod traits;
 mod verdict;
@@ -35,7 +36,8 @@ pub use self::command::{Command, Pipeline};
 use self::fleet::Fleet;
 pub use self::link::Link;
 use self::opener::Opener;
-use crate::config::{Config, RedisSettings};
+pub(crate) use self::subscriber::{Published, Subscriber};
+use crate::config::{Config, RedisAddress, RedisSettings};
 use crate::deadline::Deadline;
 use crate::observe::{BreakerState, Events, Observers, Status};
 use crate::tasks::Tasks;
@@ -169,17 +171,27 @@ impl Redis {
     where
         F: Fn(PushInfo) + Send + Sync + 'static,
     {
-        let map = self.fleet.map();
-        let known = map
-            .masters
-            .iter()
-            .map(|node| node.address())
-            .find(|address| address.to_string() == master);
-        let Some(address) = known else {
+        let address = self.master_at(master)?;
+        Link::open(&self.fleet, &address, on_push).await
+    }
+
+    /// Opens a connection to one master on which channels are heard, also where `link` hears none.
+    pub(crate) async fn subscriber<F>(&self, master: &str, heard: F) -> Result<Subscriber, Error>
+    where
+        F: Fn(Published) + Send + Sync + 'static,
+    {
+        let address = self.master_at(master)?;
+        Subscriber::open(&self.fleet, &address, heard).await
+    }
+
+    fn master_at(&self, master: &str) -> Result<RedisAddress, Error> {
+        let masters = self.fleet.map().masters;
+        let mut addresses = masters.iter().map(|node| node.address());
+        let known = addresses.find(|address| address.to_string() == master);
+        known.cloned().ok_or_else(|| {
             let text = format!("{master:?} is no master of Redis now; see Redis::status");
-            return Err(Error::new(ErrorKind::Usage, text));
-        };
-        Link::open(&self.fleet, address, on_push).await
+            Error::new(ErrorKind::Usage, text)
+        })
     }
 
     /// What happens to Redis from now on: errors, recoveries, failovers. Of a Redis that belongs to a
@@ -272,6 +284,11 @@ impl Redis {
     /// Whether servers can tell by themselves what happens: not with `protocol=resp2`.
     pub(crate) fn has_pushes(&self) -> bool {
         self.fleet.opener.settings().target.resp3
+    }
+
+    /// How long a call may take: `redis_timeout`.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.fleet.opener.settings().timeout
     }
 
     /// Where the servers are that take writes, as far as they are known, as [`link`](Self::link) takes

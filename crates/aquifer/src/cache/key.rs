@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::{Error, ErrorKind, clock};
 
-/// Longest key or tag, in bytes.
+/// Longest key, in bytes.
 const LENGTH_MAX: usize = 512;
 
 /// Most tags of one value: each is a stamp that every look in Redis asks for.
@@ -52,8 +52,9 @@ impl Names {
         format!("{}#k:{key}", self.namespace)
     }
 
+    /// Of a [tag](super::tag).
     pub(super) fn stamp_of_tag(&self, tag: &str) -> String {
-        format!("{}#u:{tag}", self.namespace)
+        format!("{}#{tag}", self.namespace)
     }
 
     /// The stamp that every value depends on.
@@ -101,7 +102,9 @@ pub(super) fn check_tags(tags: &[Box<str>]) -> Result<(), Error> {
         let text = format!("a value has {} tags; it may have {TAGS_MAX}", tags.len());
         return Err(Error::new(ErrorKind::Usage, text));
     }
-    tags.iter().try_for_each(|tag| check_length("a tag", tag))
+    // The name stands behind what says of which kind the tag is.
+    let mut names = tags.iter().filter_map(|tag| tag.split_once(':'));
+    names.try_for_each(|(_, name)| check_length("a tag", name))
 }
 
 pub(super) fn check_length(what: &str, text: &str) -> Result<(), Error> {

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use super::tag;
+
 /// How a value is kept: for how long, and by what it can be invalidated besides its key.
 ///
 /// ```
@@ -42,7 +44,18 @@ impl CacheOptions {
     /// does not name takes another round trip to Redis.
     #[must_use]
     pub fn tag(mut self, tag: impl Into<Box<str>>) -> Self {
-        let tag = tag.into();
+        self.depends_on(tag::of_user(&tag.into()))
+    }
+
+    /// The value was made of what is in this table (its bare name, without a schema): whatever writes to
+    /// it through the layer, in any process, makes the value a miss. Counts as a tag.
+    #[must_use]
+    pub fn table(self, name: &str) -> Self {
+        self.depends_on(tag::of_table(name))
+            .depends_on(tag::of_database())
+    }
+
+    pub(super) fn depends_on(mut self, tag: Box<str>) -> Self {
         if !self.tags.contains(&tag) {
             self.tags.push(tag);
         }

@@ -19,6 +19,13 @@ impl CachePlace {
             settings,
         }
     }
+
+    /// Those who listen to channels are told that there is nothing more to hear.
+    pub(super) fn end(&self) {
+        if let Some(cache) = self.begun.get() {
+            cache.end_subscriptions();
+        }
+    }
 }
 
 impl Db {

@@ -244,6 +244,23 @@ pub enum Event {
         /// Why, in words.
         cause: Arc<str>,
     },
+    /// Messages of a channel may have been missed: the connection was lost and it is listened to again, or
+    /// a subscriber was too slow.
+    #[non_exhaustive]
+    SubscriptionGap {
+        /// The channel, or the pattern.
+        channel: Arc<str>,
+        /// How many a slow subscriber lost; 0 when nobody knows how many there were.
+        dropped: u64,
+    },
+    /// A message can't be read as what a callback takes. Told once until one can.
+    #[non_exhaustive]
+    MessageUnreadable {
+        /// Where it came.
+        channel: Arc<str>,
+        /// Why, in words.
+        cause: Arc<str>,
+    },
     /// A data point of each metric was kept: see
     /// [`MetricsCollector::collect`](crate::MetricsCollector::collect).
     #[non_exhaustive]
@@ -274,6 +291,8 @@ impl Event {
             Self::CacheInDoubt { .. } => "cache_in_doubt",
             Self::CacheLinked { .. } => "cache_linked",
             Self::CacheBumpMissed { .. } => "cache_bump_missed",
+            Self::SubscriptionGap { .. } => "subscription_gap",
+            Self::MessageUnreadable { .. } => "message_unreadable",
             Self::MetricsCollected { .. } => "metrics_collected",
         }
     }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use aquifer_wire::Secret;
-use redis::aio::{AsyncPushSender, MultiplexedConnection};
+use redis::aio::{AsyncPushSender, MultiplexedConnection, PubSub};
 use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -35,6 +35,20 @@ pub(super) enum Expected {
     Master,
     /// A sentinel, which has a login of its own and no databases.
     Sentinel,
+}
+
+/// What a connection is for.
+#[derive(Clone)]
+enum Use {
+    /// Commands; whoever is named is told what the server sends by itself.
+    Commands(Option<Pushes>),
+    /// Channels, and nothing else, so that it works by RESP2 too.
+    Channels,
+}
+
+enum Opened {
+    Commands(MultiplexedConnection, Driver),
+    Channels(PubSub),
 }
 
 /// Opens connections to all servers of one Redis.
@@ -78,10 +92,33 @@ impl Opener {
         expected: Expected,
         pushes: Option<Pushes>,
     ) -> Result<(MultiplexedConnection, Driver), Error> {
+        match self
+            .open_for(address, expected, Use::Commands(pushes))
+            .await?
+        {
+            Opened::Commands(connection, driver) => Ok((connection, driver)),
+            Opened::Channels(_) => Err(ended(address)),
+        }
+    }
+
+    /// As [`open`](Self::open), to hear channels by.
+    pub(super) async fn open_channels(&self, address: &RedisAddress) -> Result<PubSub, Error> {
+        match self.open_for(address, Expected::Any, Use::Channels).await? {
+            Opened::Channels(channels) => Ok(channels),
+            Opened::Commands(..) => Err(ended(address)),
+        }
+    }
+
+    async fn open_for(
+        &self,
+        address: &RedisAddress,
+        expected: Expected,
+        purpose: Use,
+    ) -> Result<Opened, Error> {
         let limit = self.settings.connect_timeout;
         let deadline = Deadline::after(limit);
         // Boxed: it is large, and short beside a connection's life.
-        let opening = Box::pin(self.open_by(deadline, address, expected, pushes));
+        let opening = Box::pin(self.open_by(deadline, address, expected, purpose));
         match deadline.run(opening).await {
             Ok(opened) => opened,
             Err(_elapsed) => {
@@ -97,8 +134,8 @@ impl Opener {
         deadline: Deadline,
         address: &RedisAddress,
         expected: Expected,
-        pushes: Option<Pushes>,
-    ) -> Result<(MultiplexedConnection, Driver), Error> {
+        purpose: Use,
+    ) -> Result<Opened, Error> {
         let credentials = match expected {
             Expected::Sentinel => &self.sentinel_credentials,
             Expected::Any | Expected::Master => &self.credentials,
@@ -110,7 +147,7 @@ impl Opener {
                 (address, socket),
                 expected,
                 password.as_ref(),
-                pushes.clone(),
+                purpose.clone(),
             )
             .await
         {
@@ -125,7 +162,7 @@ impl Opener {
         };
         let socket = self.socket(address, deadline).await?;
         let opened = self
-            .log_in((address, socket), expected, Some(&other), pushes)
+            .log_in((address, socket), expected, Some(&other), purpose)
             .await;
         let refused = |error: &Error| error.kind() == ErrorKind::Authentication;
         self.observers.publish(Event::CredentialRefresh {
@@ -140,8 +177,46 @@ impl Opener {
         (address, socket): (&RedisAddress, Box<dyn Socket>),
         expected: Expected,
         password: Option<&Secret>,
-        pushes: Option<Pushes>,
-    ) -> Result<(MultiplexedConnection, Driver), Error> {
+        purpose: Use,
+    ) -> Result<Opened, Error> {
+        let login = self.login(expected, password);
+        let refused = |error: RedisError| refused(address, &error);
+        let pushes = match purpose {
+            Use::Commands(pushes) => pushes,
+            Use::Channels => {
+                let channels = PubSub::new(&login, socket).await.map_err(refused)?;
+                return Ok(Opened::Channels(channels));
+            }
+        };
+        // Deadlines are ours: that of each call, and that of the opening as a whole.
+        let mut config = AsyncConnectionConfig::new()
+            .set_response_timeout(None)
+            .set_connection_timeout(None);
+        if let Some(pushes) = pushes {
+            config = config.set_push_sender(pushes);
+        }
+        let (connection, driver) = MultiplexedConnection::new_with_config(&login, socket, config)
+            .await
+            .map_err(refused)?;
+        let mut driver: Driver = Box::pin(driver);
+        if expected == Expected::Master {
+            let asked = is_master(connection.clone());
+            match first(driver.as_mut(), asked).await {
+                Either::Right(Ok(true)) => {}
+                Either::Right(Err(error)) => return Err(refused(error)),
+                Either::Right(Ok(false)) => {
+                    let text = format!(
+                        "Redis at {address} is a replica, though its sentinels name it the master"
+                    );
+                    return Err(Error::new(ErrorKind::Connection, text));
+                }
+                Either::Left(()) => return Err(ended(address)),
+            }
+        }
+        Ok(Opened::Commands(connection, driver))
+    }
+
+    fn login(&self, expected: Expected, password: Option<&Secret>) -> RedisConnectionInfo {
         let user = match expected {
             Expected::Sentinel => self.sentinel_credentials.user(),
             Expected::Any | Expected::Master => self.credentials.user(),
@@ -161,33 +236,7 @@ impl Opener {
         if expected != Expected::Sentinel {
             login = login.set_db(i64::from(self.target.database));
         }
-        // Deadlines are ours: that of each call, and that of the opening as a whole.
-        let mut config = AsyncConnectionConfig::new()
-            .set_response_timeout(None)
-            .set_connection_timeout(None);
-        if let Some(pushes) = pushes {
-            config = config.set_push_sender(pushes);
-        }
-        let refused = |error: RedisError| refused(address, &error);
-        let (connection, driver) = MultiplexedConnection::new_with_config(&login, socket, config)
-            .await
-            .map_err(refused)?;
-        let mut driver: Driver = Box::pin(driver);
-        if expected == Expected::Master {
-            let asked = is_master(connection.clone());
-            match first(driver.as_mut(), asked).await {
-                Either::Right(Ok(true)) => {}
-                Either::Right(Err(error)) => return Err(refused(error)),
-                Either::Right(Ok(false)) => {
-                    let text = format!(
-                        "Redis at {address} is a replica, though its sentinels name it the master"
-                    );
-                    return Err(Error::new(ErrorKind::Connection, text));
-                }
-                Either::Left(()) => return Err(ended(address)),
-            }
-        }
-        Ok((connection, driver))
+        login
     }
 
     async fn socket(

@@ -5,6 +5,7 @@ mod coherence;
 mod contract;
 mod figures;
 mod outages;
+mod pubsub;
 mod scenarios;
 mod stored;
 
