@@ -7,28 +7,41 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 use super::patience;
 use super::stage::Failure;
 
 const PROGRAM: &str = "redis-server";
 
-/// Keeps the server company: when its standard input ends, because the demo says so or is no more, the
-/// server is killed. The directory goes with it unless it was told to stay.
+/// Starts and kills the server as it is told. When its standard input ends, because the demo says so or is
+/// no more, the server is killed and the directory removed.
 const COMPANION: &str = r#"
-redis-server --port 0 --unixsocket "$1/redis.sock" --dir "$1" --save "" --appendonly no \
-    >"$1/redis.log" 2>&1 </dev/null &
-read -r stays
-kill -9 $!
-wait $! 2>/dev/null
-[ "$stays" = stays ] || rm -rf "$1"
+server=
+end() {
+    if [ -n "$server" ]; then
+        kill -9 "$server"
+        wait "$server" 2>/dev/null
+    fi
+    server=
+}
+while read -r word; do
+    end
+    if [ "$word" = start ]; then
+        redis-server --port 0 --unixsocket "$1/redis.sock" --dir "$1" --save "" --appendonly no \
+            >"$1/redis.log" 2>&1 </dev/null &
+        server=$!
+    fi
+done
+end
+rm -rf "$1"
 "#;
 
 /// The server with the directory in which its socket is.
 pub(super) struct RedisServer {
     directory: PathBuf,
-    companion: Option<Child>,
+    companion: Child,
+    orders: ChildStdin,
 }
 
 /// Whether there is a program to start.
@@ -46,9 +59,20 @@ impl RedisServer {
             move || private(&directory)
         })
         .await??;
+        let mut companion = Command::new("sh")
+            .args(["-c", COMPANION, "sh"])
+            .arg(&directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Ctrl-C is for the demo.
+            .process_group(0)
+            .spawn()?;
+        let orders = companion.stdin.take().ok_or("sh has no standard input")?;
         let mut server = Self {
             directory,
-            companion: None,
+            companion,
+            orders,
         };
         server.start_again().await?;
         Ok(server)
@@ -56,44 +80,27 @@ impl RedisServer {
 
     /// Starts it anew, empty.
     pub(super) async fn start_again(&mut self) -> Result<(), Failure> {
-        let companion = Command::new("sh")
-            .args(["-c", COMPANION, "sh"])
-            .arg(&self.directory)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // Ctrl-C is for the demo.
-            .process_group(0)
-            .spawn()?;
-        self.companion = Some(companion);
+        self.orders.write_all(b"start\n").await?;
         let socket = self.directory.join("redis.sock");
         let answers = async || Ok(answers(&socket).await.is_some());
-        patience::until("Redis answers", answers).await?;
-        Ok(())
+        patience::until("Redis answers", answers).await.map(drop)
     }
 
     /// `kill -9`; what it held is gone.
     pub(super) async fn kill(&mut self) -> Result<(), Failure> {
-        self.end(b"stays\n").await
+        self.orders.write_all(b"kill\n").await?;
+        let socket = self.directory.join("redis.sock");
+        let is_away = async || Ok(answers(&socket).await.is_none());
+        patience::until("Redis is away", is_away).await.map(drop)
     }
 
     /// Kills it, and removes what it left.
     pub(super) async fn stop(mut self) -> Result<(), Failure> {
-        self.end(b"").await?;
+        drop(self.orders);
+        self.companion.wait().await?;
         if self.directory.exists() {
             return Err(format!("{} is still there", self.directory.display()).into());
         }
-        Ok(())
-    }
-
-    async fn end(&mut self, word: &[u8]) -> Result<(), Failure> {
-        let Some(mut companion) = self.companion.take() else {
-            return Ok(());
-        };
-        if let Some(mut input) = companion.stdin.take() {
-            input.write_all(word).await?;
-        }
-        companion.wait().await?;
         Ok(())
     }
 

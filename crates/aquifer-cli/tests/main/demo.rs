@@ -1,11 +1,16 @@
 //! `aquifer demo` on a server that `DATABASE_URL` names.
 
+use std::env;
+
 use aquifer_testkit::Postgres;
 
 use crate::{Directory, Run};
 
 fn demo(url: &str) -> Run {
-    Directory::new().run(&["demo", "--once"], &[("DATABASE_URL", url)])
+    // By which it finds `redis-server`.
+    let path = env::var("PATH").unwrap();
+    let variables = [("DATABASE_URL", url), ("PATH", path.as_str())];
+    Directory::new().run(&["demo", "--once"], &variables)
 }
 
 fn schemas(url: &str) -> String {
@@ -19,6 +24,7 @@ fn all_steps_hold_and_nothing_is_left() {
     let run = demo(&database.url);
     assert_eq!(run.code, Some(0), "{}", run.stdout);
     assert!(run.stdout.contains("17 of 17 steps hold"), "{}", run.stdout);
+    assert!(run.stdout.contains("Redis has returned"), "{}", run.stdout);
     assert_eq!(schemas(&database.url).trim(), "0");
     for line in run.stdout.lines() {
         assert!(

@@ -10,6 +10,7 @@ use super::key::{Names, check_length};
 use super::read::number;
 use super::remote::Remote;
 use super::store::{Entry, Stored};
+use super::tag;
 use crate::config::Config;
 use crate::redis::Redis;
 use crate::{Error, ErrorKind};
@@ -43,9 +44,9 @@ pub struct CacheEntry {
     pub left: Option<Duration>,
     /// In Redis, in bytes: the value and all that stands around it.
     pub length: usize,
-    /// What it can be invalidated by besides its key.
+    /// The names that it was given to be invalidated by.
     pub tags: Vec<String>,
-    /// What it depends on: the key, the namespace, then each tag.
+    /// What it depends on: the key, the namespace, then each tag, and tables and rows of which it was made.
     pub stamps: Vec<CacheStamp>,
     /// As MessagePack; empty where there is none.
     encoded: Vec<u8>,
@@ -166,7 +167,7 @@ impl CacheEntry {
         };
         let stamps = names.into_iter().zip(opened.marks()).zip(now);
         Self {
-            tags: opened.tags.iter().map(|tag| tag.to_string()).collect(),
+            tags: opened.tags.iter().filter_map(named).collect(),
             stamps: stamps.map(stamp).collect(),
             encoded: opened.value.unwrap_or_default().to_vec(),
             ..bare(match opened.value {
@@ -219,6 +220,12 @@ impl CacheEntry {
             _ => None,
         }
     }
+}
+
+/// The user's own name of a tag; none of tables and rows.
+fn named(tag: &Box<str>) -> Option<String> {
+    let name = tag.strip_prefix(&*tag::of_user(""))?;
+    Some(name.to_owned())
 }
 
 /// The value stays out.
