@@ -16,6 +16,7 @@ mod pubsub;
 mod read;
 mod remote;
 mod scripts;
+mod status;
 mod store;
 mod subscription;
 mod tag;
@@ -45,13 +46,14 @@ use self::process::Process;
 use self::pubsub::Hub;
 use self::read::{Seen, Want};
 use self::remote::Remote;
+pub use self::status::CacheStatus;
 use self::store::Store;
 pub use self::subscription::{Messages, Received, Subscription};
 use crate::config::{CacheSettings, Config};
-use crate::observe::{CacheFigures, Observers};
+use crate::observe::Observers;
 use crate::redis::Redis;
 use crate::tasks::Tasks;
-use crate::{Error, ErrorKind, clock};
+use crate::{Error, ErrorKind};
 
 /// Shortest and longest time for which anything is kept.
 const TTL_MIN: Duration = Duration::from_millis(1);
@@ -140,25 +142,6 @@ struct Inner {
     observers: Observers,
     ttl: Duration,
     negative_ttl: Duration,
-}
-
-/// How a cache does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CacheStatus {
-    /// Whether other processes are told of changes, and tell of theirs.
-    pub is_shared: bool,
-    /// Whether values in memory are used without asking Redis: every master tells of changes.
-    pub is_linked: bool,
-    /// Whether there are changes that Redis was not told of yet.
-    pub has_missed_bumps: bool,
-    /// How long ago it was known for certain that this process had heard of every change: at most a
-    /// second while values in memory are used without asking. None where nobody tells.
-    pub verified_age: Option<Duration>,
-    /// How many values are in memory.
-    pub values: usize,
-    /// About how many bytes they take.
-    pub bytes: u64,
 }
 
 impl Cache {
@@ -670,29 +653,6 @@ impl Inner {
         match &self.store {
             Store::Remote(remote) => Some(&remote.redis),
             Store::Process(_) => None,
-        }
-    }
-
-    fn status(&self) -> CacheStatus {
-        let (values, bytes) = self.local.size();
-        CacheStatus {
-            is_shared: self.redis().is_some(),
-            is_linked: self.board.is_linked(),
-            has_missed_bumps: self.debts.due().is_some(),
-            verified_age: self.lease.extended_ago(clock::now(), link::LEASE),
-            values,
-            bytes,
-        }
-    }
-
-    /// As the figures have it.
-    fn figures(&self) -> CacheFigures {
-        let status = self.status();
-        CacheFigures {
-            is_linked: status.is_shared.then_some(status.is_linked),
-            verified_age: status.verified_age,
-            values: u64::try_from(status.values).unwrap_or(u64::MAX),
-            bytes: status.bytes,
         }
     }
 

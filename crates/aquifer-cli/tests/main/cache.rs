@@ -84,7 +84,12 @@ fn a_value_is_told_by_its_stamps_and_shown_only_when_asked_for() {
     assert_eq!(object["length"], length);
     let object = inspect_json(&redis, &["user:1", "--value"]);
     assert_eq!(object["value"], json!({ "id": 1, "name": SECRET }));
+}
 
+#[test]
+fn a_change_is_told_by_the_stamp_that_it_has_changed() {
+    let redis = Redis::start();
+    fill(&redis);
     invalidate(&redis, "users");
     let object = inspect_json(&redis, &["user:1"]);
     assert_eq!(

@@ -86,6 +86,9 @@ pub struct CacheStamp {
     pub is: Option<String>,
 }
 
+/// What is known of stamps now, by their names.
+type Stamps = Vec<(String, Option<Stamp>)>;
+
 impl CacheStamp {
     /// Whether nothing has changed since the value was loaded.
     #[must_use]
@@ -128,7 +131,8 @@ impl CacheEntry {
             let opened = Opened::read(&bytes);
             let of_this = opened.as_ref().map_or(&[][..], |opened| &opened.tags);
             if of_this == tags {
-                return Ok(Self::new(name, (&bytes, left), (stamps, &now)));
+                let stamps: Stamps = stamps.into_iter().zip(now).collect();
+                return Ok(Self::new(name, (&bytes, left), stamps));
             }
             // Its stamps are read together with it.
             tags = of_this.to_vec();
@@ -137,11 +141,7 @@ impl CacheEntry {
         Err(Error::new(ErrorKind::Redis, text))
     }
 
-    fn new(
-        name: String,
-        (bytes, left): (&[u8], Option<Duration>),
-        (names, now): (Vec<String>, &[Option<Stamp>]),
-    ) -> Self {
+    fn new(name: String, (bytes, left): (&[u8], Option<Duration>), stamps: Stamps) -> Self {
         let bare = |content| Self {
             name: name.clone(),
             content,
@@ -160,15 +160,15 @@ impl CacheEntry {
                 false => CacheContent::Foreign,
             });
         };
-        let stamp = |((name, was), is): ((String, &str), &Option<Stamp>)| CacheStamp {
+        let stamps = stamps.into_iter().zip(opened.marks());
+        let stamps = stamps.map(|((name, is), was)| CacheStamp {
             name,
             was: Some(was.to_owned()),
             is: is.map(|stamp| stamp.mark().to_string()),
-        };
-        let stamps = names.into_iter().zip(opened.marks()).zip(now);
+        });
         Self {
-            tags: opened.tags.iter().filter_map(named).collect(),
-            stamps: stamps.map(stamp).collect(),
+            tags: opened.tags.iter().filter_map(|tag| named(tag)).collect(),
+            stamps: stamps.collect(),
             encoded: opened.value.unwrap_or_default().to_vec(),
             ..bare(match opened.value {
                 Some(_) => CacheContent::Value {
@@ -223,7 +223,7 @@ impl CacheEntry {
 }
 
 /// The user's own name of a tag; none of tables and rows.
-fn named(tag: &Box<str>) -> Option<String> {
+fn named(tag: &str) -> Option<String> {
     let name = tag.strip_prefix(&*tag::of_user(""))?;
     Some(name.to_owned())
 }

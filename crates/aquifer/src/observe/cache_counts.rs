@@ -39,9 +39,14 @@ pub(crate) struct CacheFigures {
 /// Gives figures as long as the cache is there.
 type Ask = Box<dyn Fn() -> Option<CacheFigures> + Send + Sync>;
 
-/// The caches that count here, by their namespaces.
+struct Source {
+    namespace: Box<str>,
+    ask: Ask,
+}
+
+/// The caches that count here.
 #[derive(Default)]
-struct Caches(Mutex<Vec<(Box<str>, Ask)>>);
+struct Caches(Mutex<Vec<Source>>);
 
 impl fmt::Debug for Caches {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,18 +99,21 @@ impl CacheCounts {
         ask: impl Fn() -> Option<CacheFigures> + Send + Sync + 'static,
     ) {
         let mut caches = self.caches.0.lock().unwrap_or_else(PoisonError::into_inner);
-        caches.push((namespace.into(), Box::new(ask)));
+        caches.push(Source {
+            namespace: namespace.into(),
+            ask: Box::new(ask),
+        });
     }
 
     /// How the caches of each namespace do together: as the worst of them, with the values of all.
     pub(crate) fn figures(&self) -> BTreeMap<Box<str>, CacheFigures> {
         let mut all = BTreeMap::new();
         let mut caches = self.caches.0.lock().unwrap_or_else(PoisonError::into_inner);
-        caches.retain(|(namespace, ask)| {
-            let Some(figures) = ask() else {
+        caches.retain(|source| {
+            let Some(figures) = (source.ask)() else {
                 return false;
             };
-            let together: &mut CacheFigures = all.entry(namespace.clone()).or_default();
+            let together: &mut CacheFigures = all.entry(source.namespace.clone()).or_default();
             together.add(figures);
             true
         });

@@ -28,13 +28,16 @@ pub(super) enum Acknowledged {
     Told,
 }
 
+/// When a version was acknowledged.
+type Change = (Instant, i64);
+
 /// The database: the last version of each row.
 #[derive(Default)]
 struct Table {
     rows: [Row<()>; KEYS],
     versions: [AtomicI64; KEYS],
     /// Which changes have been acknowledged, and when.
-    acknowledged: [Mutex<Vec<(Instant, i64)>>; KEYS],
+    acknowledged: [Mutex<Vec<Change>>; KEYS],
 }
 
 /// A process with its cache.
