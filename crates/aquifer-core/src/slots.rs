@@ -401,6 +401,11 @@ impl<C, W> Slots<C, W> {
         self.in_use + self.queue.len() >= self.limits.capacity
     }
 
+    /// Those who wait, in the order of coming.
+    pub fn waiters(&self) -> impl Iterator<Item = &W> {
+        self.queue.waiters()
+    }
+
     /// How many there are of each.
     #[must_use]
     pub fn counts(&self) -> Counts {

@@ -15,6 +15,8 @@ pub(crate) struct Names {
     names_max: usize,
     next: u32,
     clock: u64,
+    /// The number of the group that is being written.
+    group: u64,
     /// Names that the server should forget; sent in front of the next request.
     pub(crate) to_close: Vec<u32>,
 }
@@ -47,6 +49,8 @@ impl Hasher for IdHasher {
 struct Entry {
     name: u32,
     used: u64,
+    /// The group that prepares it.
+    group: u64,
     /// The session has described it, and as its description says.
     fits: bool,
 }
@@ -58,7 +62,7 @@ pub(crate) enum Name {
     Known(u32),
     /// It must be prepared under this name first.
     New(u32),
-    /// It was prepared, and the session has not said yet whether its description fits.
+    /// It is prepared by this group, and the session has not said yet whether its description fits.
     Unsettled(u32),
 }
 
@@ -69,11 +73,20 @@ impl Names {
             names_max,
             next: 0,
             clock: 0,
+            group: 0,
             to_close: Vec::new(),
         }
     }
 
+    /// What is named from here on stands under another Sync.
+    pub(crate) fn next_group(&mut self) {
+        self.group += 1;
+    }
+
     /// The name for the statement `id`; a new one may push the least used out.
+    ///
+    /// Whether another group has prepared it, only its answer tells: a failure in front of the Parse
+    /// makes the server pass over it. Until then it is prepared once more, under another name.
     pub(crate) fn name(&mut self, id: u64) -> Name {
         if self.names_max == 0 {
             return Name::New(UNNAMED);
@@ -81,10 +94,13 @@ impl Names {
         self.clock += 1;
         if let Some(entry) = self.known.get_mut(&id) {
             entry.used = self.clock;
-            return match entry.fits {
-                true => Name::Known(entry.name),
-                false => Name::Unsettled(entry.name),
-            };
+            if entry.fits {
+                return Name::Known(entry.name);
+            }
+            if entry.group == self.group {
+                return Name::Unsettled(entry.name);
+            }
+            self.forget(id);
         }
         if self.known.len() >= self.names_max {
             let oldest = self.known.iter().min_by_key(|(_, entry)| entry.used);
@@ -98,6 +114,7 @@ impl Names {
             Entry {
                 name: self.next,
                 used: self.clock,
+                group: self.group,
                 fits: false,
             },
         );
@@ -189,6 +206,22 @@ mod tests {
         // What is said of the name before concerns it no longer.
         names.settle(&parsed(20, 2, true));
         assert_eq!(names.name(20), Name::Unsettled(3));
+    }
+
+    #[test]
+    fn what_another_group_prepares_is_not_relied_on_before_its_answer() {
+        let mut names = Names::new(2);
+        assert_eq!(names.name(10), Name::New(1));
+        names.next_group();
+        assert_eq!(names.name(10), Name::New(2));
+        assert_eq!(names.to_close, [1]);
+        // The first group failed in front of it.
+        names.take_back(&[parsed(10, 1, false)], &[]);
+        assert_eq!(names.name(10), Name::Unsettled(2));
+        names.settle(&parsed(10, 2, true));
+        names.next_group();
+        assert_eq!(names.name(10), Name::Known(2));
+        assert_eq!(names.to_close, [1]);
     }
 
     #[test]

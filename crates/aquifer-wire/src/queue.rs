@@ -274,6 +274,7 @@ impl Queue {
         self.groups
             .push_back(std::mem::replace(&mut self.open, next));
         self.groups_buffered += 1;
+        self.names.next_group();
     }
 
     /// How many requests began, divided or ended a transaction.

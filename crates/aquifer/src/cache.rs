@@ -3,6 +3,7 @@
 mod debts;
 mod envelope;
 mod flight;
+pub(crate) mod foreign;
 mod inspect;
 mod key;
 mod layout;
@@ -57,6 +58,8 @@ use crate::{Error, ErrorKind};
 
 /// Shortest and longest time for which anything is kept.
 const TTL_MIN: Duration = Duration::from_millis(1);
+/// So many stamps of what others have changed are renewed in one round trip.
+const FOREIGN: usize = 256;
 const TTL_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 
 /// What can be kept: any type that serde writes and reads, and that owns what it holds.
@@ -120,7 +123,8 @@ impl<T> CacheValue for T where T: Serialize + DeserializeOwned + Send + Sync + '
 /// The value of `user:1` is at `aquifer:user:1`, its stamp at `aquifer#k:user:1`; `aquifer` is
 /// `cache_namespace`. Losing any of them, by eviction or FLUSHALL, makes values misses and nothing
 /// else. Each process holds a connection more to each master, by which it is told of changes (RESP3,
-/// Redis 6 or newer); with `protocol=resp2` every read asks Redis.
+/// Redis 6 or newer). Where the server can't or may not do that, as with `protocol=resp2`, processes tell
+/// each other by a channel, `aquifer#changes`; where that is refused too, every read asks Redis.
 #[derive(Clone)]
 #[doc(alias("RedisCache", "layered cache"))]
 pub struct Cache(Arc<Inner>);
@@ -637,6 +641,21 @@ impl Cache {
     #[must_use]
     pub fn status(&self) -> CacheStatus {
         self.0.status()
+    }
+
+    /// Rows were changed by others: what depends on these tags is a miss.
+    pub(crate) async fn foreign_changes(&self, tags: &[Box<str>]) -> Result<(), Error> {
+        for tags in tags.chunks(FOREIGN) {
+            let invalidate = Arc::clone(&self.0).invalidate(tags.to_vec());
+            Box::pin(self.0.carried_out(invalidate)).await?;
+        }
+        Ok(())
+    }
+
+    /// Nobody knows what others have changed: everything is a miss.
+    pub(crate) async fn foreign_unknown(&self) -> Result<(), Error> {
+        let unknown = Arc::clone(&self.0).unknown();
+        Box::pin(self.0.carried_out(unknown)).await
     }
 
     async fn seen(&self, key: &str) -> Result<Seen, Error> {

@@ -77,6 +77,7 @@ pub(crate) type PasswordFuture =
 /// | [`redis_required`](Self::redis_required) | false | false to true | `AQUIFER_REDIS_REQUIRED` |
 /// | [`cache_namespace`](Self::cache_namespace) | `aquifer` | 1 to 64 of `A-Z a-z 0-9 _ . -` | `AQUIFER_CACHE_NAMESPACE` |
 /// | [`cache_ttl`](Self::cache_ttl) | 1h | 1ms to 8760h | `AQUIFER_CACHE_TTL` |
+/// | [`cache_foreign_writes`](Self::cache_foreign_writes) | false | false to true | `AQUIFER_CACHE_FOREIGN_WRITES` |
 /// | [`connections_max`](Self::connections_max) | 10 | 1 to 10000 | `AQUIFER_CONNECTIONS_MAX` |
 /// | [`acquire_timeout`](Self::acquire_timeout) | 5s | 1ms to 1h | `AQUIFER_ACQUIRE_TIMEOUT` |
 /// | [`query_timeout`](Self::query_timeout) | 30s | 1ms to 24h | `AQUIFER_QUERY_TIMEOUT` |
@@ -118,6 +119,7 @@ pub(crate) type PasswordFuture =
 /// | [`advanced.health_timeout`](Advanced::health_timeout) | 1s | 1ms to 1m | `AQUIFER_ADVANCED_HEALTH_TIMEOUT` |
 /// | [`advanced.cache_negative_ttl`](Advanced::cache_negative_ttl) | 5s | 1ms to 8760h | `AQUIFER_ADVANCED_CACHE_NEGATIVE_TTL` |
 /// | [`advanced.cache_memory_max`](Advanced::cache_memory_max) | 67108864 | 65536 to 4294967295 | `AQUIFER_ADVANCED_CACHE_MEMORY_MAX` |
+/// | [`advanced.cache_foreign_interval`](Advanced::cache_foreign_interval) | 50ms | 5ms to 1m | `AQUIFER_ADVANCED_CACHE_FOREIGN_INTERVAL` |
 /// | [`advanced.statements_max`](Advanced::statements_max) | 256 | 1 to 10000 | `AQUIFER_ADVANCED_STATEMENTS_MAX` |
 /// | [`advanced.requests_max`](Advanced::requests_max) | 4096 | 1 to 1000000 | `AQUIFER_ADVANCED_REQUESTS_MAX` |
 /// | [`advanced.message_max`](Advanced::message_max) | 1073741824 | 65536 to 2147483647 | `AQUIFER_ADVANCED_MESSAGE_MAX` |

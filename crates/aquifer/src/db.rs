@@ -2,6 +2,7 @@ mod breakers;
 mod cache;
 #[cfg(test)]
 mod figures;
+mod foreign;
 mod health;
 mod hosts;
 mod metered;

@@ -78,6 +78,16 @@ impl Dedicated {
         Ok(())
     }
 
+    /// From now on it serves the layer only: a shutdown closes it at once.
+    pub(crate) fn serves_only(&self) {
+        self.checkout.only_listens();
+    }
+
+    /// Closes the connection, which nobody else gets then.
+    pub(crate) fn discard(&self) {
+        self.checkout.discard();
+    }
+
     pub(crate) fn client(&self) -> &aquifer_wire::Client {
         self.checkout.client()
     }

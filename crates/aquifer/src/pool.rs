@@ -4,6 +4,7 @@
 //! connection, never for their own connect: a background task ([`opener`]) opens them, and another
 //! one ([`upkeep`]) keeps them in good order.
 
+mod background;
 mod breakers;
 mod checkout;
 mod desk;
@@ -20,19 +21,20 @@ mod pools;
 mod refusal;
 mod upkeep;
 
+use std::future::poll_fn;
 use std::panic::Location;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use aquifer_core::slots::{Claimed, Counts, Opening, Permit, Slots};
 use aquifer_wire::Catalog;
 use aquifer_wire::Client;
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use self::background::Background;
 use self::breakers::Breakers;
 pub use self::breakers::{BreakerLane, BreakerStatus};
 pub(crate) use self::breakers::{ReadPermit, refuse};
@@ -94,13 +96,6 @@ struct Inner {
     closed_late: AtomicUsize,
     /// It was told that no connection is to be had.
     exhausted: AtomicBool,
-}
-
-/// A task that sleeps until it is told to look, or until something is due.
-#[derive(Debug, Default)]
-struct Background {
-    told: Arc<Notify>,
-    task: Mutex<Option<AbortHandle>>,
 }
 
 /// One exclusive connection.
@@ -313,7 +308,15 @@ impl Pool {
                         // From now on the queue must be looked at.
                         self.0.upkeep.tell();
                     }
-                    let outcome = timer.run(deadline, pin!(waiting)).await;
+                    let mut waiting = pin!(waiting);
+                    let wait = poll_fn(|context| {
+                        let outcome = waiting.as_mut().poll(context);
+                        if outcome.is_pending() {
+                            self.0.want_if_left();
+                        }
+                        outcome
+                    });
+                    let outcome = timer.run(deadline, pin!(wait)).await;
                     let asked = std::mem::replace(&mut time, clock::now());
                     self.0.observers.waited(time - asked);
                     match outcome {
@@ -404,9 +407,15 @@ impl Inner {
     fn want(self: &Arc<Self>) {
         self.opener.tell();
         if !self.is_closed() {
-            let pool = || Arc::downgrade(self);
-            self.opener.ensure(&self.tasks, || opener::run(pool()));
-            self.upkeep.ensure(&self.tasks, || upkeep::run(pool()));
+            self.opener.ensure(self, opener::run);
+            self.upkeep.ensure(self, upkeep::run);
+        }
+    }
+
+    /// For somebody who waits for a connection: begins the tasks anew that ended meanwhile.
+    fn want_if_left(self: &Arc<Self>) {
+        if self.opener.has_ended() || self.upkeep.has_ended() {
+            self.want();
         }
     }
 
@@ -475,30 +484,6 @@ impl Inner {
 
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
-    }
-}
-
-impl Background {
-    fn tell(&self) {
-        self.told.notify_one();
-    }
-
-    /// Starts the task unless it runs.
-    fn ensure<F>(&self, tasks: &Tasks, run: impl FnOnce() -> F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        if task.as_ref().is_none_or(AbortHandle::is_finished) {
-            *task = tasks.spawn(run());
-        }
-    }
-
-    fn stop(&self) {
-        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(task) = task.take() {
-            task.abort();
-        }
     }
 }
 

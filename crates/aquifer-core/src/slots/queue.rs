@@ -65,6 +65,11 @@ impl<W> Queue<W> {
         None
     }
 
+    /// In the order of their tickets.
+    pub(super) fn waiters(&self) -> impl Iterator<Item = &W> {
+        self.places.iter().filter_map(|place| place.waiter.as_ref())
+    }
+
     /// Since when the first one waits.
     pub(super) fn oldest(&self) -> Option<Instant> {
         // `trim` keeps the first place taken.

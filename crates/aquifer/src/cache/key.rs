@@ -62,6 +62,11 @@ impl Names {
         format!("{}#n", self.namespace)
     }
 
+    /// Where changes of stamps are told; no stamp is called so.
+    pub(super) fn changes(&self) -> String {
+        format!("{}#changes", self.namespace)
+    }
+
     /// Which servers held the stamps when somebody last looked.
     pub(super) fn servers(&self) -> String {
         format!("{}#servers", self.namespace)

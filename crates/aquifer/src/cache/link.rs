@@ -1,5 +1,6 @@
 //! By what this process learns that stamps in Redis have changed: a connection to each master that
-//! tells of every change of a stamp.
+//! tells of every change of a stamp (CLIENT TRACKING). Where a server can't or may not do that, whoever
+//! changes a stamp has the stamp's master say so on a channel, which is listened to on each of them.
 //!
 //! A PING every so often proves that they tell: what changed before it was sent is known when it is
 //! answered. While one of them does not, nothing in memory is used without asking Redis for its stamps.
@@ -19,7 +20,7 @@ use super::remote::make_by;
 use super::store::{StampFor, Store};
 use crate::deadline::Deadline;
 use crate::observe::Event;
-use crate::redis::{Link, Redis};
+use crate::redis::{Link, Published, Redis, Subscriber};
 use crate::wait::{self, Either, first};
 use crate::{Error, ErrorKind, clock};
 
@@ -42,6 +43,8 @@ const REFUSED: Duration = Duration::from_secs(15);
 struct Tracked {
     address: String,
     link: Arc<Link>,
+    /// What tells of changes, if it is not the link.
+    subscriber: Option<Subscriber>,
     /// Which run of the server it is; another one may have lost what it was told last.
     server: String,
     lost: Arc<AtomicBool>,
@@ -101,9 +104,7 @@ impl Keeper {
                     // Also where no link can be made: Redis itself may be there. If not, again later.
                     let _settled_or_due = Box::pin(inner.settle()).await;
                     failures += 1;
-                    let can_tell = inner.redis().is_none_or(Redis::has_pushes);
                     match error.redis_code() {
-                        _ if !can_tell => REFUSED,
                         Some("ERR" | "NOPERM" | "NOPROTO") => REFUSED,
                         _ => backoff::delay(failures, BACKOFF, BACKOFF_MAX, clock::random()),
                     }
@@ -123,12 +124,6 @@ impl Keeper {
         let Some(redis) = inner.redis() else {
             return Ok(());
         };
-        // Without, the server takes the command all the same, and tells nothing.
-        if !redis.has_pushes() {
-            let text = "redis_url says protocol=resp2, by which Redis can't tell of changes, so every read \
-                        asks it; leave it out with Redis 6.0 or newer";
-            return Err(Error::new(ErrorKind::Usage, text));
-        }
         let masters = redis.masters();
         if masters.is_empty() {
             return Err(unknown_masters());
@@ -152,7 +147,7 @@ impl Keeper {
         inner.settle().await?;
         // Last: what was changed for this is announced before the answer, not to a load that begins then.
         let asked = clock::now();
-        self.ask().await?;
+        self.ask(inner).await?;
         inner.lease.extend(asked, LEASE);
         inner.board.link_made();
         if self
@@ -166,10 +161,14 @@ impl Keeper {
     }
 
     /// Asks each for a sign of life; forgets those that give none.
-    async fn ask(&mut self) -> Result<(), Error> {
+    async fn ask(&mut self, inner: &Inner) -> Result<(), Error> {
         let asked = self.tracked.iter().map(|one| async {
-            let ping = one.link.command("PING").timeout(LIMIT);
-            ping.run::<Value>().await.map(drop)
+            let Some(subscriber) = &one.subscriber else {
+                let ping = one.link.command("PING").timeout(LIMIT);
+                return ping.run::<Value>().await.map(drop);
+            };
+            one.look_for_flush(inner).await?;
+            subscriber.ping(LIMIT).await
         });
         let mut answers = wait::all(asked).await.into_iter();
         let mut failed = Ok(());
@@ -215,6 +214,23 @@ impl Keeper {
     }
 }
 
+impl Tracked {
+    /// A channel does not tell that all keys were flushed. Then the stamp is gone that every value
+    /// depends on.
+    async fn look_for_flush(&self, inner: &Inner) -> Result<(), Error> {
+        let stamp = inner.names.stamp_of_all();
+        let is_here = |redis: &Redis| redis.master_of(&stamp).as_ref() == Some(&self.address);
+        if !inner.redis().is_some_and(is_here) {
+            return Ok(());
+        }
+        let exists = self.link.command("EXISTS").arg(&stamp).timeout(LIMIT);
+        if exists.run::<i64>().await? == 0 {
+            inner.board.all_changed();
+        }
+        Ok(())
+    }
+}
+
 /// Opens a connection on which a master tells of every change of a stamp.
 async fn track(inner: &Arc<Inner>, redis: &Redis, address: &str) -> Result<Tracked, Error> {
     let lost = Arc::new(AtomicBool::new(false));
@@ -227,10 +243,15 @@ async fn track(inner: &Arc<Inner>, redis: &Redis, address: &str) -> Result<Track
         move |push| hear(&push, &board, &lost, &wake)
     };
     let link = redis.link(address, heard).await?;
-    let tracking = link.command("CLIENT").arg("TRACKING").arg("ON");
-    let tracking = tracking.arg("BCAST").arg("NOLOOP");
-    let tracking = tracking.arg("PREFIX").arg(inner.names.stamps());
-    tracking.timeout(LIMIT).run::<Value>().await?;
+    let is_tracked = match redis.has_pushes() {
+        true => begin_tracking(inner, &link).await?,
+        // The server would take the command all the same, and tell nothing.
+        false => false,
+    };
+    let subscriber = match is_tracked {
+        true => None,
+        false => Some(listen(inner, redis, (address, &lost)).await?),
+    };
     let information = link.command("INFO").arg("server").timeout(LIMIT);
     // One that may not be asked is told by its address.
     let server = match information.run::<String>().await {
@@ -246,9 +267,54 @@ async fn track(inner: &Arc<Inner>, redis: &Redis, address: &str) -> Result<Track
     Ok(Tracked {
         address: address.to_owned(),
         link: Arc::new(link),
+        subscriber,
         server,
         lost,
     })
+}
+
+/// Returns whether the server tells of changes; not if it can't or may not.
+async fn begin_tracking(inner: &Inner, link: &Link) -> Result<bool, Error> {
+    let tracking = link.command("CLIENT").arg("TRACKING").arg("ON");
+    let tracking = tracking.arg("BCAST").arg("NOLOOP");
+    let tracking = tracking.arg("PREFIX").arg(inner.names.stamps());
+    match tracking.timeout(LIMIT).run::<Value>().await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::Redis => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens a connection on which changes are told by those who make them.
+async fn listen(
+    inner: &Inner,
+    redis: &Redis,
+    (address, lost): (&str, &Arc<AtomicBool>),
+) -> Result<Subscriber, Error> {
+    let ending = Ending {
+        board: Arc::clone(&inner.board),
+        lost: Arc::clone(lost),
+        wake: Arc::clone(&inner.wake),
+    };
+    let heard = move |told: Published| ending.board.changed(tag_of_bytes(&told.payload));
+    let subscriber = redis.subscriber(address, heard).await?;
+    subscriber.subscribe(&inner.names.changes(), LIMIT).await?;
+    Ok(subscriber)
+}
+
+/// Dropped with the task of a connection, when nothing is told by it any more.
+struct Ending {
+    board: Arc<Board>,
+    lost: Arc<AtomicBool>,
+    wake: Arc<Notify>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.lost.store(true, Ordering::Release);
+        self.board.link_lost();
+        self.wake.notify_one();
+    }
 }
 
 /// Called in the connection's task, in the order in which the server says it, and before what it

@@ -140,8 +140,9 @@ impl Remote {
     }
 
     pub(super) async fn renew(&self, name: &str, stamp: Stamp) -> Result<(), Error> {
-        let set = self.redis.command("SET").arg(name).arg(stamp.to_string());
-        set.run().await
+        let renew = script(self.redis.pipeline(), scripts::RENEW, name);
+        let renew = renew.arg(stamp.to_string()).idempotent();
+        renew.run::<(i64,)>().await.map(drop)
     }
 
     /// Each master knows only its own keys, so each is asked by a connection to it.

@@ -1,10 +1,32 @@
 //! What is done in Redis in one go. Each script has one key, so that it runs in a cluster too, and may
 //! run twice.
+//!
+//! Who changes a stamp says so on the channel of the namespace, to those who can't be told by the server
+//! itself. It is said by the script, thus by the server that has the stamp, and in the order of changes.
+//! Where nobody listens it costs a look.
+
+/// Says that the stamp has changed. Without the right to, nobody has the right to listen either.
+macro_rules! with_tell {
+    ($script:literal) => {
+        concat!(
+            "
+local function tell()
+  local channel = string.match(KEYS[1], '^[^#]*#') .. 'changes'
+  local listeners = redis.pcall('PUBSUB', 'NUMSUB', channel)
+  if type(listeners) == 'table' and not listeners.err and tonumber(listeners[2] or 0) > 0 then
+    redis.pcall('PUBLISH', channel, KEYS[1])
+  end
+end",
+            $script
+        )
+    };
+}
 
 /// Puts the next stamp in the place of the present one, of a new life if there is none that can be
 /// read. KEYS: the stamp. ARGV: a life that never was, for how many milliseconds it is kept at least (0
 /// for ever), the position of the write.
-pub(super) const BUMP: &str = "
+pub(super) const BUMP: &str = with_tell!(
+    "
 local text = redis.pcall('GET', KEYS[1])
 local life, version, position, doubt
 if type(text) == 'string' then
@@ -22,7 +44,17 @@ if ttl == 0 or left == -1 then
 else
   redis.call('SET', KEYS[1], text, 'PX', math.max(ttl, left))
 end
-return text";
+tell()
+return text"
+);
+
+/// Puts a stamp in the place of the present one, whatever that is. KEYS: the stamp. ARGV: its text.
+pub(super) const RENEW: &str = with_tell!(
+    "
+redis.call('SET', KEYS[1], ARGV[1])
+tell()
+return 1"
+);
 
 /// Makes the first stamp of a life, unless there is one that can be read. KEYS and ARGV as for a bump,
 /// without the position.
@@ -54,7 +86,8 @@ return 1";
 
 /// Says of a stamp that it has changed although it has not: whoever depends on it asks again. KEYS: the
 /// stamp. ARGV: for how many milliseconds it is kept at least.
-pub(super) const TOUCH: &str = "
+pub(super) const TOUCH: &str = with_tell!(
+    "
 local text = redis.pcall('GET', KEYS[1])
 if type(text) ~= 'string' then return 0 end
 local left = redis.call('PTTL', KEYS[1])
@@ -63,7 +96,9 @@ if left == -1 then
 else
   redis.call('SET', KEYS[1], text, 'PX', math.max(left, tonumber(ARGV[1])))
 end
-return 1";
+tell()
+return 1"
+);
 
 /// Removes what can't be read, unless something else is there by now. KEYS: the entry. ARGV: what was
 /// read.

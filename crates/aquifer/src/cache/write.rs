@@ -110,6 +110,13 @@ impl Inner {
         self.changed(&stamps, bumped.map(drop))
     }
 
+    /// As if every value had been changed.
+    pub(super) async fn unknown(self: Arc<Self>) -> Result<(), Error> {
+        let stamp = StampFor::ever(self.names.stamp_of_all());
+        let renewed = self.renew().await;
+        self.changed(&[stamp], renewed)
+    }
+
     pub(super) async fn clear(self: Arc<Self>) -> Result<(), Error> {
         let stamp = StampFor::ever(self.names.stamp_of_all());
         let renewed = self.renew().await;

@@ -507,6 +507,21 @@ impl Advanced {
         Self(self.0.with_count(&knob::CACHE_MEMORY_MAX, bytes, caller))
     }
 
+    /// How often the database's log is read for what others write, with
+    /// [`cache_foreign_writes`](crate::Config::cache_foreign_writes).
+    ///
+    /// Default: 50 ms. Range: 5 ms to 60 s. It is read less often where that takes long: a tenth of one
+    /// processor of the server at most. Raise it only if writes of others may be seen later.
+    #[must_use]
+    #[track_caller]
+    pub fn cache_foreign_interval(self, interval: Duration) -> Self {
+        let caller = Location::caller();
+        Self(
+            self.0
+                .with_time(&knob::CACHE_FOREIGN_INTERVAL, interval, caller),
+        )
+    }
+
     /// Most statements that are kept prepared on each connection; the least used goes first.
     ///
     /// Default: 256. Range: 1 to 10,000. Each costs memory on the server, once per connection.

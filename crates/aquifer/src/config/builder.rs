@@ -95,6 +95,29 @@ impl Config {
         self.with_time(&knob::CACHE_TTL, ttl, Location::caller())
     }
 
+    /// Whether the cache sees what others write to the database: psql, migrations, services in other
+    /// languages.
+    ///
+    /// Default: false. Variable: `AQUIFER_CACHE_FOREIGN_WRITES`. One process of all that share a cache reads
+    /// the database's log for all of them, by logical decoding with `test_decoding`, which comes with
+    /// PostgreSQL: about 100 ms after a commit can be seen, values that were made of these rows or tables
+    /// are misses. It takes `wal_level = logical`, a role with REPLICATION, one connection, and a slot that
+    /// is temporary: when the process ends, the server keeps nothing for it, and another takes its place
+    /// within seconds; then all values are misses once. Where it can't be done,
+    /// [`ForeignWritesUnseen`](crate::Event::ForeignWritesUnseen) says why, and values that others change
+    /// stay until their time is over: keep `cache_ttl` short, or call
+    /// [`invalidate`](crate::Cache::invalidate). Not seen are DDL, unlogged tables, and foreign tables.
+    /// Processes that share a database and this `cache_namespace` must share a Redis too.
+    ///
+    /// Don't set it where only services with the layer write: their own changes are announced twice then.
+    #[must_use]
+    #[track_caller]
+    pub fn cache_foreign_writes(mut self, seen: bool) -> Self {
+        let seen = Sourced::by(Location::caller(), seen);
+        self.flags.insert(knob::CACHE_FOREIGN_WRITES.name, seen);
+        self
+    }
+
     /// Asks `provider` for the password of Redis, for passwords that expire.
     ///
     /// It wins over a password in `redis_url`. It is asked for the first connection, and again when

@@ -17,6 +17,8 @@ pub(crate) struct CacheSettings {
     pub(crate) negative_ttl: Duration,
     /// In bytes.
     pub(crate) memory_max: u64,
+    /// How often the database's log is read for what others write, if it is.
+    pub(crate) foreign_interval: Option<Duration>,
 }
 
 impl Config {
@@ -34,6 +36,10 @@ impl Config {
             namespace,
             ttl: self.time(&knob::CACHE_TTL)?,
             negative_ttl: self.time(&knob::CACHE_NEGATIVE_TTL)?,
+            foreign_interval: match self.flag(&knob::CACHE_FOREIGN_WRITES) {
+                true => Some(self.time(&knob::CACHE_FOREIGN_INTERVAL)?),
+                false => None,
+            },
             memory_max: self.count(&knob::CACHE_MEMORY_MAX)?.into(),
         })
     }

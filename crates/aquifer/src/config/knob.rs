@@ -45,6 +45,12 @@ pub(super) static CACHE_NAMESPACE: TextKnob = TextKnob {
     name: "cache_namespace",
 };
 pub(super) static CACHE_TTL: Knob<Duration> = time("cache_ttl", 3600, 365 * 24 * 3600);
+pub(super) static CACHE_FOREIGN_WRITES: Knob<bool> = Knob {
+    name: "cache_foreign_writes",
+    default: false,
+    least: false,
+    most: true,
+};
 pub(super) static CONNECTIONS_MAX: Knob<u32> = count("connections_max", 10, 1, 10_000);
 pub(super) static ACQUIRE_TIMEOUT: Knob<Duration> = time("acquire_timeout", 5, 3600);
 pub(super) static QUERY_TIMEOUT: Knob<Duration> = time("query_timeout", 30, 24 * 3600);
@@ -138,19 +144,26 @@ pub(super) static CACHE_NEGATIVE_TTL: Knob<Duration> =
     time("advanced.cache_negative_ttl", 5, 365 * 24 * 3600);
 pub(super) static CACHE_MEMORY_MAX: Knob<u32> =
     count("advanced.cache_memory_max", 64 << 20, 1 << 16, u32::MAX);
+pub(super) static CACHE_FOREIGN_INTERVAL: Knob<Duration> = Knob {
+    name: "advanced.cache_foreign_interval",
+    default: Duration::from_millis(50),
+    least: Duration::from_millis(5),
+    most: Duration::from_secs(60),
+};
 pub(super) static STATEMENTS_MAX: Knob<u32> = count("advanced.statements_max", 256, 1, 10_000);
 pub(super) static REQUESTS_MAX: Knob<u32> = count("advanced.requests_max", 4096, 1, 1_000_000);
 pub(super) static MESSAGE_MAX: Knob<u32> =
     count("advanced.message_max", 1 << 30, 1 << 16, (1 << 31) - 1);
 
 /// All knobs, the essential ones first, in the order in which they are listed.
-pub(super) static ALL: [AnyKnob; 50] = [
+pub(super) static ALL: [AnyKnob; 52] = [
     AnyKnob::Text(&URL),
     AnyKnob::Text(&REDIS_URL),
     AnyKnob::Time(&REDIS_TIMEOUT),
     AnyKnob::Flag(&REDIS_REQUIRED),
     AnyKnob::Text(&CACHE_NAMESPACE),
     AnyKnob::Time(&CACHE_TTL),
+    AnyKnob::Flag(&CACHE_FOREIGN_WRITES),
     AnyKnob::Count(&CONNECTIONS_MAX),
     AnyKnob::Time(&ACQUIRE_TIMEOUT),
     AnyKnob::Time(&QUERY_TIMEOUT),
@@ -192,6 +205,7 @@ pub(super) static ALL: [AnyKnob; 50] = [
     AnyKnob::Time(&HEALTH_TIMEOUT),
     AnyKnob::Time(&CACHE_NEGATIVE_TTL),
     AnyKnob::Count(&CACHE_MEMORY_MAX),
+    AnyKnob::Time(&CACHE_FOREIGN_INTERVAL),
     AnyKnob::Count(&STATEMENTS_MAX),
     AnyKnob::Count(&REQUESTS_MAX),
     AnyKnob::Count(&MESSAGE_MAX),

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::Db;
+use super::foreign::Watcher;
 use crate::cache::Cache;
 use crate::config::CacheSettings;
 
@@ -18,6 +19,15 @@ impl CachePlace {
             begun: OnceLock::new(),
             settings,
         }
+    }
+
+    pub(super) fn begun(&self) -> Option<&Cache> {
+        self.begun.get()
+    }
+
+    /// Whose values are its own, of all that share a Redis and a database.
+    pub(super) fn namespace(&self) -> &str {
+        &self.settings.namespace
     }
 
     /// Those who listen to channels are told that there is nothing more to hear.
@@ -40,12 +50,14 @@ impl Db {
         let place = &self.cache;
         place.begun.get_or_init(|| {
             let settings = place.settings.clone();
+            let tasks = &self.engine.tasks;
+            if let Some(interval) = settings.foreign_interval {
+                let watcher = Watcher::new(place, &self.engine, (interval, self.redis.is_some()));
+                drop(tasks.spawn(watcher.run()));
+            }
             match &self.redis {
                 Some(redis) => Cache::shared(settings, redis),
-                None => {
-                    let tasks = Arc::clone(&self.engine.tasks);
-                    Cache::alone(settings, tasks, self.engine.observers.clone())
-                }
+                None => Cache::alone(settings, Arc::clone(tasks), self.engine.observers.clone()),
             }
         })
     }

@@ -244,6 +244,17 @@ pub enum Event {
         /// Why, in words.
         cause: Arc<str>,
     },
+    /// What others write to the database is not seen by the cache, although `cache_foreign_writes` is set:
+    /// values that they change stay until their time is over. Told once until it is seen.
+    #[non_exhaustive]
+    ForeignWritesUnseen {
+        /// Why, in words, and what can be done about it.
+        cause: Arc<str>,
+    },
+    /// What others write to the database is seen by the cache from now on: this process, or another one
+    /// for it, reads the database's log.
+    #[non_exhaustive]
+    ForeignWritesSeen {},
     /// Messages of a channel may have been missed: the connection was lost and it is listened to again, or
     /// a subscriber was too slow.
     #[non_exhaustive]
@@ -291,6 +302,8 @@ impl Event {
             Self::CacheInDoubt { .. } => "cache_in_doubt",
             Self::CacheLinked { .. } => "cache_linked",
             Self::CacheBumpMissed { .. } => "cache_bump_missed",
+            Self::ForeignWritesUnseen { .. } => "foreign_writes_unseen",
+            Self::ForeignWritesSeen { .. } => "foreign_writes_seen",
             Self::SubscriptionGap { .. } => "subscription_gap",
             Self::MessageUnreadable { .. } => "message_unreadable",
             Self::MetricsCollected { .. } => "metrics_collected",

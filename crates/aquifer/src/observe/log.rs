@@ -87,6 +87,7 @@ pub(super) fn event(event: &Event) {
         | Event::ConnectionRecovery { .. }
         | Event::Failover { .. }
         | Event::CacheLinked { .. }
+        | Event::ForeignWritesSeen { .. }
         | Event::LagNormal { .. } => {
             tracing::info!(target: "aquifer::events", name, event = ?event, "good news");
         }

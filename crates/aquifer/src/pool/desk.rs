@@ -128,6 +128,14 @@ impl<C> Desk<C> {
         refuse(shed, Refusal::Shed);
     }
 
+    /// Wakes all who wait, so that they look whether anything is left to be done about it.
+    pub(super) fn wake_all(&self) {
+        let seats: Vec<_> = self.lock().waiters().map(Arc::clone).collect();
+        for seat in seats {
+            seat.wake();
+        }
+    }
+
     /// Gives out nothing any more; hands back what was idle, and says how many were refused.
     pub(super) fn close(&self) -> (Vec<C>, usize) {
         let (idle, waiters) = self.lock().close();
@@ -181,6 +189,16 @@ impl<C> Seat<C> {
 
     fn refuse(&self, refusal: Refusal) {
         drop(self.tell(State::Refused(refusal)));
+    }
+
+    fn wake(&self) {
+        let waker = match &*self.lock() {
+            State::Waiting(waker) => waker.clone(),
+            State::Served(_) | State::Refused(_) | State::Gone => None,
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// Hands `outcome` back if nobody waits for it.

@@ -4,6 +4,7 @@ mod abort;
 mod coherence;
 mod contract;
 mod figures;
+mod foreign;
 mod outages;
 mod pubsub;
 mod scenarios;

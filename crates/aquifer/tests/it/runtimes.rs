@@ -3,7 +3,8 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use aquifer::{Db, Session};
+use aquifer::{Config, Db, Session};
+use aquifer_testkit::{Ending, Mode};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::support;
@@ -100,4 +101,29 @@ fn a_deadline_holds_while_the_runtime_of_the_lanes_stands_still() {
         assert_eq!(one, 1);
         support::assert_whole(&db).await;
     });
+}
+
+#[test]
+fn who_waits_gets_a_connection_although_the_runtime_that_opens_it_ends() {
+    let (home, other) = (runtime(), runtime());
+    let patient = |config: Config| config.acquire_timeout(2 * support::PATIENCE);
+    let (proxy, db) = home.block_on(support::proxied(patient));
+    proxy.set(Mode::BlackHole);
+    proxy.cut_all(Ending::Reset);
+    home.block_on(support::until("none is left", || {
+        db.pool_status().idle == 0
+    }));
+    let waiter = other.spawn({
+        let db = db.clone();
+        async move { db.begin().await.map(drop) }
+    });
+    other.block_on(support::until("it is opened for who waits", || {
+        let status = db.pool_status();
+        status.waiting == 1 && status.connecting > 0
+    }));
+    drop(home);
+    proxy.set(Mode::Pass);
+    let outcome = other.block_on(async { tokio::time::timeout(support::PATIENCE, waiter).await });
+    outcome.expect("it ends").unwrap().unwrap();
+    other.block_on(support::assert_whole(&db));
 }

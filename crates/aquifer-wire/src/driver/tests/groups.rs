@@ -132,7 +132,7 @@ async fn first_step(asking: &mut Asking) -> Option<Answer> {
 
 /// Plays the steps on one lane and holds everything that comes of it against the model.
 fn play(steps: &[Step], statements_max: usize) {
-    let (executions, late) = run(async {
+    let executions = run(async {
         let limits = Limits {
             statements_max,
             ..Limits::default()
@@ -161,46 +161,20 @@ fn play(steps: &[Step], statements_max: usize) {
                 Step::Pause => tokio::task::yield_now().await,
             }
         }
-        let mut late = Vec::new();
         for (number, question, answer) in waiting {
-            let answer = answer.await.unwrap();
-            if may_be_late(steps, number) && is_overtaken(&answer) {
-                late.push(number);
-            } else {
-                question.check(&number.to_string(), answer);
-            }
+            question.check(&number.to_string(), answer.await.unwrap());
         }
         let after = ask(&client, "after", Sharing::Shared).await;
         assert_eq!(after.unwrap(), ["after"]);
         assert_eq!(client.in_flight(), 0);
         drop(client);
         assert!(driver.await.unwrap().by_us());
-        (server.await.unwrap(), late)
+        server.await.unwrap()
     });
-    check_executions(steps, &executions, &late);
+    check_executions(steps, &executions);
 }
 
-/// A statement that was prepared by a member of a group which then failed must be prepared anew; a
-/// turn that ends meanwhile is over for it. It is told so, and nothing of it was executed.
-fn may_be_late(steps: &[Step], number: usize) -> bool {
-    let (before, after) = steps.split_at(number);
-    let is_control = |step: &Step| {
-        matches!(
-            step,
-            Step::Ask(Question::Control) | Step::AskAndDrop(Question::Control)
-        )
-    };
-    steps[number] == Step::Ask(Question::Within)
-        && before.iter().any(Step::fails)
-        && after.iter().any(is_control)
-}
-
-fn is_overtaken(answer: &Answer) -> bool {
-    let error = answer.as_ref().err();
-    error.is_some_and(|error| error.kind() == Kind::Overtaken && !error.sent())
-}
-
-fn check_executions(steps: &[Step], executions: &[String], late: &[usize]) {
+fn check_executions(steps: &[Step], executions: &[String]) {
     let mut in_order = Vec::new();
     for (number, step) in steps.iter().enumerate() {
         let tag = number.to_string();
@@ -210,10 +184,7 @@ fn check_executions(steps: &[Step], executions: &[String], late: &[usize]) {
             .count();
         match step {
             Step::Ask(question) => {
-                let wanted = match question.executions() {
-                    _ if late.contains(&number) => 0,
-                    wanted => wanted.unwrap_or(count),
-                };
+                let wanted = question.executions().unwrap_or(count);
                 assert_eq!(count, wanted, "{question:?} was executed {count} times");
             }
             Step::AskAndDrop(_) => assert!(count <= 1, "nobody has asked again"),

@@ -139,7 +139,7 @@ fn an_answer_before_the_break_counts() {
     for rest in [
         ready(),
         row(&["b"]),
-        message(b'1', b""),
+        message(b'3', b""),
         b"Z\0\0\0\x03".to_vec(),
     ] {
         let ([a, b], _ended) = answers_to(&[good(), rest].concat());

@@ -76,30 +76,74 @@ async fn keep_no_value_that_was_loaded_before_a_delete(one: &Cache, two: &Cache)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_on_one_redis_see_each_others_changes() {
     let server = Server::start();
-    let (one, two) = (process(&server.url()).await, process(&server.url()).await);
+    let told = server.url();
+    // One may hear by the channel while another is told by the server.
+    let heard = format!("{told}?protocol=resp2");
+    for (one, two) in [(&told, &told), (&told, &heard), (&heard, &heard)] {
+        let (one, two) = (process(one).await, process(two).await);
+        see_each_others_changes(&one, &two).await;
+        keep_no_value_that_was_loaded_before_a_delete(&one, &two).await;
+        end(one).await;
+        end(two).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_server_may_not_tell_of_changes_processes_tell_each_other() {
+    let server = Server::start();
+    let user = [
+        "ACL",
+        "SETUSER",
+        "app",
+        "on",
+        ">secret",
+        "~*",
+        "&*",
+        "+@all",
+        "-client|tracking",
+    ];
+    server.command(&user);
+    let url = format!("redis://app:secret@127.0.0.1:{}", server.port());
+    let (one, two) = (process(&url).await, process(&url).await);
     see_each_others_changes(&one, &two).await;
-    keep_no_value_that_was_loaded_before_a_delete(&one, &two).await;
+    // All keys are flushed behind the layer's back.
+    one.set("a", &user_of("old")).await.unwrap();
+    until_name(&two, "a", Some("old"), &[None]).await;
+    server.command(&["FLUSHALL"]);
+    until_name(&two, "a", None, &[Some("old")]).await;
     end(one).await;
     end(two).await;
+}
+
+fn user_of(name: &str) -> super::User {
+    user(1, name)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_on_a_cluster_see_each_others_changes() {
     let cluster = RedisCluster::start();
-    let url = format!("redis+cluster://{}", cluster.place());
-    let (one, two) = (process(&url).await, process(&url).await);
-    see_each_others_changes(&one, &two).await;
-    keep_no_value_that_was_loaded_before_a_delete(&one, &two).await;
-    end(one).await;
-    end(two).await;
+    for protocol in ["resp3", "resp2"] {
+        let url = format!("redis+cluster://{}?protocol={protocol}", cluster.place());
+        let (one, two) = (process(&url).await, process(&url).await);
+        see_each_others_changes(&one, &two).await;
+        keep_no_value_that_was_loaded_before_a_delete(&one, &two).await;
+        end(one).await;
+        end(two).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_behind_sentinels_see_each_others_changes_and_nothing_old_after_a_failover() {
+    for protocol in ["resp3", "resp2"] {
+        nothing_old_after_a_failover(protocol).await;
+    }
+}
+
+async fn nothing_old_after_a_failover(protocol: &str) {
     let first = Server::start();
     let _second = first.start_replica();
     let sentinels = Sentinels::start(&first, "shop", 1);
-    let url = format!("redis+sentinel://{}", sentinels.place());
+    let url = format!("redis+sentinel://{}?protocol={protocol}", sentinels.place());
     let (one, two) = (process(&url).await, process(&url).await);
     see_each_others_changes(&one, &two).await;
     one.set("kept", &user(1, "before")).await.unwrap();
@@ -174,12 +218,20 @@ async fn a_network_that_swallows_everything_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_that_are_killed_all_the_time_hide_no_change() {
+    for protocol in ["resp3", "resp2"] {
+        no_change_is_hidden(protocol).await;
+    }
+}
+
+async fn no_change_is_hidden(protocol: &str) {
     let server = Server::start();
-    let (one, two) = (process(&server.url()).await, process(&server.url()).await);
+    let url = format!("{}?protocol={protocol}", server.url());
+    let (one, two) = (process(&url).await, process(&url).await);
     for round in 0..30 {
         let text = round.to_string();
         let before = name(&two, "a").await;
         server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
+        server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
         one.set("a", &user(1, &text)).await.unwrap();
         // A write that was cut is remembered, and then nothing is there.
         if one.status().has_missed_bumps {
