@@ -154,7 +154,10 @@ async fn r7_sentinel_puts_a_replica_in_the_masters_place() {
     load.until_in_doubt().await;
     load.goes_on().await;
     load.until_well().await;
-    assert_ne!(sentinels.master_port(), first.port());
+    until("each sentinel has heard of it", || {
+        sentinels.master_port() != first.port()
+    })
+    .await;
     load.goes_on().await;
     // Back, and the other way round.
     first.start_again();
