@@ -646,8 +646,8 @@ impl Cache {
     /// Rows were changed by others: what depends on these tags is a miss.
     pub(crate) async fn foreign_changes(&self, tags: &[Box<str>]) -> Result<(), Error> {
         for tags in tags.chunks(FOREIGN) {
-            let invalidate = Arc::clone(&self.0).invalidate(tags.to_vec());
-            Box::pin(self.0.carried_out(invalidate)).await?;
+            let touched = Arc::clone(&self.0).touched(tags.to_vec());
+            Box::pin(self.0.carried_out(touched)).await?;
         }
         Ok(())
     }

@@ -135,7 +135,9 @@ fn keys_of(line: &str, column: &str) -> Option<Vec<String>> {
 }
 
 /// One column: its name, its value if it has one that is told, and what is behind it.
-fn column_of(text: &str) -> Option<(String, Option<String>, &str)> {
+type Column<'a> = (String, Option<String>, &'a str);
+
+fn column_of(text: &str) -> Option<Column<'_>> {
     let (name, behind) = identifier(text);
     let value = behind_type(behind.strip_prefix('[')?)?;
     if let Some(quoted) = value.strip_prefix('\'') {

@@ -57,6 +57,13 @@ impl Names {
         format!("{}#{tag}", self.namespace)
     }
 
+    /// Whether a stamp is that of a row.
+    pub(super) fn is_of_row(&self, stamp: &str) -> bool {
+        let tag = stamp.strip_prefix(&*self.namespace);
+        let tag = tag.and_then(|rest| rest.strip_prefix('#'));
+        tag.is_some_and(super::tag::is_of_row)
+    }
+
     /// The stamp that every value depends on.
     pub(super) fn stamp_of_all(&self) -> String {
         format!("{}#n", self.namespace)

@@ -43,7 +43,7 @@ impl CacheOptions {
     /// others. At most 16 of 1 to 512 bytes each. The first reading of a value whose tags the reader
     /// does not name takes another round trip to Redis.
     #[must_use]
-    pub fn tag(mut self, tag: impl Into<Box<str>>) -> Self {
+    pub fn tag(self, tag: impl Into<Box<str>>) -> Self {
         self.depends_on(tag::of_user(&tag.into()))
     }
 

@@ -96,6 +96,15 @@ impl Process {
         stamps.iter().map(bump).collect()
     }
 
+    pub(super) fn bump_present(&self, stamps: &[StampFor]) {
+        let mut state = self.lock();
+        for stamp in stamps {
+            if state.stamps.get(&*stamp.name).is_some() {
+                state.bump(&stamp.name);
+            }
+        }
+    }
+
     pub(super) fn put(&self, entries: &[(String, Vec<u8>)], ttl: Duration) {
         let mut state = self.lock();
         let now = clock::now();

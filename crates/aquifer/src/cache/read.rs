@@ -321,7 +321,7 @@ impl Inner {
     pub(super) fn stamps_for(&self, names: &[String], ttl: Duration) -> Vec<StampFor> {
         let stamp = |(place, name): (usize, &String)| StampFor {
             name: name.clone(),
-            ttl: (place == 0).then_some(stamp_ttl(ttl)),
+            ttl: (place == 0 || self.names.is_of_row(name)).then_some(stamp_ttl(ttl)),
         };
         names.iter().enumerate().map(stamp).collect()
     }

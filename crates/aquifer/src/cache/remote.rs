@@ -81,6 +81,15 @@ impl Remote {
         read_stamps(pipeline).await
     }
 
+    pub(super) async fn bump_present(&self, stamps: &[StampFor]) -> Result<(), Error> {
+        let mut pipeline = self.redis.pipeline();
+        for stamp in stamps {
+            pipeline = script(pipeline, scripts::BUMP_PRESENT, &stamp.name);
+        }
+        let answers = pipeline.idempotent().run_each().await?;
+        answers.into_iter().try_for_each(|answer| answer.map(drop))
+    }
+
     pub(super) async fn put(
         &self,
         entries: &[(String, Vec<u8>)],

@@ -48,6 +48,20 @@ tell()
 return text"
 );
 
+/// Puts the next stamp in the place of the present one. Where there is none, nothing that is kept from now
+/// on depends on it: who makes it reads the database later. KEYS: the stamp.
+pub(super) const BUMP_PRESENT: &str = with_tell!(
+    "
+tell()
+local text = redis.pcall('GET', KEYS[1])
+if type(text) ~= 'string' then return 0 end
+local life, version, rest = string.match(text, '^(%x+):(%d+):(%x+%??)$')
+if not life then return 0 end
+text = life .. ':' .. string.format('%.0f', tonumber(version) + 1) .. ':' .. rest
+redis.call('SET', KEYS[1], text, 'KEEPTTL')
+return 1"
+);
+
 /// Puts a stamp in the place of the present one, whatever that is. KEYS: the stamp. ARGV: its text.
 pub(super) const RENEW: &str = with_tell!(
     "

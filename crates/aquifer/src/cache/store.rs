@@ -70,6 +70,11 @@ impl Store {
         either!(self.bump(stamps))
     }
 
+    /// The next stamps of those that there are: where there is none, nothing depends on it.
+    pub(super) async fn bump_present(&self, stamps: &[StampFor]) -> Result<(), Error> {
+        either!(self.bump_present(stamps))
+    }
+
     /// Stores envelopes, except where there is one of a later write.
     pub(super) async fn put(
         &self,

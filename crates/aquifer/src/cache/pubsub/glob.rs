@@ -1,9 +1,12 @@
+/// What is left of a pattern and of a channel.
+type Rest<'a> = (&'a [u8], &'a [u8]);
+
 /// Whether a channel fits a pattern, as Redis means it: `*` for any text, `?` for one byte, `[ab]`,
 /// `[a-z]` and `[^a]` for one of a set, `\` before what is meant as it stands.
 pub(super) fn fits(pattern: &[u8], channel: &[u8]) -> bool {
     let (mut pattern, mut rest) = (pattern, channel);
     // Where to go on when what followed the last `*` does not fit.
-    let mut last: Option<(&[u8], &[u8])> = None;
+    let mut last: Option<Rest<'_>> = None;
     loop {
         let stepped = match pattern.split_first() {
             Some((b'*', behind)) => {
@@ -31,7 +34,7 @@ pub(super) fn fits(pattern: &[u8], channel: &[u8]) -> bool {
 }
 
 /// What is left of both after one byte that fits.
-fn step<'a>(pattern: &'a [u8], channel: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+fn step<'a>(pattern: &'a [u8], channel: &'a [u8]) -> Option<Rest<'a>> {
     let (byte, left) = channel.split_first()?;
     let (behind, fits) = match pattern {
         [b'?', behind @ ..] => (behind, true),

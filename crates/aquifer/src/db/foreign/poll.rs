@@ -165,7 +165,7 @@ impl Snapshot {
 
     /// The whole number of a transaction of which the log has the lower half; it is not from the future.
     fn whole(&self, half: i64) -> Result<u64, Error> {
-        let half = u32::try_from(half).map_err(|_| malformed())?;
+        let half = u32::try_from(half).map_err(|_negative| malformed())?;
         let whole = (self.next & !u64::from(u32::MAX)) | u64::from(half);
         Ok(match whole >= self.next {
             true => whole.saturating_sub(1 << 32),
@@ -183,6 +183,9 @@ async fn snapshot(session: &Session) -> Result<Snapshot, Error> {
     Snapshot::parse(&text).ok_or_else(malformed)
 }
 
+/// Of the table at a position: its names and the columns of its key.
+type Known = (i64, Vec<String>, Vec<String>);
+
 /// By schema and name.
 type Tables = HashMap<(String, String), Table>;
 
@@ -190,8 +193,7 @@ type Tables = HashMap<(String, String), Table>;
 async fn tables(session: &Session, rows: &[Row]) -> Result<Tables, Error> {
     let named: BTreeSet<(String, String)> = rows.iter().flat_map(|row| tables_of(&row.1)).collect();
     let (schemas, names): (Vec<String>, Vec<String>) = named.iter().cloned().unzip();
-    let found: Vec<(i64, Vec<String>, Vec<String>)> =
-        session.inner.query_as(TABLES, (schemas, names)).await?;
+    let found: Vec<Known> = session.inner.query_as(TABLES, (schemas, names)).await?;
     let mut tables = Tables::new();
     for (position, named) in (1_i64..).zip(named) {
         let mut table = Table {

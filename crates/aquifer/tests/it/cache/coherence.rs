@@ -162,6 +162,27 @@ async fn nothing_old_after_a_failover(protocol: &str) {
     end(two).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_orderly_failover_makes_everything_of_before_a_miss() {
+    let first = Server::start();
+    let _second = first.start_replica();
+    let sentinels = Sentinels::start(&first, "shop", 1);
+    let url = format!("redis+sentinel://{}", sentinels.place());
+    let (one, two) = (process(&url).await, process(&url).await);
+    one.set("kept", &user(1, "before")).await.unwrap();
+    until_name(&two, "kept", Some("before"), &[None]).await;
+    // The old master lives on as a replica, which must not be asked any more.
+    sentinels.fail_over();
+    until_name(&one, "kept", None, &[Some("before")]).await;
+    until_name(&two, "kept", None, &[Some("before")]).await;
+    until_linked(&one).await;
+    until_linked(&two).await;
+    one.set("kept", &user(1, "after")).await.unwrap();
+    until_name(&two, "kept", Some("after"), &[None]).await;
+    end(one).await;
+    end(two).await;
+}
+
 /// Two processes, one of which reaches Redis by a proxy.
 async fn one_behind_a_proxy(server: &Server) -> (Proxy, Cache, Cache) {
     let proxy = Proxy::to_any(Upstream::Port(server.port()));

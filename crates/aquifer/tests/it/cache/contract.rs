@@ -66,7 +66,20 @@ async fn a_process_without_redis_keeps_the_contract() {
 #[tokio::test]
 async fn a_redis_that_tells_no_changes_keeps_the_values() {
     let server = Server::start();
-    let url = format!("{}?protocol=resp2", server.url());
+    // Nor may processes tell each other.
+    let user_without = [
+        "ACL",
+        "SETUSER",
+        "app",
+        "on",
+        ">secret",
+        "~*",
+        "+@all",
+        "resetchannels",
+    ];
+    server.command(&user_without);
+    let port = server.port();
+    let url = format!("redis://app:secret@127.0.0.1:{port}?protocol=resp2");
     let cache = Cache::connect(&config(&url)).await.unwrap();
     let other = Cache::connect(&config(&url)).await.unwrap();
     for round in 0..200 {

@@ -122,11 +122,15 @@ async fn a_write_of_psql_makes_what_depends_on_it_a_miss_in_every_process() {
     .expect("nothing is kept for those who are gone");
 }
 
-/// The version of a stamp in Redis; 0 if there is none.
+/// The version of a stamp in Redis, which is made if there is none.
 fn version(redis: &Server, tag: &str) -> u64 {
-    let stamp = redis.command(&["GET", &format!("aquifer#{tag}")]);
-    let version = stamp.split(':').nth(1).unwrap_or("0");
-    version.parse().unwrap()
+    let (key, first) = (
+        format!("aquifer#{tag}"),
+        "00000000000000ab:0:0000000000000000?",
+    );
+    redis.command(&["SET", &key, first, "NX"]);
+    let stamp = redis.command(&["GET", &key]);
+    stamp.split(':').nth(1).unwrap().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -214,6 +218,7 @@ async fn a_commit_is_told_when_it_can_be_seen_and_not_before() {
     server.psql("alter system set synchronous_standby_names = 'nobody'");
     server.psql("select pg_reload_conf()");
     let before = version(&redis, "t:users");
+    let pairs = version(&redis, "t:pairs");
     let waiting = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| server.psql("update users set name = 'Jane' where id = 1"));
         let waits = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'";
@@ -224,7 +229,7 @@ async fn a_commit_is_told_when_it_can_be_seen_and_not_before() {
         // What is committed later and does not wait is told.
         let local = "set synchronous_commit = local; insert into pairs values (1, 1)";
         server.psql_at(url, local).unwrap();
-        while version(&redis, "t:pairs") == 0 {
+        while version(&redis, "t:pairs") == pairs {
             std::thread::yield_now();
         }
         let name = server.psql("select name from users where id = 1");
