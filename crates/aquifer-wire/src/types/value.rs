@@ -67,17 +67,6 @@ impl Value {
         })))
     }
 
-    /// The same parameter as one of a statement that was built.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn from_box(value: Box<dyn Encode + Send + Sync>) -> Self {
-        Self(Inner::Other(Arc::new(Other {
-            value,
-            rust: "a value of raw!",
-            sql: None,
-        })))
-    }
-
     /// Whether it is NULL.
     #[must_use]
     pub fn is_null(&self) -> bool {

@@ -3,6 +3,7 @@ use std::marker::PhantomData;
 
 use super::draft::{Deleted, mark_condition};
 use super::insert::raised;
+use super::many::GivenRows;
 use super::name::{meta, quoted, table};
 use super::relation::{not_deleted, twice};
 use super::scope::Phantom;
@@ -62,6 +63,18 @@ pub struct Delete<E, W = Everything, S = E> {
 impl<E: Entity> Update<E> {
     pub(super) fn new(deleted: Deleted) -> Self {
         ChangeDraft::of(E::META, deleted).into()
+    }
+}
+
+impl<E: Entity> Update<E, Chosen> {
+    /// Of rows whose values are given, one for each of these columns.
+    pub(super) fn many(
+        names: Vec<&'static str>,
+        rows: impl Iterator<Item = Vec<sql::Expr<Value>>>,
+    ) -> Self {
+        let mut draft = ChangeDraft::of(E::META, Deleted::Hidden);
+        draft.given = Some(GivenRows::of(names, rows));
+        draft.into()
     }
 }
 
@@ -214,6 +227,8 @@ pub(super) struct ChangeDraft {
     filter: sql::Filter<Value>,
     /// FROM or USING; the condition of each is one of WHERE.
     joins: Vec<(sql::Source<Value>, &'static Meta)>,
+    /// Rows that say by their keys which ones are changed, and to what.
+    given: Option<GivenRows>,
     all_rows: bool,
     deleted: Deleted,
     error: Option<sql::Error>,
@@ -226,6 +241,7 @@ impl ChangeDraft {
             set: Vec::new(),
             filter: sql::Filter::default(),
             joins: Vec::new(),
+            given: None,
             all_rows: false,
             deleted,
             error: None,
@@ -286,13 +302,13 @@ impl ChangeDraft {
         }
         let own = quoted(self.meta.table());
         if let Some(condition) = mark_condition(self.meta, self.deleted) {
-            if self.filter.is_always_true() && !self.all_rows {
+            if self.filter.is_always_true() && !self.all_rows && self.given.is_none() {
                 // Else this condition would pass for one that was given.
                 return Err(no_condition());
             }
             self.filter.push(condition);
         }
-        if !self.joins.is_empty() {
+        if self.is_beside_others() {
             for (source, meta) in &self.joins {
                 if let (Some(mark), Deleted::Hidden) = (meta.soft_delete(), self.deleted) {
                     let condition = not_deleted(source.name().clone(), mark.name());
@@ -308,15 +324,26 @@ impl ChangeDraft {
         Ok(())
     }
 
+    /// Whether columns must say that they are of the table that is changed.
+    fn is_beside_others(&self) -> bool {
+        !self.joins.is_empty() || self.given.is_some()
+    }
+
+    /// Whether rows were to be given, and there are none.
+    pub(super) fn is_of_no_rows(&self) -> bool {
+        self.error.is_none() && self.given.as_ref().is_some_and(GivenRows::is_empty)
+    }
+
     pub(super) fn update(mut self) -> Result<sql::Update<Value>, sql::Error> {
-        if self.set.is_empty() {
+        let gives = |rows: &GivenRows| rows.sets_anything(self.meta);
+        if self.set.is_empty() && !self.given.as_ref().is_some_and(gives) {
             return Err(sql::Error::new(
                 format!("an update of {} sets no column", self.meta.entity()),
                 "say what changes by `set`, or do not send it",
             ));
         }
         let version = self.meta.version();
-        let table_name = (!self.joins.is_empty()).then(|| quoted(self.meta.table()));
+        let table_name = self.is_beside_others().then(|| quoted(self.meta.table()));
         self.set
             .extend(version.map(|column| raised(table_name, column.name())));
         self.complete()?;
@@ -325,7 +352,10 @@ impl ChangeDraft {
         update.set = self.set;
         update.filter = self.filter;
         update.all_rows = self.all_rows;
-        Ok(update)
+        match self.given {
+            None => Ok(update),
+            Some(rows) => rows.into_update(self.meta, update),
+        }
     }
 
     pub(super) fn delete(mut self) -> Result<sql::Delete<Value>, sql::Error> {

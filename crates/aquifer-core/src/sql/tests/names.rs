@@ -28,10 +28,13 @@ fn names_that_postgresql_would_not_keep_whole_are_refused() {
 
 #[test]
 fn a_constant_name_is_checked_alike() {
-    assert!(Name::constant("id").is_some());
+    const ID: StaticName = StaticName::new("id").unwrap();
+    assert_eq!(Name::from(ID), Name::new("id").unwrap());
+    let quote = StaticName::new("a\"b").unwrap();
+    assert_eq!(Name::from(quote).to_string(), r#""a""b""#);
     for bad in ["", "a\0", &"x".repeat(64)] {
         let bad: &'static str = String::from(bad).leak();
-        assert!(Name::constant(bad).is_none());
+        assert!(StaticName::new(bad).is_none());
     }
 }
 

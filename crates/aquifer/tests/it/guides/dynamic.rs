@@ -110,7 +110,7 @@ async fn changes(db: &Db) -> Result<(), Error> {
 async fn by_address(db: &Db, address: &str) -> Result<Option<Row>, Error> {
     db.from("users")
         .where_("active", "=", true)
-        .where_raw(raw!("lower(email) = lower({})", address.to_owned()))
+        .where_raw(raw!("lower(email) = lower({})", address))
         .first()
         .await
 }

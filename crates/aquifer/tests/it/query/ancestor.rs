@@ -183,10 +183,13 @@ async fn the_builder_is_not_used_up_by_counting() {
 #[tokio::test]
 async fn raw_text_is_numbered_with_the_rest() {
     let db = database().await;
+    // What is borrowed for less than the program's life can be a value, too.
+    let name = String::from("bob ");
+    let name = name.trim();
     let found = db
         .from("users")
         .where_("active", "=", true)
-        .where_raw(raw!("lower(name) = {} or age = {}", "bob", 99))
+        .where_raw(raw!("lower(name) = {} or age = {}", name, 99))
         .select(("name", count_all()))
         .group_by(["name"])
         .having_raw(raw!("count(*) >= {}", 1_i64))
