@@ -161,7 +161,7 @@ fn example_names(workspace: &Workspace) -> Result<Vec<String>, Failure> {
 
 /// With the default features, as a user builds it.
 fn demo(workspace: &Workspace) -> Result<Outcome, Failure> {
-    programs::ensure(&[POSTGRES])?;
+    programs::ensure(&[POSTGRES, REDIS])?;
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--locked", "--package", "aquifer-cli"]);
     process::run(&mut cargo, process::LONG)?;

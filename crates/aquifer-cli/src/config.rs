@@ -101,7 +101,7 @@ fn write_table(rows: &[Row], output: &mut impl Write) -> io::Result<()> {
 }
 
 /// Without characters that would move the cursor or end the line.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let escaped = |character: char| match character {
         control if control.is_control() => control.escape_default().to_string(),
         other => other.to_string(),

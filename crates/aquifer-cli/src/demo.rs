@@ -3,6 +3,7 @@
 //! Every step is a file below; [`stage`] tells them and remembers how they ended.
 
 mod bulk;
+mod cache;
 mod chance;
 mod cpu;
 mod crashed;
@@ -22,6 +23,7 @@ mod patience;
 mod picture;
 mod pools;
 mod readers;
+mod redis;
 mod relay;
 mod scene;
 mod schema;
@@ -52,13 +54,19 @@ pub(crate) struct DemoArgs {
     /// input is no terminal.
     #[arg(long)]
     once: bool,
+    /// Is the other process of a demo that runs.
+    #[arg(long, hide = true)]
+    peer: bool,
 }
 
 /// Runs the demo; it succeeds if every step holds and nothing is left behind.
 pub(crate) async fn run(args: DemoArgs) -> ExitCode {
+    if args.peer {
+        return cache::run_peer().await;
+    }
     let mut server = server::given();
     let given = server.is_some();
-    let mut stage = Stage::new(Page::stdout(), if given { 16 } else { 19 });
+    let mut stage = Stage::new(Page::stdout(), if given { 17 } else { 20 });
     stage.open(
         "Aquifer: the data layer between a Rust service and PostgreSQL",
         "Every number below is measured in this run, every ✓ was checked, and the code is that of \
@@ -125,6 +133,8 @@ async fn read(stage: &mut Stage, scene: &Scene, server: &Server) {
     stage.play(slow::chapter(), slow).await;
     let tenants = async |step: &mut Step| tenants::perform(step, scene).await;
     stage.play(tenants::chapter(), tenants).await;
+    let cache = async |step: &mut Step| cache::perform(step, scene, server).await;
+    stage.play(cache::chapter(), cache).await;
 }
 
 async fn write(stage: &mut Stage, scene: &Scene) {

@@ -1,5 +1,6 @@
 //! The command `aquifer`.
 
+mod cache;
 mod check;
 mod config;
 mod demo;
@@ -23,6 +24,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Looks at the cache in Redis
+    #[command(subcommand)]
+    Cache(cache::Command),
     Check(check::Check),
     /// Shows and checks the configuration
     #[command(subcommand)]
@@ -42,6 +46,7 @@ struct Failure {
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
     let outcome = match command.unwrap_or_else(|| Command::Demo(demo::DemoArgs::default())) {
+        Command::Cache(command) => cache::run(&command, &mut io::stdout().lock()),
         Command::Check(arguments) => check::run(&arguments, &mut io::stdout().lock()),
         Command::Config(command) => config::run(&command, &mut io::stdout().lock()),
         Command::Demo(arguments) => return show(arguments),

@@ -4,6 +4,7 @@ mod debts;
 mod envelope;
 mod flight;
 pub(crate) mod foreign;
+mod inspect;
 mod key;
 mod layout;
 mod lease;
@@ -18,6 +19,7 @@ mod remote;
 mod rules;
 mod scripts;
 mod servers;
+mod status;
 mod store;
 mod subscription;
 mod tag;
@@ -36,6 +38,7 @@ use tokio::sync::Notify;
 
 use self::debts::Debts;
 use self::flight::Flights;
+pub use self::inspect::{CacheContent, CacheEntry, CacheStamp};
 use self::key::{Names, check_key, check_tags};
 use self::lease::Lease;
 use self::link::{Keeper, Links};
@@ -49,6 +52,7 @@ use self::remote::Remote;
 #[cfg(mutants)]
 pub use self::rules::RULES;
 use self::servers::Servers;
+pub use self::status::CacheStatus;
 use self::store::Store;
 pub use self::subscription::{Messages, Received, Subscription};
 use crate::config::{CacheSettings, Config};
@@ -150,22 +154,6 @@ struct Inner {
     negative_ttl: Duration,
 }
 
-/// How a cache does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CacheStatus {
-    /// Whether other processes are told of changes, and tell of theirs.
-    pub is_shared: bool,
-    /// Whether values in memory are used without asking Redis: every master tells of changes.
-    pub is_linked: bool,
-    /// Whether there are changes that Redis was not told of yet.
-    pub has_missed_bumps: bool,
-    /// How many values are in memory.
-    pub values: usize,
-    /// About how many bytes they take.
-    pub bytes: u64,
-}
-
 impl Cache {
     /// A cache in the Redis of `config`; without `redis_url` one in this process only.
     ///
@@ -221,6 +209,7 @@ impl Cache {
     pub(crate) fn alone(settings: CacheSettings, tasks: Arc<Tasks>, observers: Observers) -> Self {
         let store = Store::Process(Box::new(Process::new(settings.memory_max)));
         let cache = Self::new(settings, store, (tasks, observers), Lease::endless());
+        cache.0.links.attempted();
         cache.0.board.link_made();
         cache
     }
@@ -231,7 +220,7 @@ impl Cache {
         (tasks, observers): (Arc<Tasks>, Observers),
         lease: Lease,
     ) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             names: Names::new(&settings.namespace),
             board: Arc::default(),
             lease,
@@ -248,7 +237,12 @@ impl Cache {
             observers,
             ttl: settings.ttl,
             negative_ttl: settings.negative_ttl,
-        }))
+        });
+        let asked = Arc::downgrade(&inner);
+        let figures = move || asked.upgrade().map(|inner| inner.figures());
+        let counts = inner.observers.cache_counts();
+        counts.attach(inner.names.namespace(), figures);
+        Self(inner)
     }
 
     /// The value of a key, or `None` if there is none.
@@ -653,14 +647,7 @@ impl Cache {
     /// How it does now, as far as is known without asking.
     #[must_use]
     pub fn status(&self) -> CacheStatus {
-        let (values, bytes) = self.0.local.size();
-        CacheStatus {
-            is_shared: self.0.redis().is_some(),
-            is_linked: self.0.board.is_linked(),
-            has_missed_bumps: self.0.debts.due().is_some(),
-            values,
-            bytes,
-        }
+        self.0.status()
     }
 
     /// Rows were changed by others: what depends on these tags is a miss.

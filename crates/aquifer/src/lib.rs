@@ -116,7 +116,8 @@ pub use crate::bulk::{CopyIn, CopyOut, CopyWriter, Progress, RowStream};
 #[cfg(mutants)]
 pub use crate::cache::RULES as CACHE_RULES;
 pub use crate::cache::{
-    Cache, CacheOptions, CacheStatus, CacheValue, Messages, Received, Subscription,
+    Cache, CacheContent, CacheEntry, CacheOptions, CacheStamp, CacheStatus, CacheValue, Messages,
+    Received, Subscription,
 };
 pub use crate::coalesce::{Lookup, LookupKey};
 pub use crate::config::{Advanced, Config, Origin, Pooler};

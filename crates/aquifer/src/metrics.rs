@@ -45,7 +45,10 @@ use crate::{Error, clock};
 /// `.waiting`; `postgres.health` (1 up, 0.5 degraded, 0 down); `redis.operations.total`, `.error`;
 /// `redis.operation.duration.avg`, `.p95`, `.p99`; `redis.cache.hits`, `.misses`;
 /// `cache.hits.local`, `.remote` (found in memory, in Redis), `cache.misses`, `cache.stale` (changed
-/// since), `cache.unreadable` (another layout, garbage), `cache.loads`, `cache.bumps` (changes told);
+/// since), `cache.unreadable` (another layout, garbage), `cache.loads`, `cache.fills` (loaded and
+/// kept), `cache.dead_on_arrival` (of those, changed before their load was done), `cache.bumps`
+/// (changes told), `cache.linked` (1 while Redis tells of changes), `cache.verified.age` (since it was
+/// certain that all changes were heard of), `cache.values`, `cache.bytes` (in memory);
 /// `redis.memory.used` (bytes); `redis.clients.connected`; `redis.health`; `prisma.queries.total`,
 /// `.error`; `prisma.query.duration.avg`, `.p95`, `.p99` (queries of an ORM); and the user's own.
 ///

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::{OnceLock, Weak};
 use std::time::Duration;
 
-pub(crate) use self::cache_counts::CacheCounts;
+pub(crate) use self::cache_counts::{CacheCounts, CacheFigures};
 #[cfg(feature = "testing")]
 use aquifer_wire::Catalog;
 

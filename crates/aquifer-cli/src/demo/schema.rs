@@ -14,7 +14,7 @@ const SOURCE: &str = include_str!("schema.rs");
 pub(super) const ACCOUNTS: u32 = 50;
 pub(super) const BALANCE: i64 = 1_000;
 
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     ("0001_users.sql", include_str!("migrations/0001_users.sql")),
     (
         "0002_accounts.sql",
@@ -23,6 +23,10 @@ const MIGRATIONS: [(&str, &str); 3] = [
     (
         "0003_scenes.sql",
         include_str!("migrations/0003_scenes.sql"),
+    ),
+    (
+        "0004_articles.sql",
+        include_str!("migrations/0004_articles.sql"),
     ),
 ];
 
@@ -58,8 +62,8 @@ pub(super) async fn perform(step: &mut Step, scene: &Scene) -> Result<(), Failur
         .await?;
     let names = tables.join(", ");
     step.check(
-        tables.len() == 7,
-        &format!("seven tables are there: {names}"),
+        tables.len() == 8,
+        &format!("eight tables are there: {names}"),
     );
     let accounts = fill(&scene.db).await?;
     step.check(

@@ -157,10 +157,15 @@ impl Server {
 
     /// What every `Db` of the demo starts from.
     pub(super) fn config(&self) -> Result<Config, Failure> {
-        Ok(match self {
-            Self::Ours(embedded) => Config::from_url(embedded.url())?,
-            Self::Given(given) => Config::from_url(with_search_path(&given.url, &given.schema))?,
-        })
+        Ok(Config::from_url(self.url())?)
+    }
+
+    /// Where it is; with the password, if there is one.
+    pub(super) fn url(&self) -> String {
+        match self {
+            Self::Ours(embedded) => embedded.url(),
+            Self::Given(given) => with_search_path(&given.url, &given.schema),
+        }
     }
 
     /// The server's log as far as it is ours to read.

@@ -1,11 +1,16 @@
 //! `aquifer demo` on a server that `DATABASE_URL` names.
 
+use std::env;
+
 use aquifer_testkit::Postgres;
 
 use crate::{Directory, Run};
 
 fn demo(url: &str) -> Run {
-    Directory::new().run(&["demo", "--once"], &[("DATABASE_URL", url)])
+    // By which it finds `redis-server`.
+    let path = env::var("PATH").unwrap();
+    let variables = [("DATABASE_URL", url), ("PATH", path.as_str())];
+    Directory::new().run(&["demo", "--once"], &variables)
 }
 
 fn schemas(url: &str) -> String {
@@ -18,7 +23,8 @@ fn all_steps_hold_and_nothing_is_left() {
     let database = Postgres::shared().create_database();
     let run = demo(&database.url);
     assert_eq!(run.code, Some(0), "{}", run.stdout);
-    assert!(run.stdout.contains("16 of 16 steps hold"), "{}", run.stdout);
+    assert!(run.stdout.contains("17 of 17 steps hold"), "{}", run.stdout);
+    assert!(run.stdout.contains("Redis has returned"), "{}", run.stdout);
     assert_eq!(schemas(&database.url).trim(), "0");
     for line in run.stdout.lines() {
         assert!(
@@ -47,7 +53,7 @@ fn a_step_that_fails_is_told_and_the_schema_is_removed_all_the_same() {
     assert_eq!(run.code, Some(1), "{}", run.stdout);
     for part in [
         "permission denied for function pg_terminate_backend",
-        "15 of 16 steps hold",
+        "16 of 17 steps hold",
         "is removed",
     ] {
         assert!(
@@ -63,7 +69,7 @@ fn a_step_that_fails_is_told_and_the_schema_is_removed_all_the_same() {
 fn a_server_that_is_away_is_told_with_its_cause() {
     let run = demo("postgres://visitor:secret@127.0.0.1:1/nowhere");
     assert_eq!(run.code, Some(1), "{}", run.stdout);
-    for part in ["Connection refused", "15 not made", "nothing was made"] {
+    for part in ["Connection refused", "16 not made", "nothing was made"] {
         assert!(
             run.stdout.contains(part),
             "{part} is not in: {}",

@@ -6,6 +6,7 @@
     reason = "what fails must end the test"
 )]
 
+mod cache;
 mod check;
 mod config_print;
 mod demo;

@@ -56,6 +56,13 @@ impl Ticket {
         self.position
     }
 
+    /// Whether nothing was heard of a change since. After one, nobody takes for good what was read under
+    /// it.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        self.proof.is_unchanged()
+    }
+
     /// What the value that was read under this ticket is kept with in this process.
     #[must_use]
     pub fn proof(self) -> Proof {
@@ -69,12 +76,12 @@ impl Proof {
     #[must_use]
     pub fn holds(&self, board: &Board) -> bool {
         let link = board.link();
-        link % 2 == 1
-            && link == self.link
-            && self
-                .parts
-                .iter()
-                .all(|part| part.cell.count() == part.count)
+        link % 2 == 1 && link == self.link && self.is_unchanged()
+    }
+
+    fn is_unchanged(&self) -> bool {
+        let mut parts = self.parts.iter();
+        parts.all(|part| part.cell.count() == part.count)
     }
 
     /// The marks that the value was read under, in the order of the tags.

@@ -140,6 +140,17 @@ impl<'a> Opened<'a> {
         }
         text.as_bytes() == self.marks
     }
+
+    /// The marks that it was put there under, as texts.
+    pub(super) fn marks(&self) -> impl Iterator<Item = &'a str> {
+        let marks = self.marks.chunks_exact(MARK);
+        marks.map(|mark| std::str::from_utf8(mark).unwrap_or_default())
+    }
+}
+
+/// Whether it begins as an envelope does.
+pub(super) fn begins(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC)
 }
 
 /// Whether what is there may not be replaced: it is of a later write of the same life of the key's stamp.

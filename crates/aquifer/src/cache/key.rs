@@ -119,7 +119,7 @@ pub(super) fn check_tags(tags: &[Box<str>]) -> Result<(), Error> {
     names.try_for_each(|(_, name)| check_length("a tag", name))
 }
 
-fn check_length(what: &str, text: &str) -> Result<(), Error> {
+pub(super) fn check_length(what: &str, text: &str) -> Result<(), Error> {
     match text.len() {
         1..=LENGTH_MAX => Ok(()),
         0 => Err(refused(what, "is empty")),

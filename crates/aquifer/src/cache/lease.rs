@@ -41,6 +41,13 @@ impl Lease {
         self.since(now) < self.until.load(Ordering::Acquire)
     }
 
+    /// How long ago it was extended last by so much; none if it was not, or has no end.
+    pub(super) fn extended_ago(&self, now: Instant, time: Duration) -> Option<Duration> {
+        let until = self.until.load(Ordering::Acquire);
+        let asked = Duration::from_nanos(until).checked_sub(time)?;
+        Duration::from_nanos(self.since(now)).checked_sub(asked)
+    }
+
     fn since(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.begun);
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX - 1)

@@ -12,7 +12,7 @@ use std::time::Duration;
 use ::redis::{PushInfo, PushKind, Value};
 use aquifer_core::backoff;
 use aquifer_core::stamps::{Board, Stamp};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::Inner;
 use super::key::{tag_of, tag_of_bytes};
@@ -89,6 +89,7 @@ impl Keeper {
             };
             let begun = clock::now();
             let made = Box::pin(self.make(&inner)).await;
+            inner.links.attempted();
             let pause = match made {
                 Ok(()) => {
                     failures = 0;
@@ -311,20 +312,44 @@ fn hear(push: &PushInfo, board: &Board, lost: &AtomicBool, wake: &Notify) {
 
 /// The links that there are, for what must not be announced to this process.
 #[derive(Default)]
-pub(super) struct Links(Mutex<Vec<Placed>>);
+pub(super) struct Links {
+    made: Mutex<Vec<Placed>>,
+    /// Whether it was tried once to make them.
+    attempted: watch::Sender<bool>,
+}
 
 /// Where a link leads to, and the link.
 type Placed = (String, Arc<Link>);
 
 impl Links {
     fn set(&self, links: Vec<Placed>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = links;
+        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = links;
     }
 
     fn to(&self, address: &str) -> Option<Arc<Link>> {
-        let links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let links = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let link = links.iter().find(|(place, _)| place == address);
         link.map(|(_, link)| Arc::clone(link))
+    }
+}
+
+impl Links {
+    /// Waits until it was tried once to make links: whoever is the first on a server renews the
+    /// namespace, and what was stored before would be gone.
+    pub(super) async fn begun(&self) {
+        if *self.attempted.borrow() {
+            return;
+        }
+        let mut attempted = self.attempted.subscribe();
+        // A cache that does without links for so long does without the wait too.
+        let _made_or_not = Deadline::after(LIMIT)
+            .run(attempted.wait_for(|attempted| *attempted))
+            .await;
+    }
+
+    pub(super) fn attempted(&self) {
+        self.attempted
+            .send_if_modified(|attempted| !std::mem::replace(attempted, true));
     }
 }
 

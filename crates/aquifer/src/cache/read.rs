@@ -148,6 +148,7 @@ impl Inner {
     }
 
     async fn look_once(&self, wants: &[Want]) -> Result<Vec<Look>, Error> {
+        self.links.begun().await;
         if self.debts.due().is_some() && keeps(Rule::DebtorsBelieveNothing) {
             let text = "Redis was not told of some changes yet, so what it holds is not used";
             return Err(Error::new(ErrorKind::Connection, text));
@@ -361,7 +362,7 @@ pub(super) fn stamp_ttl(ttl: Duration) -> Duration {
 }
 
 /// What INCRBY counts.
-fn number(bytes: &[u8]) -> Option<i64> {
+pub(super) fn number(bytes: &[u8]) -> Option<i64> {
     // Envelopes are longer, and begin with a letter.
     let text = std::str::from_utf8(bytes.get(..bytes.len().min(21))?).ok()?;
     (text.len() == bytes.len()).then(|| text.parse().ok())?

@@ -75,6 +75,7 @@ impl Inner {
         tags: &[Box<str>],
         (stamps, ttl): (&[StampFor], Duration),
     ) -> Result<(), Error> {
+        self.links.begun().await;
         self.know_servers().await?;
         // Of what they depend on besides their keys; read before the values are there.
         let mut others = vec![StampFor::ever(self.names.stamp_of_all())];
@@ -181,6 +182,10 @@ impl Inner {
         };
         let sealed = Sealed::new(layout, &want.tags, bytes.as_deref());
         let envelope = sealed.with_marks(ticket.marks());
+        self.observers.cache_counts().filled();
+        if !ticket.is_unchanged() {
+            self.observers.cache_counts().was_dead_on_arrival();
+        }
         // Values that were loaded together are not all loaded again together.
         let ttl = ttl.mul_f64(1.0 - JITTER * chance());
         let begun = clock::now();

@@ -9,11 +9,11 @@ use super::{MetricKind, Value};
 use crate::observe::Status;
 
 /// The first words of the names below; the user's own metrics begin otherwise.
-pub(super) const RESERVED: [&str; 5] = ["postgres", "redis", "prisma", "db", "aquifer"];
+pub(super) const RESERVED: [&str; 6] = ["postgres", "redis", "cache", "prisma", "db", "aquifer"];
 
 type Read = fn(&Reading) -> Option<f64>;
 
-const COUNTERS: [(&str, Read); 17] = [
+const COUNTERS: [(&str, Read); 19] = [
     ("postgres.queries.total", |all| count(all.queries.count())),
     ("postgres.queries.error", |all| count(all.query_errors)),
     ("postgres.transactions.total", |all| {
@@ -32,12 +32,16 @@ const COUNTERS: [(&str, Read); 17] = [
     ("cache.stale", |all| count(all.cache.stale)),
     ("cache.unreadable", |all| count(all.cache.unreadable)),
     ("cache.loads", |all| count(all.cache.loads)),
+    ("cache.fills", |all| count(all.cache.fills)),
+    ("cache.dead_on_arrival", |all| {
+        count(all.cache.dead_on_arrival)
+    }),
     ("cache.bumps", |all| count(all.cache.bumps)),
     ("prisma.queries.total", |all| count(all.orm.0.count())),
     ("prisma.queries.error", |all| count(all.orm.1)),
 ];
 
-const GAUGES: [(&str, Read); 8] = [
+const GAUGES: [(&str, Read); 12] = [
     ("postgres.pool.total", |all| {
         let pools = all.pools.iter().map(|(_, pool)| pool.idle + pool.used);
         count(all.state.pool.total + pools.sum::<usize>() as u64)
@@ -58,6 +62,15 @@ const GAUGES: [(&str, Read); 8] = [
     ("redis.memory.used", |all| count(all.state.redis?.0)),
     ("redis.clients.connected", |all| count(all.state.redis?.1)),
     ("redis.health", |all| health(all, "redis")),
+    ("cache.linked", |all| {
+        count(u64::from(all.cache.state()?.is_linked?))
+    }),
+    ("cache.verified.age", |all| {
+        let age = all.cache.state()?.verified_age?;
+        Some(1_000.0 * age.as_secs_f64())
+    }),
+    ("cache.values", |all| count(all.cache.state()?.values)),
+    ("cache.bytes", |all| count(all.cache.state()?.bytes)),
 ];
 
 type Durations = fn(&Reading) -> &Distribution;

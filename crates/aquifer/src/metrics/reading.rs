@@ -1,12 +1,13 @@
 //! All figures at one moment, added up where that is cheaper than counting twice.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aquifer_core::histogram::Distribution;
 
 use super::PoolFigures;
-use crate::observe::{Measures, Operations, State};
+use crate::observe::{CacheFigures, Measures, Operations, State};
 
 #[derive(Debug)]
 pub(super) struct Reading {
@@ -84,7 +85,11 @@ pub(super) struct CacheReading {
     pub(super) stale: u64,
     pub(super) unreadable: u64,
     pub(super) loads: u64,
+    pub(super) fills: u64,
+    pub(super) dead_on_arrival: u64,
     pub(super) bumps: u64,
+    /// How the caches do, by namespace.
+    pub(super) states: BTreeMap<Box<str>, CacheFigures>,
 }
 
 impl CacheReading {
@@ -97,8 +102,19 @@ impl CacheReading {
             stale: load(&counts.stale),
             unreadable: load(&counts.unreadable),
             loads: load(&counts.loads),
+            fills: load(&counts.fills),
+            dead_on_arrival: load(&counts.dead_on_arrival),
             bumps: load(&counts.bumps),
+            states: counts.figures(),
         }
+    }
+
+    /// All caches together; none if there is no cache.
+    pub(super) fn state(&self) -> Option<CacheFigures> {
+        let mut states = self.states.values().copied();
+        let mut all = states.next()?;
+        states.for_each(|state| all.add(state));
+        Some(all)
     }
 }
 

@@ -3,9 +3,11 @@
 mod abort;
 mod coherence;
 mod contract;
+mod figures;
 mod foreign;
 mod outages;
 mod pubsub;
+mod scenarios;
 mod stored;
 mod trial;
 

@@ -1,5 +1,6 @@
 //! The code of `guides/*.md`: compiled here, run here, and compared with the pages by `tidy`.
 
+mod best_practices;
 mod dynamic;
 mod from_deadpool;
 mod from_sqlx;

@@ -12,7 +12,7 @@ use aquifer::{Batch, DatabaseManager, Db, Error, Event, MetricsCollector, Outcom
 use crate::support;
 
 /// The names that the layer promises.
-const NAMES: [&str; 44] = [
+const NAMES: [&str; 50] = [
     "postgres.queries.total",
     "postgres.queries.error",
     "postgres.transactions.total",
@@ -51,7 +51,13 @@ const NAMES: [&str; 44] = [
     "cache.stale",
     "cache.unreadable",
     "cache.loads",
+    "cache.fills",
+    "cache.dead_on_arrival",
     "cache.bumps",
+    "cache.linked",
+    "cache.verified.age",
+    "cache.values",
+    "cache.bytes",
     "prisma.queries.total",
     "prisma.queries.error",
     "prisma.query.duration.avg",

@@ -7,8 +7,9 @@ use aquifer_core::histogram::Distribution;
 use super::{Kind, Sink, seconds, state};
 use crate::metrics::custom::{Family, Instrument, Registry};
 use crate::metrics::names::float;
-use crate::metrics::reading::Reading;
+use crate::metrics::reading::{CacheReading, Reading};
 use crate::metrics::{PoolFigures, StatementMetrics};
+use crate::observe::CacheFigures;
 
 const OPERATION: &str = "db_client_operation_duration_seconds";
 
@@ -51,6 +52,68 @@ const OF_POOLS: [OfPool; 3] = [
         "aquifer_lane_requests",
         |pool| pool.lane_requests,
         "Reads under way on shared lanes.",
+    ),
+];
+
+/// What caches count.
+type CacheTotal = (&'static str, fn(&CacheReading) -> u64, &'static str);
+
+const OF_CACHE: [CacheTotal; 6] = [
+    (
+        "aquifer_cache_stale_total",
+        |cache| cache.stale,
+        "Values in Redis that had been changed since.",
+    ),
+    (
+        "aquifer_cache_unreadable_total",
+        |cache| cache.unreadable,
+        "Values that could not be read or written.",
+    ),
+    (
+        "aquifer_cache_loads_total",
+        |cache| cache.loads,
+        "Loads of missing values.",
+    ),
+    (
+        "aquifer_cache_fills_total",
+        |cache| cache.fills,
+        "Loaded values that were kept.",
+    ),
+    (
+        "aquifer_cache_dead_on_arrival_total",
+        |cache| cache.dead_on_arrival,
+        "Loaded values that had been changed before their load was done.",
+    ),
+    (
+        "aquifer_cache_bumps_total",
+        |cache| cache.bumps,
+        "Changes of values that were told.",
+    ),
+];
+
+/// What a cache may say of itself.
+type OfCache = fn(&CacheFigures) -> Option<f64>;
+
+const OF_CACHES: [(&str, OfCache, &str); 4] = [
+    (
+        "aquifer_cache_linked",
+        |cache| Some(float(cache.is_linked?.into())),
+        "Whether Redis tells the cache of changes: 1, or 0 while each value is asked for.",
+    ),
+    (
+        "aquifer_cache_verified_age_seconds",
+        |cache| Some(cache.verified_age?.as_secs_f64()),
+        "Time since the cache knew for certain that it had heard of every change.",
+    ),
+    (
+        "aquifer_cache_values",
+        |cache| Some(float(cache.values)),
+        "Values in memory.",
+    ),
+    (
+        "aquifer_cache_bytes",
+        |cache| Some(float(cache.bytes)),
+        "About how many bytes the values in memory take.",
     ),
 ];
 
@@ -151,30 +214,16 @@ fn cache(page: &mut impl Sink, all: &Reading) {
     ] {
         page.sample(name, &[("result", result)], float(count));
     }
-    for (name, count, help) in [
-        (
-            "aquifer_cache_stale_total",
-            all.cache.stale,
-            "Values in Redis that had been changed since.",
-        ),
-        (
-            "aquifer_cache_unreadable_total",
-            all.cache.unreadable,
-            "Values that could not be read or written.",
-        ),
-        (
-            "aquifer_cache_loads_total",
-            all.cache.loads,
-            "Loads of missing values.",
-        ),
-        (
-            "aquifer_cache_bumps_total",
-            all.cache.bumps,
-            "Changes of values that were told.",
-        ),
-    ] {
-        page.family(name, Kind::Counter, help);
-        page.sample(name, &[], float(count));
+    for (name, read, help) in OF_CACHE {
+        single(page, (name, Kind::Counter), read(&all.cache), help);
+    }
+    for (name, read, help) in OF_CACHES {
+        page.family(name, Kind::Gauge, help);
+        for (namespace, state) in &all.cache.states {
+            if let Some(value) = read(state) {
+                page.sample(name, &[("namespace", namespace)], value);
+            }
+        }
     }
     let Some((memory, clients)) = all.state.redis else {
         return;

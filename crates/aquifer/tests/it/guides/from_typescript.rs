@@ -1,9 +1,12 @@
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aquifer::{
-    Config, ConnectionMonitor, DatabaseManager, Db, Error, Listening, MetricsCollector, Outcome,
-    Row, Service, Session, Status, values,
+    Cache, CacheOptions, Config, ConnectionMonitor, DatabaseManager, Db, Error, Listening,
+    MetricsCollector, Outcome, Row, Service, Session, Status, values,
 };
+use aquifer_testkit::Redis;
+use serde::{Deserialize, Serialize};
 
 use super::{empty, filled};
 use crate::support;
@@ -88,6 +91,56 @@ async fn builder(db: &Db) -> Result<(), Error> {
     Ok(())
 }
 
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct User {
+    id: i64,
+    name: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Update {
+    id: i64,
+    action: String,
+}
+
+async fn cache(cache: &Cache) -> Result<(), Error> {
+    let john = User {
+        id: 1,
+        name: "John".into(),
+    };
+    let jane = User {
+        id: 2,
+        name: "Jane".into(),
+    };
+    let hour = CacheOptions::new().ttl(Duration::from_secs(3600));
+    cache.set_with("user:1", &john, &hour).await?;
+    let user: Option<Arc<User>> = cache.get("user:1").await?;
+    assert_eq!(user.as_deref(), Some(&john));
+    cache.delete(["user:1"]).await?;
+    assert!(!cache.exists("user:1").await?);
+    cache
+        .mset_with([("user:1", &john), ("user:2", &jane)], &hour)
+        .await?;
+    let values: Vec<Option<Arc<User>>> = cache.mget(["user:1", "user:2", "user:3"]).await?;
+    assert_eq!(values.iter().flatten().count(), 2);
+    let new_value = cache.increment("visits", 1).await?;
+    assert_eq!(new_value, 1);
+
+    // As long as the subscription is kept
+    let subscription = cache
+        .subscribe("user-updates", |message: Update, channel: &str| {
+            println!("Received message on channel {channel}: {message:?}");
+        })
+        .await?;
+    let update = Update {
+        id: 1,
+        action: "updated".into(),
+    };
+    assert_eq!(cache.publish("user-updates", &update).await?, 1);
+    drop(subscription);
+    Ok(())
+}
+
 fn metrics(metrics: &MetricsCollector) -> Option<f64> {
     // Track a PostgreSQL query
     metrics.track_postgres_query(Duration::from_millis(100), Outcome::Success, false);
@@ -141,6 +194,14 @@ fn listen(monitor: &ConnectionMonitor) -> [Listening; 3] {
 #[tokio::test]
 async fn the_manager_brings_connections_up_and_down() -> Result<(), Error> {
     serve(&support::url()).await
+}
+
+#[tokio::test]
+async fn the_cache_does_what_it_says() -> Result<(), Error> {
+    let redis = Redis::start();
+    let shared = Cache::connect(&Config::new().redis_url(redis.url())).await?;
+    cache(&shared).await?;
+    cache(&Cache::in_process(&Config::new())?).await
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! page for Prometheus.
 //!
 //! ```sh
-//! cargo run --package aquifer --example metrics
+//! cargo run --package aquifer --example metrics_collector
 //! ```
 //!
 //! It starts a private PostgreSQL.
