@@ -65,7 +65,9 @@ pub use self::expression::{
     Branch, Case, Connective, Constant, Expr, Fragment, Test, TimeUnit, TypeName, Written,
 };
 pub use self::list::List;
-pub use self::name::{Aliased, Column, Name, Table, aliased_column, aliased_table, split_alias};
+pub use self::name::{
+    Aliased, Column, Name, StaticName, Table, aliased_column, aliased_table, split_alias,
+};
 pub use self::operator::{Operator, escape_like};
 pub use self::render::{PARAMETERS_MAX, Rendered};
 pub use self::select::{

@@ -85,7 +85,7 @@ pub use postgres_types::{Kind, Type};
 
 pub use self::array::{Array, Dimension};
 pub use self::bit::Bit;
-pub use self::column::{ColumnType, Moment, NotNull};
+pub use self::column::{ColumnType, Day, Moment, NotNull, Zoned};
 pub use self::date::Date;
 pub use self::decode::{Decode, DecodeError, DecodeOwned};
 pub use self::encode::{Encode, EncodeError, IsNull};

@@ -80,11 +80,12 @@
 //! | a condition on rows that belong to each row | [`Query::outer`] and [`has_rows`](Query::has_rows), [`scalar`](Query::scalar), [`Query::join_lateral`] |
 //! | WITH, sub-queries in FROM, unions | [`macro@DerivedTable`]: a struct that is the row of a query, with columns of its own |
 //! | window functions | [`row_number`], [`rank`], [`Col::lag`], [`Expr::over`] with a [`window`] |
+//! | values by conditions, spans of time, documents | [`case`], [`Col::later_by`] and [`since`](Col::since), [`json_object`] and [`Col::jsonb_agg`] |
 //! | groups | [`Query::group_by`], [`having`](Query::having), [`Col::count`], [`sum`](Col::sum), [`max`](Col::max), [`count_rows`] |
 //! | rows with those of another table that belong to each | [`Query::with_many`] in one statement, [`Relation::load`] in two |
-//! | pages, streams | [`Query::paginate`], [`Query::stream`] |
-//! | to insert | [`insert!`](crate::insert), [`Entity::insert_many`], [`Insert::on_conflict`] |
-//! | to change | [`Entity::update`], [`Entity::save`], [`Entity::delete`], [`Entity::restore`] |
+//! | pages, parts, streams | [`Query::paginate`], [`Query::cursor_page`], [`Query::chunk`], [`Query::stream`]; by hand with a [`row`] of columns |
+//! | to insert | [`insert!`](crate::insert), [`Entity::insert_many`], [`Entity::insert_from`], [`Insert::on_conflict`] |
+//! | to change | [`Entity::update`], [`Entity::update_many`], [`Entity::save`], [`Entity::delete`], [`Entity::restore`] |
 //! | to see what is sent | [`Query::to_sql`], [`Query::build`], [`Query::explain`] |
 //!
 //! Each verb takes the session last: a [`Db`](crate::Db), a [`Transaction`](crate::Transaction) or a
@@ -94,6 +95,7 @@
 //! Rows that are marked as deleted (`soft_delete`) are passed over in every table of a query, in
 //! sub-queries and in changes, unless [`with_deleted`](Query::with_deleted) is said.
 
+mod case;
 mod change;
 #[doc(hidden)]
 pub mod check;
@@ -105,18 +107,23 @@ mod derived;
 mod draft;
 mod expression;
 mod insert;
+mod json;
 mod key;
+mod many;
 mod meta;
 mod name;
 mod operand;
 mod order;
+mod pages;
 mod predicate;
 mod preview;
 mod query;
 mod relation;
+mod row;
 mod scope;
 mod select;
 mod send;
+mod time;
 mod unqualify;
 mod values;
 mod window;
@@ -127,6 +134,9 @@ use std::panic::Location;
 use aquifer_core::sql;
 use aquifer_wire::FromRow;
 
+pub use self::case::{Case, case};
+#[cfg(feature = "testing")]
+pub(crate) use self::change::is_marked;
 pub use self::change::{Chosen, Delete, Everything, IsChosen, Update};
 pub use self::column::Col;
 pub use self::compute::SqlType;
@@ -134,10 +144,12 @@ pub use self::conflict::{Excluded, OnConflict};
 pub use self::derived::DerivedTable;
 use self::draft::Deleted;
 pub use self::expression::{
-    Aggregate, Expr, Number, Scalar, Text, count_rows, literal, now, value,
+    Aggregate, Expr, Number, Scalar, Summable, Text, count_rows, literal, now, value,
 };
 pub use self::insert::{ColumnsOf, Insert, Many, Rows};
 pub(crate) use self::insert::{no_value, other_columns};
+pub use self::json::{JsonObject, json_object};
+pub use self::many::{Fills, Fits, ValuesOf};
 pub use self::meta::{ColumnMeta, Meta};
 #[doc(hidden)]
 pub use self::operand::GivenValue;
@@ -146,6 +158,7 @@ pub use self::order::Order;
 pub use self::predicate::{Pred, all, any};
 pub use self::query::{NothingSelected, Query, Subquery};
 pub use self::relation::Relation;
+pub use self::row::{Operands, Part, Parts, RowOf, row};
 pub use self::scope::{
     Always, Anywhere, Both, Correlated, FullJoined, Here, In, Joined, LeftJoined, Perhaps,
     RightJoined, Side, Source, Steady, There,
@@ -229,15 +242,67 @@ pub trait Entity: FromRow + Source<Of = Self> + Send {
         Insert::many(rows)
     }
 
+    /// An insert of the rows that a query selects: a tuple of one value for each of these columns.
+    ///
+    /// ```
+    /// # use aquifer::entity::*;
+    /// # #[derive(Entity)] #[entity(table = "orders")]
+    /// # struct Order { #[entity(key)] id: i64, customer_id: i64, total: i64 }
+    /// # #[derive(Entity)] #[entity(table = "spendings")]
+    /// # struct Spending { #[entity(key)] customer_id: i64, total: Option<aquifer::types::Numeric> }
+    /// let totals = Order::query().group_by((Order::CUSTOMER_ID,));
+    /// let insert = Spending::insert_from(
+    ///     (Spending::CUSTOMER_ID, Spending::TOTAL),
+    ///     totals.select((Order::CUSTOMER_ID, Order::TOTAL.sum())),
+    /// );
+    /// ```
+    fn insert_from<C, S, R>(columns: C, query: Query<S, R>) -> Insert<Self, Many>
+    where
+        C: ColumnsOf<Self>,
+        R: Fills<C>,
+    {
+        let mut names = Vec::new();
+        columns.names(&mut names);
+        Insert::found(names, query)
+    }
+
     /// Begins an update.
     fn update() -> Update<Self> {
         Update::new(Deleted::Hidden)
     }
 
+    /// An update of many rows by one statement, each to values of its own; the text does not depend on
+    /// how many there are. Rows are found by the primary key, which is among the columns. No row at all
+    /// is no statement.
+    ///
+    /// With the version among the columns, rows are passed over that have another one by now; it is
+    /// raised in any case. Further conditions and values may be added, which see the row as it was.
+    ///
+    /// ```
+    /// # use aquifer::entity::*;
+    /// # #[derive(Entity)] #[entity(table = "players")]
+    /// # struct Player { #[entity(key)] id: i64, place: i32, prize: Option<String> }
+    /// let update = Player::update_many(
+    ///     (Player::ID, Player::PLACE, Player::PRIZE),
+    ///     [(7, 1, Some("gold".to_owned())), (9, 2, None)],
+    /// );
+    /// ```
+    fn update_many<C, R>(columns: C, rows: impl IntoIterator<Item = R>) -> Update<Self, Chosen>
+    where
+        C: ColumnsOf<Self>,
+        R: ValuesOf<C>,
+    {
+        let mut names = Vec::new();
+        columns.names(&mut names);
+        Update::many(names, rows.into_iter().map(R::into_values))
+    }
+
     /// Saves what was changed in this row, and reads back what the database made of it.
     ///
     /// All columns are written but the key and those that are `auto`. With a version, the row must
-    /// still have the one that it was read with, which is raised.
+    /// still have the one that it was read with, which is raised. Without one the last who saves
+    /// wins, but a row that was marked as deleted meanwhile counts as gone: what takes the mark off is
+    /// [`restore`](Self::restore).
     ///
     /// # Errors
     /// As described at [`Session`]; [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) where the

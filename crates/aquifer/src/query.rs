@@ -36,6 +36,7 @@ pub use aquifer_wire::types::{IntoValue, Value};
 pub(crate) use self::attached::Runner;
 pub use self::attached::{Attached, Loose};
 pub use self::builder::{QueryBuilder, SubQuery, from};
+pub(crate) use self::change::many;
 pub use self::change::{Change, IntoStatement};
 pub use self::cursor::CursorKey;
 #[cfg(feature = "testing")]
@@ -55,11 +56,12 @@ pub use self::insert::{Insertion, ManyRows, OneRow};
 pub use self::lint::Lint;
 pub use self::literal::{Literal, literal};
 pub use self::page::CursorPage;
+pub(crate) use self::page::ORDERED;
 pub use self::plan::Plan;
 pub(crate) use self::preview::Look;
 pub use self::read::Page;
-pub(crate) use self::record::column_list;
 pub use self::record::{Record, name_of_column};
+pub(crate) use self::record::{Table as Rows, column_list};
 pub use self::window::{Window, window};
 
 /// The tree of one expression, with our values in it.

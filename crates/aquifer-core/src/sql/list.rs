@@ -76,6 +76,12 @@ impl<T> From<T> for List<T> {
     }
 }
 
+impl<T> From<Vec<T>> for List<T> {
+    fn from(list: Vec<T>) -> Self {
+        Self(Inner::Any(list))
+    }
+}
+
 impl<T> From<List<T>> for Vec<T> {
     fn from(list: List<T>) -> Self {
         match list.0 {

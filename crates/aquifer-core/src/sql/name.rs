@@ -1,5 +1,7 @@
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use super::Error;
 
@@ -9,8 +11,69 @@ const LENGTH_MAX: usize = 63;
 /// One name, or one part of a qualified name: a table, column, alias, constraint.
 ///
 /// It is taken literally, case and all, and always written in quotes. 1 to 63 bytes, no NUL.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name(Cow<'static, str>);
+#[derive(Clone)]
+pub struct Name(Text);
+
+/// What a name is made of.
+#[derive(Clone)]
+enum Text {
+    /// Of the program, and such that quotes can be put around it as it is: as nearly all are.
+    Simple(&'static str),
+    /// Any other.
+    Any(Cow<'static, str>),
+}
+
+/// A name of the program that is checked when the program is compiled, and so never again.
+///
+/// ```
+/// use aquifer_core::sql::{Name, StaticName};
+///
+/// const ID: StaticName = StaticName::new("id").unwrap();
+/// assert_eq!(Name::from(ID).to_string(), r#""id""#);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StaticName {
+    name: &'static str,
+    is_simple: bool,
+}
+
+impl StaticName {
+    /// A name that PostgreSQL takes whole; `None` for one that [`Name::new`] would refuse.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Option<Self> {
+        let is_simple = is_simple(name);
+        if is_simple {
+            return Some(Self { name, is_simple });
+        }
+        let mut rest = name.as_bytes();
+        if rest.is_empty() || rest.len() > LENGTH_MAX {
+            return None;
+        }
+        while let [first, behind @ ..] = rest {
+            if *first == 0 {
+                return None;
+            }
+            rest = behind;
+        }
+        Some(Self { name, is_simple })
+    }
+
+    /// The name without quotes.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.name
+    }
+}
+
+impl From<StaticName> for Name {
+    #[inline]
+    fn from(known: StaticName) -> Self {
+        Self(match known.is_simple {
+            true => Text::Simple(known.name),
+            false => Text::Any(Cow::Borrowed(known.name)),
+        })
+    }
+}
 
 impl Name {
     /// A name that PostgreSQL takes whole.
@@ -20,9 +83,18 @@ impl Name {
     pub fn new(name: impl Into<Cow<'static, str>>) -> Result<Self, Error> {
         let name = name.into();
         if is_simple(&name) {
-            return Ok(Self(name));
+            return Ok(Self::simple(name));
         }
         Self::checked(name)
+    }
+
+    /// A name of which it is known that it is a simple one.
+    #[inline]
+    fn simple(name: Cow<'static, str>) -> Self {
+        Self(match name {
+            Cow::Borrowed(name) => Text::Simple(name),
+            name @ Cow::Owned(_) => Text::Any(name),
+        })
     }
 
     fn checked(name: Cow<'static, str>) -> Result<Self, Error> {
@@ -36,78 +108,91 @@ impl Name {
                 format!("the name {:?} contains a NUL", name.replace('\0', "␀")),
                 "PostgreSQL has no such names",
             ),
-            _ => return Ok(Self(name)),
+            _ => return Ok(Self(Text::Any(name))),
         };
         Err(Error::new(problem, remedy))
     }
 
-    /// A name that is known at compile time; `None` where [`new`](Self::new) would refuse it.
-    ///
-    /// ```
-    /// use aquifer_core::sql::Name;
-    ///
-    /// const ID: Option<Name> = Name::constant("id");
-    /// assert_eq!(ID.unwrap().as_str(), "id");
-    /// ```
-    #[must_use]
-    pub const fn constant(name: &'static str) -> Option<Self> {
-        if is_simple(name) {
-            return Some(Self(Cow::Borrowed(name)));
-        }
-        let mut rest = name.as_bytes();
-        if rest.is_empty() || rest.len() > LENGTH_MAX {
-            return None;
-        }
-        while let [first, behind @ ..] = rest {
-            if *first == 0 {
-                return None;
-            }
-            rest = behind;
-        }
-        Some(Self(Cow::Borrowed(name)))
-    }
-
     /// The name, of which nothing is left here.
     fn take(&mut self) -> Self {
-        Self(std::mem::take(&mut self.0))
+        Self(std::mem::replace(&mut self.0, Text::Simple("")))
     }
 
     /// The name without quotes.
     #[must_use]
+    #[inline]
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Text::Simple(name) => name,
+            Text::Any(name) => name,
+        }
     }
 
     /// Appends the name in quotes: the only way by which a name becomes text.
     #[inline]
     pub(super) fn write(&self, out: &mut String) {
-        if !is_simple(&self.0) {
-            return self.write_doubled(out);
-        }
+        let name = match &self.0 {
+            Text::Simple(name) => name,
+            Text::Any(name) if is_simple(name) => &**name,
+            Text::Any(name) => return write_doubled(name, out),
+        };
         // Both quotes and the name at once.
-        out.reserve(self.0.len() + 2);
+        out.reserve(name.len() + 2);
         out.push('"');
-        out.push_str(&self.0);
+        out.push_str(name);
         out.push('"');
     }
+}
 
-    #[cold]
-    fn write_doubled(&self, out: &mut String) {
-        out.push('"');
-        for part in self.0.split_inclusive('"') {
-            out.push_str(part);
-            if part.ends_with('"') {
-                out.push('"');
-            }
+#[cold]
+fn write_doubled(name: &str, out: &mut String) {
+    out.push('"');
+    for part in name.split_inclusive('"') {
+        out.push_str(part);
+        if part.ends_with('"') {
+            out.push('"');
         }
-        out.push('"');
+    }
+    out.push('"');
+}
+
+impl PartialEq for Name {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Name").field(&self.as_str()).finish()
     }
 }
 
 /// In quotes, as in SQL.
 impl fmt::Display for Name {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::with_capacity(self.0.len() + 2);
+        let mut text = String::with_capacity(self.as_str().len() + 2);
         self.write(&mut text);
         formatter.write_str(&text)
     }
@@ -218,7 +303,7 @@ impl fmt::Display for Column {
 pub fn aliased_table(text: impl Into<Cow<'static, str>>) -> Result<(Table, Option<Name>), Error> {
     let text = text.into();
     if is_simple(&text) {
-        return Ok((Name(text).into(), None));
+        return Ok((Name::simple(text).into(), None));
     }
     let (table, alias) = split_alias(text)?;
     Ok((Table::parse(table)?, alias))
@@ -322,12 +407,12 @@ fn split_qualifier(text: Cow<'static, str>, what: &str) -> Result<Qualified, Err
 #[inline]
 fn split_simple(text: &'static str) -> Option<Qualified> {
     if is_simple(text) {
-        return Some((None, Name(text.into())));
+        return Some((None, Name(Text::Simple(text))));
     }
     let at = text.bytes().position(|byte| byte == b'.')?;
     let (before, after) = (text.get(..at)?, text.get(at + 1..)?);
     let both = is_simple(before) && is_simple(after);
-    both.then(|| (Some(Name(before.into())), Name(after.into())))
+    both.then_some((Some(Name(Text::Simple(before))), Name(Text::Simple(after))))
 }
 
 fn split_checked(text: Cow<'static, str>, what: &str) -> Result<Qualified, Error> {

@@ -4,7 +4,7 @@ use super::{Expr, Filter, Join, List, Name, Source, Statement, Window};
 #[derive(Clone, Debug)]
 pub struct Select<V> {
     /// What is selected; everything when empty.
-    pub items: Vec<Item<V>>,
+    pub items: List<Item<V>>,
     /// From where; there may be no source, as in `select $1`.
     pub from: Option<Source<V>>,
     /// Further sources.
@@ -40,7 +40,7 @@ impl<V> Select<V> {
 impl<V> Default for Select<V> {
     fn default() -> Self {
         Self {
-            items: Vec::new(),
+            items: List::default(),
             from: None,
             joins: Vec::new(),
             filter: Filter::default(),

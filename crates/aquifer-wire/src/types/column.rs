@@ -71,6 +71,39 @@ impl<T: NotNull> ColumnType for Option<T> {
 )]
 pub trait Moment: NotNull {}
 
+/// A type of points of time that are the same everywhere: `timestamp with time zone`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no `timestamp with time zone`",
+    label = "expected a type such as `SystemTime` or `TimestampTz`",
+    note = "for a type of your own: impl aquifer::types::Zoned for {Self} {{}}"
+)]
+pub trait Zoned: Moment {}
+
+/// A type of days: `date`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no day",
+    label = "only columns of type `date` have this method",
+    note = "for a type of your own: impl aquifer::types::Day for {Self} {{}}"
+)]
+pub trait Day: NotNull {}
+
+impl Day for Date {}
+impl Zoned for SystemTime {}
+impl Zoned for TimestampTz {}
+
+#[cfg(feature = "chrono")]
+impl Day for chrono::NaiveDate {}
+#[cfg(feature = "chrono")]
+impl Zoned for chrono::DateTime<chrono::Utc> {}
+#[cfg(feature = "jiff")]
+impl Day for jiff::civil::Date {}
+#[cfg(feature = "jiff")]
+impl Zoned for jiff::Timestamp {}
+#[cfg(feature = "time")]
+impl Day for time::Date {}
+#[cfg(feature = "time")]
+impl Zoned for time::OffsetDateTime {}
+
 impl Moment for SystemTime {}
 impl Moment for Timestamp {}
 impl Moment for TimestampTz {}

@@ -67,17 +67,6 @@ impl Value {
         })))
     }
 
-    /// The same parameter as one of a statement that was built.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn from_box(value: Box<dyn Encode + Send + Sync>) -> Self {
-        Self(Inner::Other(Arc::new(Other {
-            value,
-            rust: "a value of raw!",
-            sql: None,
-        })))
-    }
-
     /// Whether it is NULL.
     #[must_use]
     pub fn is_null(&self) -> bool {
@@ -120,6 +109,18 @@ impl Value {
     pub fn as_list(&self) -> Option<&[Self]> {
         match &self.0 {
             Inner::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// The number, where it was made of an integer.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn as_integer(&self) -> Option<i64> {
+        match self.0 {
+            Inner::I16(number) => Some(number.into()),
+            Inner::I32(number) => Some(number.into()),
+            Inner::I64(number) => Some(number),
             _ => None,
         }
     }

@@ -3,11 +3,15 @@ use std::marker::PhantomData;
 
 use super::draft::{Deleted, mark_condition};
 use super::insert::raised;
+use super::many::GivenRows;
 use super::name::{meta, quoted, table};
 use super::relation::{not_deleted, twice};
 use super::scope::Phantom;
-use super::{Col, Entity, Given, In, Joined, Meta, Pred, Relation, Source, Values, sql, unqualify};
-use aquifer_wire::types::Value;
+use super::{
+    Col, ColumnMeta, Entity, Given, In, Joined, Meta, Pred, Relation, Source, Values, sql,
+    unqualify,
+};
+use aquifer_wire::types::{IntoValue, Value};
 
 /// Said of a change that nothing limits yet.
 #[derive(Debug)]
@@ -62,6 +66,18 @@ pub struct Delete<E, W = Everything, S = E> {
 impl<E: Entity> Update<E> {
     pub(super) fn new(deleted: Deleted) -> Self {
         ChangeDraft::of(E::META, deleted).into()
+    }
+}
+
+impl<E: Entity> Update<E, Chosen> {
+    /// Of rows whose values are given, one for each of these columns.
+    pub(super) fn many(
+        names: Vec<&'static str>,
+        rows: impl Iterator<Item = Vec<sql::Expr<Value>>>,
+    ) -> Self {
+        let mut draft = ChangeDraft::of(E::META, Deleted::Hidden);
+        draft.given = Some(GivenRows::of(names, rows));
+        draft.into()
     }
 }
 
@@ -172,7 +188,9 @@ macro_rules! choices {
                 self.chosen()
             }
 
-            /// Only this row: by its key and, if it has one, its version.
+            /// Only this row: by its key and, if it has one, its version. For
+            /// [`restore`](Entity::restore) it may be the row as it was before it was marked as
+            /// deleted, which raised its version.
             pub fn row(mut self, entity: &E) -> $name<E, Chosen, S> {
                 self.draft.row(Values::of(entity));
                 self.chosen()
@@ -214,6 +232,8 @@ pub(super) struct ChangeDraft {
     filter: sql::Filter<Value>,
     /// FROM or USING; the condition of each is one of WHERE.
     joins: Vec<(sql::Source<Value>, &'static Meta)>,
+    /// Rows that say by their keys which ones are changed, and to what.
+    given: Option<GivenRows>,
     all_rows: bool,
     deleted: Deleted,
     error: Option<sql::Error>,
@@ -226,6 +246,7 @@ impl ChangeDraft {
             set: Vec::new(),
             filter: sql::Filter::default(),
             joins: Vec::new(),
+            given: None,
             all_rows: false,
             deleted,
             error: None,
@@ -268,14 +289,41 @@ impl ChangeDraft {
 
     /// Takes key and version out of the values of a row.
     fn row(&mut self, values: impl Iterator<Item = Value>) {
+        let mark = self.meta.soft_delete().map(ColumnMeta::name);
+        let (mut version, mut is_marked) = (None, false);
         for (column, value) in self.meta.columns().iter().zip(values) {
-            if column.is_key() || column.is_version() {
-                let column = sql::Column {
-                    table: Some(quoted(self.meta.table())),
-                    name: quoted(column.name()),
-                };
-                self.filter(sql::Expr::compare(column, sql::Operator::Equal, value));
+            if Some(column.name()) == mark {
+                is_marked = !value.is_null();
             }
+            if column.is_key() {
+                let own = self.own(column);
+                self.filter(sql::Expr::compare(own, sql::Operator::Equal, value));
+            } else if column.is_version() {
+                version = Some((self.own(column), value));
+            }
+        }
+        let Some((own, value)) = version else {
+            return;
+        };
+        let condition = if self.deleted == Deleted::Only && !is_marked {
+            // Marking it has raised the version that it was read with.
+            let one = sql::Expr::Value(1_i32.into_value());
+            let before = sql::Expr::binary(own.into(), sql::Operator::Subtract, one);
+            Ok(sql::Expr::binary(
+                before,
+                sql::Operator::Equal,
+                sql::Expr::Value(value),
+            ))
+        } else {
+            sql::Expr::compare(own, sql::Operator::Equal, value)
+        };
+        self.filter(condition);
+    }
+
+    fn own(&self, column: &ColumnMeta) -> sql::Column {
+        sql::Column {
+            table: Some(quoted(self.meta.table())),
+            name: quoted(column.name()),
         }
     }
 
@@ -286,13 +334,13 @@ impl ChangeDraft {
         }
         let own = quoted(self.meta.table());
         if let Some(condition) = mark_condition(self.meta, self.deleted) {
-            if self.filter.is_always_true() && !self.all_rows {
+            if self.filter.is_always_true() && !self.all_rows && self.given.is_none() {
                 // Else this condition would pass for one that was given.
                 return Err(no_condition());
             }
             self.filter.push(condition);
         }
-        if !self.joins.is_empty() {
+        if self.is_beside_others() {
             for (source, meta) in &self.joins {
                 if let (Some(mark), Deleted::Hidden) = (meta.soft_delete(), self.deleted) {
                     let condition = not_deleted(source.name().clone(), mark.name());
@@ -308,15 +356,26 @@ impl ChangeDraft {
         Ok(())
     }
 
+    /// Whether columns must say that they are of the table that is changed.
+    fn is_beside_others(&self) -> bool {
+        !self.joins.is_empty() || self.given.is_some()
+    }
+
+    /// Whether rows were to be given, and there are none.
+    pub(super) fn is_of_no_rows(&self) -> bool {
+        self.error.is_none() && self.given.as_ref().is_some_and(GivenRows::is_empty)
+    }
+
     pub(super) fn update(mut self) -> Result<sql::Update<Value>, sql::Error> {
-        if self.set.is_empty() {
+        let gives = |rows: &GivenRows| rows.sets_anything(self.meta);
+        if self.set.is_empty() && !self.given.as_ref().is_some_and(gives) {
             return Err(sql::Error::new(
                 format!("an update of {} sets no column", self.meta.entity()),
                 "say what changes by `set`, or do not send it",
             ));
         }
         let version = self.meta.version();
-        let table_name = (!self.joins.is_empty()).then(|| quoted(self.meta.table()));
+        let table_name = self.is_beside_others().then(|| quoted(self.meta.table()));
         self.set
             .extend(version.map(|column| raised(table_name, column.name())));
         self.complete()?;
@@ -325,7 +384,10 @@ impl ChangeDraft {
         update.set = self.set;
         update.filter = self.filter;
         update.all_rows = self.all_rows;
-        Ok(update)
+        match self.given {
+            None => Ok(update),
+            Some(rows) => rows.into_update(self.meta, update),
+        }
     }
 
     pub(super) fn delete(mut self) -> Result<sql::Delete<Value>, sql::Error> {
@@ -365,12 +427,23 @@ type Others = (Option<sql::Source<Value>>, Vec<sql::Join<Value>>);
 pub(super) fn save<E: Entity>(entity: &E) -> Result<sql::Update<Value>, sql::Error> {
     let mut draft = ChangeDraft::of(E::META, Deleted::Shown);
     draft.row(Values::of(entity));
+    if E::META.version().is_none() && !is_marked(E::META, Values::of(entity)) {
+        // Else it would take off a mark that somebody has set since the row was read.
+        draft.deleted = Deleted::Hidden;
+    }
     for (column, value) in E::META.columns().iter().zip(Values::of(entity)) {
         if !(column.is_key() || column.is_auto() || column.is_version()) {
             draft.mark(column.name(), sql::Expr::Value(value));
         }
     }
     draft.update()
+}
+
+/// Whether these values of a row have the mark of a deleted one.
+pub(crate) fn is_marked(meta: &Meta, values: impl Iterator<Item = Value>) -> bool {
+    let mark = meta.soft_delete().map(ColumnMeta::name);
+    let mut columns = meta.columns().iter().zip(values);
+    columns.any(|(column, value)| Some(column.name()) == mark && !value.is_null())
 }
 
 #[cold]

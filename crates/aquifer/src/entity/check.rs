@@ -5,6 +5,7 @@
     reason = "runs at compile time only, where a panic is an error of the compiler"
 )]
 
+use aquifer_core::sql::StaticName;
 use aquifer_wire::types::ColumnType;
 
 use super::Meta;
@@ -21,22 +22,15 @@ pub const fn soft_delete<T: ColumnType>() {
 }
 
 /// PostgreSQL takes the name whole.
-pub const fn name(name: &str) {
-    assert!(
-        !name.is_empty() && name.len() <= 63 && !contains_nul(name.as_bytes()),
-        "a name has 1 to 63 bytes, none of them NUL"
-    );
+pub const fn name(name: &'static str) {
+    static_name(name);
 }
 
-const fn contains_nul(bytes: &[u8]) -> bool {
-    let mut at = 0;
-    while at < bytes.len() {
-        if bytes[at] == 0 {
-            return true;
-        }
-        at += 1;
+pub(super) const fn static_name(name: &'static str) -> StaticName {
+    match StaticName::new(name) {
+        Some(name) => name,
+        None => panic!("a name has 1 to 63 bytes, none of them NUL"),
     }
-    false
 }
 
 /// A column that counts changes is a number.

@@ -4,10 +4,11 @@ use std::ops::{Add, Mul, Sub};
 
 use aquifer_wire::types::ColumnType;
 
-use super::name::{of_source, quoted};
+use super::name::of_source;
 use super::scope::Phantom;
 use super::{
-    Aggregate, Both, Expr, Number, Operand, Order, Pred, Source, Steady, Subquery, Text, sql,
+    Aggregate, Both, Expr, Number, Operand, Order, Pred, Source, Steady, Subquery, Summable, Text,
+    sql,
 };
 use aquifer_wire::types::{IntoValue, Value};
 
@@ -23,7 +24,7 @@ use aquifer_wire::types::{IntoValue, Value};
 /// User::query().filter(User::NICK.eq(None)); // use User::NICK.is_null()
 /// ```
 pub struct Col<E, T> {
-    name: &'static str,
+    name: sql::StaticName,
     column: Phantom<E, T>,
 }
 
@@ -37,7 +38,7 @@ impl<E, T> Copy for Col<E, T> {}
 
 impl<E, T> fmt::Debug for Col<E, T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Col({:?})", self.name)
+        write!(formatter, "Col({:?})", self.name())
     }
 }
 
@@ -46,6 +47,10 @@ impl<E, T> Col<E, T> {
     #[doc(hidden)]
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
+        Self::of_name(super::check::static_name(name))
+    }
+
+    pub(super) const fn of_name(name: sql::StaticName) -> Self {
         let column = PhantomData;
         Self { name, column }
     }
@@ -53,18 +58,22 @@ impl<E, T> Col<E, T> {
     /// The column's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        self.name
+        self.name.as_str()
     }
 
     /// The same column of another name of the table; see [`alias!`](crate::alias).
     #[must_use]
     pub fn of<A: Source<Of = E>>(self, alias: A) -> Col<A, T> {
         drop(alias);
-        Col::new(self.name)
+        Col::of_name(self.name)
     }
 }
 
 impl<E: Source, T> Col<E, T> {
+    pub(super) const fn static_name(self) -> sql::StaticName {
+        self.name
+    }
+
     pub(super) fn node(self) -> sql::Expr<Value> {
         sql::Expr::Column(self.qualified())
     }
@@ -72,7 +81,7 @@ impl<E: Source, T> Col<E, T> {
     pub(super) fn qualified(self) -> sql::Column {
         sql::Column {
             table: Some(of_source::<E>()),
-            name: quoted(self.name),
+            name: self.name.into(),
         }
     }
 
@@ -275,21 +284,21 @@ macro_rules! comparisons {
             }
         }
 
-        impl<$scope: $bound, $ty: ColumnType<Value: Number> $(, $kind)?> $name<$scope, $ty $(, $kind)?> {
+        impl<$scope: $bound, $ty: ColumnType<Value: Summable> $(, $kind)?> $name<$scope, $ty $(, $kind)?> {
             /// The sum; NULL where there is no value. Of integers it is wider than they are.
-            pub fn sum(self) -> Expr<$scope, Option<<$ty::Value as Number>::Sum>, Aggregate> {
+            pub fn sum(self) -> Expr<$scope, Option<<$ty::Value as Summable>::Sum>, Aggregate> {
                 Expr::call("sum", self.node())
             }
 
             /// The average; NULL where there is no value.
-            pub fn avg(self) -> Expr<$scope, Option<<$ty::Value as Number>::Average>, Aggregate> {
+            pub fn avg(self) -> Expr<$scope, Option<<$ty::Value as Summable>::Average>, Aggregate> {
                 Expr::call("avg", self.node())
             }
         }
 
-        comparisons!(operator Add add Add, $name<$scope, $ty $(, $kind)?> $bound);
-        comparisons!(operator Sub sub Subtract, $name<$scope, $ty $(, $kind)?> $bound);
-        comparisons!(operator Mul mul Multiply, $name<$scope, $ty $(, $kind)?> $bound);
+        comparisons!(operator Summable Add add Add, $name<$scope, $ty $(, $kind)?> $bound);
+        comparisons!(operator Summable Sub sub Subtract, $name<$scope, $ty $(, $kind)?> $bound);
+        comparisons!(operator Number Mul mul Multiply, $name<$scope, $ty $(, $kind)?> $bound);
     };
     (values $scope:ident $ty:ident $($(#[$doc:meta])+ $method:ident $operator:ident,)+) => {
         $(
@@ -313,9 +322,9 @@ macro_rules! comparisons {
             }
         )+
     };
-    (operator $trait:ident $method:ident $operator:ident,
+    (operator $of:ident $trait:ident $method:ident $operator:ident,
         $name:ident<$scope:ident, $ty:ident $(, $kind:ident)?> $bound:path) => {
-            impl<$scope: $bound, $ty: ColumnType<Value: Number> $(, $kind)?, V: Operand<$ty::Value>> $trait<V>
+            impl<$scope: $bound, $ty: ColumnType<Value: $of> $(, $kind)?, V: Operand<$ty::Value>> $trait<V>
                 for $name<$scope, $ty $(, $kind)?>
             {
                 type Output = Expr<$scope, $ty>;

@@ -9,7 +9,7 @@ use aquifer_wire::types::{
 };
 
 use super::column::list;
-use super::{Aggregate, Both, Col, Expr, Number, Operand, Pred, Source, Text, sql};
+use super::{Aggregate, Both, Col, Expr, Number, Operand, Pred, Source, Summable, Text, sql};
 
 /// A type that has a name in SQL, for [`Col::cast`].
 #[diagnostic::on_unimplemented(
@@ -63,7 +63,7 @@ macro_rules! computed {
             }
         }
 
-        impl<$scope: $bound, $ty: ColumnType<Value: Number> $(, $kind)?> $name<$scope, $ty $(, $kind)?> {
+        impl<$scope: $bound, $ty: ColumnType<Value: Summable> $(, $kind)?> $name<$scope, $ty $(, $kind)?> {
             /// The sum with another column or expression of the same type.
             pub fn plus<O, U>(
                 self,
@@ -85,7 +85,9 @@ macro_rules! computed {
             {
                 binary(self.node(), sql::Operator::Subtract, other.into())
             }
+        }
 
+        impl<$scope: $bound, $ty: ColumnType<Value: Number> $(, $kind)?> $name<$scope, $ty $(, $kind)?> {
             /// The product with another column or expression of the same type.
             pub fn times<O, U>(
                 self,
@@ -95,6 +97,18 @@ macro_rules! computed {
                 U: ColumnType<Value = $ty::Value>,
             {
                 binary(self.node(), sql::Operator::Multiply, other.into())
+            }
+
+            /// The quotient with another column or expression of the same type; of integers without its
+            /// fraction. The server refuses to divide by zero.
+            pub fn divided_by<O, U>(
+                self,
+                other: impl Into<Expr<O, U>>,
+            ) -> Expr<Both<$scope, O>, $ty::Beside<U>>
+            where
+                U: ColumnType<Value = $ty::Value>,
+            {
+                binary(self.node(), sql::Operator::Divide, other.into())
             }
 
             /// The value below which that part of all values lies, between two neighbours where it

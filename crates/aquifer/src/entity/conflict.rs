@@ -23,7 +23,7 @@ impl<E: Entity, T> Col<E, T> {
     /// The value that was to be inserted, for [`OnConflict::set`] and [`OnConflict::update_where`].
     #[must_use]
     pub fn excluded(self) -> Col<Excluded<E>, T> {
-        Col::new(self.name())
+        Col::of_name(self.static_name())
     }
 }
 

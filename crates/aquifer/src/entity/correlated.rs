@@ -38,7 +38,7 @@ impl<S, B: Source, R> Query<Correlated<S, B>, R> {
     /// The rows of `B` for which this query has any.
     pub fn has_rows(mut self) -> Pred<B> {
         // What is selected does not matter.
-        self.draft.select().items = vec![sql::Expr::All(None).into()];
+        self.draft.select().items = sql::Item::from(sql::Expr::All(None)).into();
         let select = self.draft.finish().into_select();
         Pred::of(select.map(sql::Expr::Exists))
     }

@@ -123,14 +123,14 @@ impl Draft {
     fn select_own(&mut self) {
         if self.shared.select.items.is_empty() {
             let columns = sql::Expr::Written(self.meta.select_list(), true);
-            self.select().items = vec![columns.into()];
+            self.select().items = sql::Item::from(columns).into();
         }
     }
 
     /// The finished query; of the columns of the entity, unless others were selected.
     pub(super) fn finish(mut self) -> query::Draft {
         self.select_own();
-        let own = quoted(self.meta.table());
+        let own = self.meta.name().into();
         let kinds = self.shared.select.joins.iter().map(|join| join.kind);
         let keeps_others =
             |kind: sql::JoinKind| matches!(kind, sql::JoinKind::Right | sql::JoinKind::Full);

@@ -2,7 +2,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use aquifer_wire::types::{NotNull, Numeric, TimestampTz};
+use aquifer_wire::types::{Interval, NotNull, Numeric, Zoned};
 
 use super::scope::Phantom;
 use crate::query::Literal;
@@ -94,8 +94,16 @@ pub fn literal<L: Literal>(value: L) -> Expr<Anywhere, L::Value> {
     Expr::new(sql::Expr::Constant(value.into_constant()))
 }
 
-/// When the transaction began.
-pub fn now() -> Expr<Anywhere, TimestampTz> {
+/// When the transaction began, as a point of time of the type that it is compared with.
+///
+/// ```
+/// # use aquifer::entity::*;
+/// # use std::time::SystemTime;
+/// # #[derive(Entity)] #[entity(table = "jobs")]
+/// # struct Job { #[entity(key)] id: i64, run_at: SystemTime }
+/// let due = Job::query().filter(Job::RUN_AT.le_col(now::<SystemTime>()));
+/// ```
+pub fn now<T: Zoned>() -> Expr<Anywhere, T> {
     Expr::new(sql::Expr::Constant(sql::Constant::CurrentTimestamp))
 }
 
@@ -112,25 +120,39 @@ impl Text for Box<str> {}
 impl Text for Arc<str> {}
 impl Text for std::borrow::Cow<'static, str> {}
 
-/// A type of numbers, and what the server makes of many of them.
+/// A type of which there are sums, numbers and spans of time, and what the server makes of many.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no number",
-    label = "only columns of numbers have this method"
+    message = "there are no sums of `{Self}`",
+    label = "only columns of numbers and of spans of time have this method"
 )]
-pub trait Number: NotNull + IntoValue {
+pub trait Summable: NotNull + IntoValue {
     /// The type of their sum.
     type Sum: NotNull;
     /// The type of their average.
     type Average: NotNull;
 }
 
+/// A type of numbers.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no number",
+    label = "only columns of numbers have this method"
+)]
+pub trait Number: Summable {}
+
+impl Summable for Interval {
+    type Sum = Self;
+    type Average = Self;
+}
+
 macro_rules! numbers {
     ($($number:ty: $sum:ty, $average:ty;)+) => {
         $(
-            impl Number for $number {
+            impl Summable for $number {
                 type Sum = $sum;
                 type Average = $average;
             }
+
+            impl Number for $number {}
         )+
     };
 }

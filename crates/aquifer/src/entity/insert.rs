@@ -5,7 +5,7 @@ use super::conflict::{OnConflict, Target};
 use super::name::{quoted, table};
 use super::scope::Phantom;
 use super::scope::{Always, Perhaps};
-use super::{Col, Entity, Given, Meta, NoRow, Values, sql};
+use super::{Col, Entity, Given, Meta, NoRow, Query, Values, sql};
 use crate::query::column_list;
 use aquifer_wire::types::{IntoValue, Value};
 
@@ -64,6 +64,13 @@ impl<E: Entity> Insert<E, Many> {
     pub(super) fn many(rows: impl IntoIterator<Item = Insert<E>>) -> Self {
         let rows = rows.into_iter().map(|row| row.draft);
         InsertDraft::many(E::META, rows).into()
+    }
+
+    pub(super) fn found<S, R>(columns: Vec<&'static str>, query: Query<S, R>) -> Self {
+        let mut draft = InsertDraft::of(E::META);
+        draft.columns = columns;
+        draft.select = Some(query.draft.finish().into_select());
+        draft.into()
     }
 }
 
@@ -190,7 +197,12 @@ tuples! {
     (A 0, B 1, C 2, D 3)
     (A 0, B 1, C 2, D 3, F 4)
     (A 0, B 1, C 2, D 3, F 4, G 5)
+    (A 0, B 1, C 2, D 3, F 4, G 5, H 6)
+    (A 0, B 1, C 2, D 3, F 4, G 5, H 6, I 7)
 }
+
+/// A query, unless it can't be.
+type Selected = Result<Box<sql::Select<Value>>, sql::Error>;
 
 /// The insert as it is built, without types.
 #[derive(Clone, Debug)]
@@ -200,6 +212,8 @@ pub(super) struct InsertDraft {
     pub(super) values: Vec<sql::Expr<Value>>,
     /// Of many rows, the values of each column.
     lists: Option<Vec<Vec<Value>>>,
+    /// The query whose rows are inserted.
+    select: Option<Selected>,
     pub(super) conflict: Option<Box<sql::Conflict<Value>>>,
     fault: Option<sql::Error>,
 }
@@ -212,6 +226,7 @@ impl InsertDraft {
             columns: Vec::with_capacity(number),
             values: Vec::with_capacity(number),
             lists: None,
+            select: None,
             conflict: None,
             fault: None,
         }
@@ -270,13 +285,14 @@ impl InsertDraft {
         let mut insert = sql::Insert::into(table(self.meta));
         if !self.columns.is_empty() {
             insert.columns = self.columns.into_iter().map(quoted).collect();
-            insert.source = match self.lists {
-                Some(lists) => {
+            insert.source = match (self.select, self.lists) {
+                (Some(select), _) => sql::InsertSource::Select(select?),
+                (None, Some(lists)) => {
                     let lists = insert.columns.iter().zip(lists);
                     let lists = lists.map(|(column, list)| column_list(column, list));
                     sql::InsertSource::Lists(lists.collect::<Result<_, _>>()?)
                 }
-                None => sql::InsertSource::Rows(vec![self.values]),
+                (None, None) => sql::InsertSource::Rows(vec![self.values]),
             };
         }
         insert.conflict = self.conflict;

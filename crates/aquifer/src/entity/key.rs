@@ -25,7 +25,7 @@ impl<E: Entity> Pred<E> {
     }
 }
 
-impl<E: Entity> Query<E> {
+impl<E: Entity, R> Query<E, R> {
     /// Where the order leaves rows equal, the key decides; so two rows never are.
     pub(crate) fn ordered_by_key(mut self) -> Self {
         for column in E::META.key() {

@@ -1,4 +1,4 @@
-use aquifer_core::sql::Written;
+use aquifer_core::sql::{StaticName, Written};
 use aquifer_wire::types::ColumnType;
 
 /// What is known of an entity's table: made by `#[derive(Entity)]`.
@@ -6,8 +6,9 @@ use aquifer_wire::types::ColumnType;
 pub struct Meta {
     entity: &'static str,
     schema: Option<&'static str>,
-    table: &'static str,
+    table: StaticName,
     columns: &'static [ColumnMeta],
+    soft_delete: Option<&'static ColumnMeta>,
     written: Written,
 }
 
@@ -37,8 +38,9 @@ impl Meta {
         Self {
             entity,
             schema,
-            table,
+            table: super::check::static_name(table),
             columns,
+            soft_delete: find_soft_delete(columns),
             written: Written {
                 qualified: "",
                 plain: "",
@@ -73,6 +75,10 @@ impl Meta {
     /// The table.
     #[must_use]
     pub const fn table(&self) -> &'static str {
+        self.table.as_str()
+    }
+
+    pub(super) const fn name(&self) -> StaticName {
         self.table
     }
 
@@ -89,8 +95,8 @@ impl Meta {
 
     /// The column that marks rows as deleted.
     #[must_use]
-    pub fn soft_delete(&self) -> Option<&'static ColumnMeta> {
-        self.columns.iter().find(|column| column.soft_delete)
+    pub const fn soft_delete(&self) -> Option<&'static ColumnMeta> {
+        self.soft_delete
     }
 
     /// The column that counts the changes of a row.
@@ -98,6 +104,16 @@ impl Meta {
     pub fn version(&self) -> Option<&'static ColumnMeta> {
         self.columns.iter().find(|column| column.version)
     }
+}
+
+const fn find_soft_delete(mut columns: &'static [ColumnMeta]) -> Option<&'static ColumnMeta> {
+    while let [first, behind @ ..] = columns {
+        if first.soft_delete {
+            return Some(first);
+        }
+        columns = behind;
+    }
+    None
 }
 
 impl ColumnMeta {

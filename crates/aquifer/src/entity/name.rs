@@ -4,14 +4,18 @@ use super::{Meta, Source, sql};
 
 /// A name from an attribute, a field or `alias!`, all of which are checked where they are written.
 pub(super) fn quoted(name: &'static str) -> sql::Name {
-    sql::Name::constant(name).unwrap_or_else(|| unreachable!("names are checked when compiled"))
+    sql::Name::new(name).unwrap_or_else(|_error| unreachable!("names are checked when compiled"))
 }
 
 /// By what name a statement knows the table.
 pub(super) fn of_source<E: Source>() -> sql::Name {
+    const { static_of_source::<E>() }.into()
+}
+
+const fn static_of_source<E: Source>() -> sql::StaticName {
     match E::ALIAS {
-        Some(alias) => quoted(alias),
-        None => quoted(meta::<E>().table()),
+        Some(alias) => super::check::static_name(alias),
+        None => E::TABLE.name(),
     }
 }
 
@@ -22,7 +26,7 @@ pub(super) fn meta<E: Source>() -> &'static Meta {
 pub(super) fn table(meta: &Meta) -> sql::Table {
     sql::Table {
         schema: meta.schema().map(quoted),
-        name: quoted(meta.table()),
+        name: meta.name().into(),
     }
 }
 

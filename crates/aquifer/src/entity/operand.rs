@@ -100,6 +100,18 @@ impl<S, T, E: Source + In<S, I>, I> Given<S, T, I> for Col<E, T> {
     }
 }
 
+impl<S, T: NotNull, P: In<S, I>, K, I> Given<S, Option<T>, I> for Expr<P, T, K> {
+    fn into_given(self) -> GivenValue {
+        GivenValue(self.node)
+    }
+}
+
+impl<S, T: NotNull, E: Source + In<S, I>, I> Given<S, Option<T>, I> for Col<E, T> {
+    fn into_given(self) -> GivenValue {
+        GivenValue(self.node())
+    }
+}
+
 macro_rules! borrowed {
     ($($borrowed:ty => $($owned:ty)+;)+) => {
         $($(

@@ -203,7 +203,7 @@ impl<S, R> Query<S, R> {
         mut self,
         column: Col<E, T>,
     ) -> Subquery<T::Value> {
-        self.draft.select().items = vec![column.node().into()];
+        self.draft.select().items = sql::Item::from(column.node()).into();
         Subquery {
             select: self.draft.finish().into_select(),
             value: PhantomData,

@@ -24,13 +24,14 @@ pub trait Select<S, I> {
 /// For the library.
 #[doc(hidden)]
 #[derive(Debug, Default)]
-pub struct Items(pub(super) Vec<sql::Item<Value>>);
+pub struct Items(pub(super) sql::List<sql::Item<Value>>);
 
 /// One column or expression of a list of what is selected.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be selected",
     label = "expected a column or an expression",
-    note = "a window function is selected with its window: row_number().over(window()…)"
+    note = "a window function is selected with its window: row_number().over(window()…)",
+    note = "a CASE ends with .otherwise(…) or .or_null(), a document with .read_as::<…>()"
 )]
 pub trait Selected<S, I> {
     /// The type that it has in rows: an `Option` where a left join may find no row.
@@ -82,7 +83,10 @@ impl<S, I, E: Selected<S, I>> Selected<S, I> for Named<E> {
     fn item(self, into: &mut Items) {
         self.expr.item(into);
         if let Some(item) = into.0.last_mut() {
-            item.alias = sql::Name::constant(self.name);
+            match sql::Name::new(self.name) {
+                Ok(name) => item.alias = Some(name),
+                Err(error) => item.expr = sql::Expr::Invalid(error),
+            }
         }
     }
 }
@@ -136,7 +140,7 @@ impl Items {
     }
 
     fn named(&mut self, expr: sql::Expr<Value>, column: &str, name: &'static str) {
-        let alias = sql::Name::constant(name).filter(|_| column != name);
+        let alias = sql::Name::new(name).ok().filter(|_| column != name);
         self.0.push(sql::Item { expr, alias });
     }
 }

@@ -335,6 +335,9 @@ impl<E: Entity, W, S> Update<E, W, S> {
     where
         W: IsChosen,
     {
+        if self.draft.is_of_no_rows() {
+            return Box::pin(ready(Ok(0)));
+        }
         Attached::to(session).affected(self.build(), Location::caller())
     }
 
@@ -350,6 +353,9 @@ impl<E: Entity, W, S> Update<E, W, S> {
     where
         W: IsChosen,
     {
+        if self.draft.is_of_no_rows() {
+            return Box::pin(ready(Ok(Vec::new())));
+        }
         let plan = returning(E::META, self.draft.update());
         Attached::to(session).rows(plan, Location::caller())
     }
@@ -420,7 +426,7 @@ fn returning(
     let mut statement = statement?.into();
     // Beside other tables, a column says that it is of this one.
     let alone = match &statement {
-        sql::Statement::Update(update) => update.from.is_none(),
+        sql::Statement::Update(update) => update.from.is_none() && update.lists.is_none(),
         sql::Statement::Delete(delete) => delete.using.is_none(),
         _ => true,
     };
@@ -473,7 +479,11 @@ pub(crate) fn gone(meta: &Meta) -> Error {
             Error::new(ErrorKind::Conflict, text)
         }
         None => {
-            let text = format!("the row of {} is not there any more", meta.entity());
+            let marked = match meta.soft_delete() {
+                Some(_) => ", or it is marked as deleted, which `restore` takes back",
+                None => "",
+            };
+            let text = format!("the row of {} is not there any more{marked}", meta.entity());
             Error::new(ErrorKind::NotFound, text)
         }
     }

@@ -90,6 +90,15 @@ pub(super) fn expression<V>(expr: &mut Expr<V>, table: &Name) {
                 }
             }
         }
+        Expr::Case(case) => {
+            for branch in &mut case.branches {
+                filter(&mut branch.when, table);
+                expression(&mut branch.then, table);
+            }
+            if let Some(otherwise) = &mut case.otherwise {
+                expression(otherwise, table);
+            }
+        }
         // The typed tier makes no others, or they hold no columns of this table.
         _ => {}
     }

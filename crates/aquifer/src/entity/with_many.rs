@@ -55,7 +55,7 @@ impl<A: Entity> Query<A> {
         let related = aggregate(relation, self.draft.deleted);
         self.draft.append(sql::Item {
             expr: related,
-            alias: sql::Name::constant(RELATED),
+            alias: Some(quoted(RELATED)),
         });
         self.draft.into()
     }
@@ -69,7 +69,7 @@ fn aggregate<A: Entity, B: Entity>(relation: Relation<A, B>, deleted: Deleted) -
     select.items = columns
         .map(|column| {
             let mut item = item(&table, column.name());
-            item.alias = sql::Name::constant(column.field());
+            item.alias = Some(quoted(column.field()));
             item
         })
         .collect();
@@ -97,7 +97,7 @@ fn aggregate<A: Entity, B: Entity>(relation: Relation<A, B>, deleted: Deleted) -
         name: one,
     };
     let call = sql::Call::new(function("json_agg"), vec![whole.into()]);
-    outer.items = vec![sql::Expr::from(call).into()];
+    outer.items = sql::Item::from(sql::Expr::from(call)).into();
     sql::Expr::Select(Box::new(outer))
 }
 

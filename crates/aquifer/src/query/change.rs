@@ -171,7 +171,11 @@ fn own(update: &Update<Value>, column: &Name) -> Tree {
 }
 
 /// An update by rows that are given.
-fn many(mut update: Update<Value>, key: &[Name], rows: Rows) -> Result<Update<Value>, sql::Error> {
+pub(crate) fn many(
+    mut update: Update<Value>,
+    key: &[Name],
+    rows: Rows,
+) -> Result<Update<Value>, sql::Error> {
     let alias = Name::new("new")?;
     if let Some(missing) = key.iter().find(|name| !rows.columns.contains(name)) {
         return Err(sql::Error::new(

@@ -1,6 +1,6 @@
 use aquifer_core::sql::{
-    self, Call, Connective, Delete, Direction, Distinct, Function, Join, JoinKind, Name, Operator,
-    Source, Table, Update,
+    self, Call, Connective, Delete, Direction, Distinct, Function, Join, JoinKind, List, Name,
+    Operator, Source, Table, Update,
 };
 use aquifer_wire::types::{IntoValue, Value};
 
@@ -22,7 +22,9 @@ impl Draft {
     pub(crate) fn of(source: Source<Value>) -> Self {
         Self {
             select: Box::new(Select::of(source)),
-            ..Self::default()
+            // Each of its own: a default of the rest would be put on the heap with a query.
+            all_rows: false,
+            fault: None,
         }
     }
 
@@ -133,7 +135,7 @@ impl Draft {
         let plain = is_plain(&select) && select.items.iter().all(as_they_are);
         unordered(&mut select);
         if plain {
-            select.items = vec![count_all()?.into()];
+            select.items = Item::from(count_all()?).into();
             return Plan::of_select(select);
         }
         Plan::of_select(Box::new(outer(select, count_all()?.into())?))
@@ -144,7 +146,7 @@ impl Draft {
         let mut select = self.into_select()?;
         unordered(&mut select);
         let outer = Select {
-            items: vec![Tree::Exists(select).into()],
+            items: Item::from(Tree::Exists(select)).into(),
             ..Select::default()
         };
         Plan::of_select(Box::new(outer))
@@ -161,7 +163,7 @@ impl Draft {
         let call = |argument| Item::from(Tree::from(Call::new(function, vec![argument])));
         if is_plain(&select) {
             select.order.clear();
-            select.items = vec![call(column)];
+            select.items = call(column).into();
             return Plan::of_select(select);
         }
         let extra = select.extra.as_deref();
@@ -177,10 +179,10 @@ impl Draft {
             _ if own_rows => return Err(no_column_of_result().into()),
             column => {
                 let value = Name::new("value")?;
-                select.items = vec![Item {
+                select.items = List::from(Item {
                     expr: column,
                     alias: Some(value.clone()),
-                }];
+                });
                 value
             }
         };
@@ -327,6 +329,7 @@ pub(crate) fn comparison(left: Tree, operator: Operator, right: Tree) -> Result<
             _ => Ok(Tree::binary(left, operator, Tree::Select(select))),
         },
         right if operator.is_condition() && !operator.takes_values() => {
+            let right = beside(&left, right);
             Ok(Tree::binary(left, operator, right))
         }
         _ => Err(sql::Error::new(
@@ -334,6 +337,21 @@ pub(crate) fn comparison(left: Tree, operator: Operator, right: Tree) -> Result<
             "give it values, or use another operator",
         )),
     }
+}
+
+/// Of rows that are compared, a value has the type of what it is compared with, as elsewhere.
+fn beside(left: &Tree, right: Tree) -> Tree {
+    let (known, values) = match (left, right) {
+        (Tree::Row(known), Tree::Row(values)) => (known, values),
+        (_, right) => return right,
+    };
+    let has_type = |part: Option<&Tree>| !matches!(part, None | Some(Tree::TypedValue(_)));
+    let values = values.into_iter().enumerate();
+    let values = values.map(|(at, value)| match value {
+        Tree::TypedValue(value) if has_type(known.get(at)) => Tree::Value(value),
+        other => other,
+    });
+    Tree::Row(values.collect())
 }
 
 fn is_overloaded(operator: Operator) -> bool {

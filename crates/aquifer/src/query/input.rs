@@ -175,7 +175,7 @@ impl IntoFragment for RawSql {
         let (template, values) = self.into_parts();
         Ok(Fragment {
             template: template.into(),
-            values: values.into_values(),
+            values,
         })
     }
 }

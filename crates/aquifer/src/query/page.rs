@@ -12,6 +12,10 @@ use super::{Item, Order, Tree};
 use crate::session::SessionFuture;
 use crate::{Error, ErrorKind};
 
+/// Why rows are not read in parts.
+pub(crate) const ORDERED: &str =
+    "the query has an order; `chunk` orders by its key, so leave it out";
+
 /// One page of rows, and how to go on behind it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -127,21 +131,40 @@ impl<'a> QueryBuilder<Attached<'a>> {
     /// # Ok(()) }
     /// ```
     #[track_caller]
-    pub fn chunk<W, F>(self, key: &'static str, size: u64, mut work: W) -> SessionFuture<'a, u64>
+    pub fn chunk<W, F>(self, key: &'static str, size: u64, work: W) -> SessionFuture<'a, u64>
     where
         W: FnMut(Vec<Row>) -> F + Send + 'a,
         F: Future<Output = Result<(), Error>> + Send,
     {
         let location = Location::caller();
+        let has_order = !self.draft.select.order.is_empty();
+        let parts = self
+            .order_by(key, Direction::Asc)
+            .parts(size, work, location);
+        Box::pin(async move {
+            if has_order {
+                return Err(Error::new(ErrorKind::Usage, ORDERED));
+            }
+            parts.await
+        })
+    }
+
+    /// Hands all rows to `work`, in the query's order, which tells rows apart.
+    pub(crate) fn parts<T, W, F>(
+        self,
+        size: u64,
+        mut work: W,
+        location: &'static Location<'static>,
+    ) -> SessionFuture<'a, u64>
+    where
+        T: FromRow + Send,
+        W: FnMut(Vec<T>) -> F + Send + 'a,
+        F: Future<Output = Result<(), Error>> + Send,
+    {
         let session = self.session;
-        let ordered = self.draft.select.order.is_empty();
-        let begun = prepare(self.order_by(key, Direction::Asc).draft, size);
+        let begun = prepare(self.draft, size);
         Box::pin(async move {
             let draft = begun?.draft;
-            if !ordered {
-                let text = "the query has an order; `chunk` orders by its key, so leave it out";
-                return Err(Error::new(ErrorKind::Usage, text));
-            }
             let (mut seen, mut mark) = (0, None);
             loop {
                 let mut part = draft.clone();
@@ -149,19 +172,18 @@ impl<'a> QueryBuilder<Attached<'a>> {
                     part.behind(mark)?;
                 }
                 let reply = session.run(part.into_plan(), location, Ok).await?;
-                let more = reply.len() as u64 > size;
-                let rows: Vec<Row> = reply
-                    .rows()
-                    .take(usize::try_from(size).unwrap_or(usize::MAX))
-                    .collect();
+                let last = match reply.len() as u64 > size {
+                    true => nth(&reply, size - 1),
+                    false => None,
+                };
+                mark = last.as_ref().map(marks).transpose()?;
+                let mut rows: Vec<T> = reply.decode()?;
+                rows.truncate(usize::try_from(size).unwrap_or(usize::MAX));
                 seen += rows.len() as u64;
-                if more {
-                    mark = rows.last().map(marks).transpose()?;
-                }
                 if !rows.is_empty() {
                     work(rows).await?;
                 }
-                if !more {
+                if mark.is_none() {
                     return Ok(seen);
                 }
             }

@@ -94,9 +94,9 @@ impl Record {
 }
 
 /// Rows turned into one list for each column.
-pub(super) struct Table {
-    pub(super) columns: Vec<Name>,
-    pub(super) lists: Vec<ColumnList<Value>>,
+pub(crate) struct Table {
+    pub(crate) columns: Vec<Name>,
+    pub(crate) lists: Vec<ColumnList<Value>>,
 }
 
 impl Table {

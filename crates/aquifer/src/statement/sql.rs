@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use aquifer_wire::types::ParamList;
+use aquifer_wire::types::Value;
 
 /// Text that may be run as SQL: `&'static str`, [`raw!`](crate::raw) or [`AssertSafe`].
 ///
@@ -20,7 +20,7 @@ pub trait SqlText: Send {
 /// SQL text with the parameters that it brings along, if any.
 pub struct Sql {
     text: Cow<'static, str>,
-    params: Option<ParamList>,
+    params: Option<Vec<Value>>,
 }
 
 impl Sql {
@@ -28,7 +28,7 @@ impl Sql {
         &self.text
     }
 
-    pub(crate) fn params(&self) -> Option<&ParamList> {
+    pub(crate) fn params(&self) -> Option<&Vec<Value>> {
         self.params.as_ref()
     }
 
@@ -99,21 +99,21 @@ impl SqlText for AssertSafe<&str> {
 /// SQL text with values bound at its `{}`; made by [`raw!`](crate::raw).
 pub struct RawSql {
     template: &'static str,
-    params: ParamList,
+    values: Vec<Value>,
 }
 
 impl RawSql {
     /// For [`raw!`](crate::raw), which has checked that there are as many `{}` as values.
     #[doc(hidden)]
     #[must_use]
-    pub fn new(template: &'static str, params: ParamList) -> Self {
-        Self { template, params }
+    pub fn new(template: &'static str, values: Vec<Value>) -> Self {
+        Self { template, values }
     }
 
     /// The text as it was written, and its values: for a part of a statement, in which parameters
     /// are numbered only when all of it is known.
-    pub(crate) fn into_parts(self) -> (&'static str, ParamList) {
-        (self.template, self.params)
+    pub(crate) fn into_parts(self) -> (&'static str, Vec<Value>) {
+        (self.template, self.values)
     }
 }
 
@@ -138,7 +138,7 @@ impl SqlText for RawSql {
         text.push_str(rest);
         Sql {
             text: Cow::Owned(text),
-            params: Some(self.params),
+            params: Some(self.values),
         }
     }
 }
@@ -187,12 +187,13 @@ pub const fn count_placeholders(template: &str) -> usize {
 /// SQL text with values in place: each `{}` becomes a parameter, never text.
 ///
 /// A literal brace is written twice. That there are as many values as `{}` is checked at compile
-/// time.
+/// time. Values are what has [`IntoValue`](crate::types::IntoValue); those that are borrowed are copied.
 ///
 /// ```
 /// # use aquifer::raw;
-/// let email = "john@example.com";
-/// let statement = raw!("select id from users where lower(email) = lower({})", email.to_owned());
+/// # fn example(email: &str) {
+/// let statement = raw!("select id from users where lower(email) = lower({})", email);
+/// # }
 /// ```
 #[macro_export]
 macro_rules! raw {
@@ -202,10 +203,10 @@ macro_rules! raw {
             $crate::count_placeholders($template) == GIVEN,
             "raw! needs one value for each pair of braces in its text"
         );
-        #[allow(unused_mut, reason = "there may be no values")]
-        let mut params = $crate::types::ParamList::new();
-        $(params.push($value);)*
-        $crate::RawSql::new($template, params)
+        $crate::RawSql::new(
+            $template,
+            ::std::vec![$($crate::types::IntoValue::into_value($value)),*],
+        )
     }};
 }
 
@@ -218,9 +219,6 @@ mod tests {
         let raw = crate::raw!("select '{{}}'::jsonb, {} + {}", 1_i64, 2_i64);
         let sql = raw.into_sql();
         assert_eq!(sql.text(), "select '{}'::jsonb, $1 + $2");
-        assert_eq!(
-            sql.params().map(aquifer_wire::types::Params::count),
-            Some(2)
-        );
+        assert_eq!(sql.params().map(Vec::len), Some(2));
     }
 }

@@ -1,6 +1,8 @@
 //! The typed tier.
 
 mod changes;
+mod computed;
+mod many;
 mod reads;
 mod refusals;
 mod schema;

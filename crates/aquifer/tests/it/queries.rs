@@ -108,6 +108,20 @@ async fn parameters_come_as_tuple_array_slice_or_list() {
         .query_value(raw!("select {}::bigint", 43_i64), ())
         .await
         .unwrap();
+    let text = String::from(" borrow ");
+    let (part, list): (&str, &[i64]) = (text.trim(), &[40, 3]);
+    let borrowed: String = db
+        .query_value(
+            raw!(
+                "select {}::text || array_to_string({}::bigint[], '+')",
+                part,
+                list
+            ),
+            (),
+        )
+        .await
+        .unwrap();
+    assert_eq!(borrowed, "borrow40+3");
     assert_eq!(value, 43);
     let error = db
         .query(raw!("select {}::bigint", 43_i64), (1,))

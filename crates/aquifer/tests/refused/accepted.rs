@@ -28,4 +28,11 @@ fn main() {
     let _either: Query<_, (Option<String>, String)> = User::query()
         .right_join(User::POSTS)
         .select((User::NAME, Post::TITLE));
+    let name = case(User::ACTIVE.eq(true), User::NAME).or_null();
+    let _names: Query<_, (i64, Option<String>)> = User::query().select((User::ID, name));
+    let _behind = Post::query().filter(row((Post::USER_ID, Post::ID)).gt((1, 2)));
+    let users = User::query().select((User::ID, User::NAME));
+    let _found = Post::insert_from((Post::USER_ID, Post::TITLE), users);
+    let _many = Post::update_many((Post::ID, Post::TITLE), [(1, "one"), (2, "two")]);
+    let _later = User::DELETED_AT.later_by(aquifer::types::Interval::default());
 }

@@ -28,10 +28,13 @@ fn names_that_postgresql_would_not_keep_whole_are_refused() {
 
 #[test]
 fn a_constant_name_is_checked_alike() {
-    assert!(Name::constant("id").is_some());
+    const ID: StaticName = StaticName::new("id").unwrap();
+    assert_eq!(Name::from(ID), Name::new("id").unwrap());
+    let quote = StaticName::new("a\"b").unwrap();
+    assert_eq!(Name::from(quote).to_string(), r#""a""b""#);
     for bad in ["", "a\0", &"x".repeat(64)] {
         let bad: &'static str = String::from(bad).leak();
-        assert!(Name::constant(bad).is_none());
+        assert!(StaticName::new(bad).is_none());
     }
 }
 
@@ -104,6 +107,34 @@ fn operators_are_a_closed_list() {
     assert_eq!(Operator::parse("NOT Like"), Ok(Operator::NotLike));
     for bad in ["", "= 1 OR 1=1 OR id =", "==>", "like ", "=;--", "not  in"] {
         assert!(Operator::parse(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn an_unknown_operator_is_told_briefly_and_a_near_one_is_named() {
+    let told = |text: &str| Operator::parse(text).unwrap_err().to_string();
+    let others = "use = <> < <= > >= like ilike in between is, another of `Operator`, or raw!";
+    let plain = told("; drop table users; --");
+    assert_eq!(
+        plain,
+        format!("\"; drop table users; …\" is no operator; {others}")
+    );
+    for (given, meant) in [
+        ("=<", "<="),
+        (" = ", "="),
+        ("is  NOT", "is not"),
+        ("EQ", "="),
+        ("~~*", "ilike"),
+        ("betwen", "between"),
+        ("bewteen", "between"),
+        ("likes", "like"),
+        ("is distinkt from", "is distinct from"),
+    ] {
+        let expected = format!("{given:?} is no operator; did you mean \"{meant}\"? Or {others}");
+        assert_eq!(told(given), expected);
+    }
+    for far in ["", "l", "lkei", "=;", "ääää", "inn"] {
+        assert!(!told(far).contains("did you mean"), "{far}");
     }
 }
 

@@ -106,14 +106,14 @@ fn grouping_windows_and_filters_of_aggregates() {
         }),
         ..Window::default()
     })));
-    select.items = vec![
+    select.items = List::from(vec![
         Item {
             expr: count.into(),
             alias: Some(name("n")),
         },
         Expr::from(sum).into(),
         Expr::from(rank).into(),
-    ];
+    ]);
     let extra = select.extra();
     extra.group.push(column("region").into());
     extra.having.push(
@@ -268,7 +268,7 @@ fn a_list_that_was_written_before_stands_as_it_is_with_the_table_or_without() {
     };
     for (qualified, list) in [(true, LIST.qualified), (false, LIST.plain)] {
         let mut select = from("t");
-        select.items = vec![Expr::Written(&LIST, qualified).into()];
+        select.items = List::from(Item::from(Expr::Written(&LIST, qualified)));
         assert_eq!(text(select), format!("select {list} from \"t\""));
     }
 }

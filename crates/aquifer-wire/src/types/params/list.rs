@@ -3,7 +3,7 @@ use std::fmt;
 use bytes::BytesMut;
 
 use crate::types::params::encode_all;
-use crate::types::{Encode, Params, ParamsError, Type, Value};
+use crate::types::{Encode, Params, ParamsError, Type};
 
 /// Parameters whose number and types are known only at run time.
 ///
@@ -28,12 +28,6 @@ impl ParamList {
     /// Adds a parameter at the end.
     pub fn push(&mut self, value: impl Encode + Send + Sync + 'static) {
         self.0.push(Box::new(value));
-    }
-
-    /// The parameters as values of a statement that is built at run time.
-    #[must_use]
-    pub fn into_values(self) -> Vec<Value> {
-        self.0.into_iter().map(Value::from_box).collect()
     }
 
     /// How many parameters there are.

@@ -24,7 +24,7 @@ impl<S> QueryBuilder<S> {
     #[inline]
     pub fn select(mut self, items: impl Items) -> Self {
         if let Some(items) = self.draft.keep(items.into_items()) {
-            self.draft.select.items = items;
+            self.draft.select.items = items.into();
         }
         self
     }

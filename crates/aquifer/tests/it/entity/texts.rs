@@ -1,8 +1,11 @@
 //! Both tiers give one text for the same query; here the texts are, so that one can read them.
 
+use std::time::SystemTime;
+
 use aquifer::entity::*;
 use aquifer::insert;
-use aquifer::query::{self, Direction, QueryBuilder, col, count_all};
+use aquifer::query::{self, Direction, QueryBuilder, col, count_all, date_trunc, val};
+use aquifer::types::Interval;
 
 use super::schema::{Line, Post, User};
 
@@ -80,6 +83,71 @@ fn a_query_of_several_tables_has_one_text_in_both_tiers() {
             .having(count_all(), ">", 2_i64)
             .select((col("order_id"), count_all())),
         "select \"order_id\", count(*) from \"lines\" group by \"order_id\" having count(*) > $1",
+    );
+}
+
+#[test]
+fn what_is_computed_has_one_text_in_both_tiers() {
+    let typed = case(Line::NUMBER.eq(1), Line::AMOUNT)
+        .when(Line::NUMBER.gt(5), value("x".to_owned()))
+        .otherwise(literal("z"));
+    let branches = [
+        (col("number").eq(1), col("amount")),
+        (col("number").is(">", 5), val("x")),
+    ];
+    assert_same(
+        &Line::query().select((Line::ORDER_ID, typed)),
+        query::from("lines").select((col("order_id"), query::case(branches, query::literal("z")))),
+        "select \"order_id\", case when \"number\" = $1 then \"amount\" when \"number\" > $2 then \
+         $3::text else 'z' end from \"lines\"",
+    );
+    let typed = json_object()
+        .member("number", Line::NUMBER)
+        .member("amount", Line::AMOUNT);
+    let dynamic = query::json_object([("number", col("number")), ("amount", col("amount"))]);
+    assert_same(
+        &Line::query().group_by((Line::ORDER_ID,)).select((
+            Line::ORDER_ID,
+            typed.jsonb_agg::<Line>().ordered(Line::NUMBER.asc()),
+        )),
+        query::from("lines").group_by(["order_id"]).select((
+            col("order_id"),
+            query::jsonb_agg(dynamic).ordered("number", Direction::Asc),
+        )),
+        "select \"order_id\", jsonb_agg(jsonb_build_object($1::text, \"number\", $2::text, \
+         \"amount\") order by \"number\") from \"lines\" group by \"order_id\"",
+    );
+    assert_same(
+        &Line::query()
+            .filter(row((Line::ORDER_ID, Line::NUMBER)).gt((7, 2)))
+            .select((Line::AMOUNT,)),
+        query::from("lines")
+            .where_expr(
+                query::row(["order_id", "number"]).is(">", query::row((val(7_i64), val(2)))),
+            )
+            .select("amount"),
+        "select \"amount\" from \"lines\" where (\"order_id\", \"number\") > ($1, $2)",
+    );
+}
+
+#[test]
+fn spans_of_time_have_one_text_in_both_tiers() {
+    let hour = Interval {
+        microseconds: 3_600_000_000,
+        ..Interval::default()
+    };
+    let deleted = || Post::DELETED_AT.truncated(TimeUnit::Day);
+    let day = || date_trunc(TimeUnit::Day, "deleted_at");
+    assert_same(
+        &Post::query()
+            .with_deleted()
+            .filter(deleted().earlier_by(hour).lt_col(now::<SystemTime>()))
+            .select((deleted().since(Post::DELETED_AT),)),
+        query::from("posts")
+            .where_expr(day().op("-", val(hour)).is("<", query::now()))
+            .select(day().op("-", col("deleted_at"))),
+        "select date_trunc('day', \"deleted_at\") - \"deleted_at\" from \"posts\" where \
+         (date_trunc('day', \"deleted_at\") - $1::interval) < current_timestamp",
     );
 }
 

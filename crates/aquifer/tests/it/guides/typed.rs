@@ -1,7 +1,9 @@
 use std::time::SystemTime;
 
-use aquifer::entity::{Entity, Projection, Query};
+use aquifer::entity::{Entity, Projection, Query, case, json_object, literal, now, row, value};
+use aquifer::types::{Interval, Json};
 use aquifer::{Db, Error, ErrorKind, insert};
+use serde::Deserialize;
 
 use super::{empty, filled};
 use crate::support;
@@ -93,6 +95,56 @@ async fn silent(db: &Db) -> Result<Vec<String>, Error> {
         .await
 }
 
+/// Posts of the last thirty days, how well they are read, and how old they are.
+async fn recent(db: &Db) -> Result<Vec<(String, String, Interval)>, Error> {
+    let month = Interval {
+        days: 30,
+        ..Interval::default()
+    };
+    let read = case(Post::VIEWS.ge(10), literal("much"))
+        .when(Post::VIEWS.ge(5), literal("some"))
+        .otherwise(literal("little"));
+    let age = now::<SystemTime>().since(Post::CREATED_AT);
+    Post::query()
+        .filter(Post::CREATED_AT.gt_col(now::<SystemTime>().earlier_by(month)))
+        .order_by(Post::ID.asc())
+        .select((Post::TITLE, read, age))
+        .fetch(db)
+        .await
+}
+
+#[derive(Debug, Deserialize)]
+struct Headline {
+    title: String,
+    views: i32,
+}
+
+/// Users with their posts, put together by the server as one document for each.
+async fn headlines(db: &Db) -> Result<Vec<(String, Option<Json<Vec<Headline>>>)>, Error> {
+    let headline = json_object()
+        .member("title", Post::TITLE)
+        .member("views", Post::VIEWS)
+        .jsonb_agg::<Headline>();
+    User::query()
+        .join(User::POSTS)
+        .group_by((User::ID, User::NAME))
+        .order_by(User::ID.asc())
+        .select((User::NAME, headline.ordered(Post::VIEWS.desc())))
+        .fetch(db)
+        .await
+}
+
+/// The next posts behind one that was shown.
+async fn next(db: &Db, last: &Post) -> Result<Vec<Post>, Error> {
+    Post::query()
+        .filter(row((Post::VIEWS, Post::ID)).gt((last.views, last.id)))
+        .order_by(Post::VIEWS.asc())
+        .order_by(Post::ID.asc())
+        .limit(5)
+        .fetch(db)
+        .await
+}
+
 async fn sign_up(db: &Db, name: &str, email: &str) -> Result<User, Error> {
     db.with_transaction(async |tx| {
         let user = insert!(User { name, email }).fetch(&tx).await?;
@@ -121,6 +173,24 @@ async fn count_view(db: &Db, post: i64) -> Result<u64, Error> {
         .filter(Post::ID.eq(post))
         .execute(db)
         .await
+}
+
+/// Sets the views of many posts by one statement.
+async fn set_views(db: &Db, views: &[(i64, i32)]) -> Result<u64, Error> {
+    Post::update_many((Post::ID, Post::VIEWS), views.iter().copied())
+        .execute(db)
+        .await
+}
+
+/// Gives somebody a copy of each post of somebody else.
+async fn copy_posts(db: &Db, from: i64, to: i64) -> Result<u64, Error> {
+    let posts = Post::query().filter(Post::USER_ID.eq(from));
+    Post::insert_from(
+        (Post::USER_ID, Post::TITLE),
+        posts.select((value(to), Post::TITLE)),
+    )
+    .execute(db)
+    .await
 }
 
 /// Says `false` where somebody else has changed the post since it was read.
@@ -173,6 +243,22 @@ async fn the_queries_find_what_they_say() -> Result<(), Error> {
     assert_eq!(bylines.len(), 4);
     assert_eq!((&*bylines[3].name, &*bylines[3].title), ("Ben", "100% Ben"));
     assert_eq!(silent(&db).await?, ["Cid"]);
+
+    let recent = recent(&db).await?;
+    assert_eq!(recent.len(), 13);
+    let read = |of: &str| recent.iter().filter(|(_, read, _)| read == of).count();
+    assert_eq!((read("much"), read("some"), read("little")), (4, 5, 4));
+    assert!(recent.iter().all(|(_, _, age)| age.days == 0));
+
+    let headlines = headlines(&db).await?;
+    let [(ann, Some(Json(of_ann))), (ben, Some(Json(of_ben)))] = headlines.as_slice() else {
+        panic!("{headlines:?}");
+    };
+    assert_eq!((&**ann, of_ann.len(), of_ann[0].views), ("Ann", 12, 12));
+    assert_eq!((&**ben, &*of_ben[0].title), ("Ben", "100% Ben"));
+    let behind = next(&db, &Post::find(10).one(&db).await?).await?;
+    let ids: Vec<_> = behind.iter().map(|post| post.id).collect();
+    assert_eq!(ids, [11, 12, 13]);
     support::assert_whole(&db).await;
     Ok(())
 }
@@ -191,6 +277,14 @@ async fn the_changes_do_what_they_say() -> Result<(), Error> {
     assert_eq!((post.views, post.lock_version), (1, 2));
     assert!(retitle(&db, &mut post, "First").await?);
     assert_eq!(post.lock_version, 3);
+    let ben = sign_up(&db, "Ben", "ben@example.com").await?;
+    assert_eq!(copy_posts(&db, ben.id, ben.id).await?, 1);
+    let own = Post::query().filter(Post::USER_ID.eq(ben.id));
+    let views = own.pluck(Post::ID, &db).await?;
+    let views: Vec<_> = views.into_iter().map(|id| (id, 7)).collect();
+    assert_eq!(set_views(&db, &views).await?, 2);
+    let own = Post::query().filter(Post::VIEWS.eq(7));
+    assert_eq!(own.count(&db).await?, 2);
     assert!(!retitle(&db, &mut same, "Second").await?);
     assert_eq!(delete(&db, &same).await?, 0);
     assert_eq!(delete(&db, &post).await?, 1);

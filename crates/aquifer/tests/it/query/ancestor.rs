@@ -60,7 +60,10 @@ async fn operators_columns_and_directions_are_no_way_in() {
     let error = operator.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(error.to_string().contains("column \"id\""), "{error}");
-    assert!(error.to_string().contains("is distinct from"), "{error}");
+    assert!(
+        error.to_string().contains("like ilike in between"),
+        "{error}"
+    );
 
     let column = String::from("id; drop table posts");
     assert_eq!(
@@ -183,10 +186,13 @@ async fn the_builder_is_not_used_up_by_counting() {
 #[tokio::test]
 async fn raw_text_is_numbered_with_the_rest() {
     let db = database().await;
+    // What is borrowed for less than the program's life can be a value, too.
+    let name = String::from("bob ");
+    let name = name.trim();
     let found = db
         .from("users")
         .where_("active", "=", true)
-        .where_raw(raw!("lower(name) = {} or age = {}", "bob", 99))
+        .where_raw(raw!("lower(name) = {} or age = {}", name, 99))
         .select(("name", count_all()))
         .group_by(["name"])
         .having_raw(raw!("count(*) >= {}", 1_i64))

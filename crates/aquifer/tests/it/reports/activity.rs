@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use aquifer::Direction::{Asc, Desc};
 use aquifer::entity::*;
 use aquifer::query::{self, CursorKey, call, col, count_all, date_trunc, val};
+use aquifer::types::{Date, Interval};
 use aquifer::{ErrorKind, Session};
 
 use super::schema::{Customer, Order, Payment, Review, Shipment};
@@ -75,10 +76,40 @@ async fn what_customers_have_done_last() {
     assert_report(dynamic, &db, ACTIVITIES).await;
 }
 
-/// D
+#[derive(Debug, PartialEq, DerivedTable)]
+struct BusyDay {
+    day: Date,
+}
+
+#[derive(Debug, PartialEq, DerivedTable)]
+struct Island {
+    day: Date,
+    island: Date,
+}
+
+const PERIODS: &str = "
+    with days as (select distinct date_trunc('day', ordered_at)::date as day from orders),
+         islands as (select day, day - (row_number() over (order by day))::int as island from days)
+    select min(day) as first, max(day) as last, count(*) as days
+    from islands group by island order by first";
+
+/// T, D
 #[tokio::test]
 async fn periods_in_which_there_were_orders_every_day() {
     let db = shop().await;
+    let day = Order::ORDERED_AT.truncated(TimeUnit::Day).cast::<Date>();
+    let days = BusyDay::with(BusyDay::of(Order::query().distinct().select((day,))));
+    let number = row_number().over(window().order_by(BusyDay::DAY.asc()));
+    let islands = days.select((
+        BusyDay::DAY,
+        BusyDay::DAY.days_earlier_col(number.cast::<i32>()),
+    ));
+    let typed = Island::with(Island::of(islands))
+        .group_by((Island::ISLAND,))
+        .order_by(Island::DAY.min().asc())
+        .select((Island::DAY.min(), Island::DAY.max(), count_rows::<Island>()));
+    assert_typed(typed, &db, PERIODS).await;
+
     let day = || date_trunc(TimeUnit::Day, "ordered_at").cast("date");
     let days = query::from("orders").select(day().alias("day")).distinct();
     let number = call("row_number", ()).over(query::window().order_by("day", Asc));
@@ -97,15 +128,10 @@ async fn periods_in_which_there_were_orders_every_day() {
             query::max("day").alias("last"),
             count_all().alias("days"),
         ));
-    let sql = "
-        with days as (select distinct date_trunc('day', ordered_at)::date as day from orders),
-             islands as (select day, day - (row_number() over (order by day))::int as island from days)
-        select min(day) as first, max(day) as last, count(*) as days
-        from islands group by island order by first";
-    assert_report(dynamic, &db, sql).await;
+    assert_report(dynamic, &db, PERIODS).await;
 }
 
-/// D
+/// T, D
 #[tokio::test]
 async fn payments_page_by_page() {
     let db = shop().await;
@@ -137,6 +163,22 @@ async fn payments_page_by_page() {
     assert!(written.len() > 100);
     assert_eq!(ids, written);
 
+    let (mut ids, mut after): (Vec<i64>, Option<String>) = (Vec::new(), None);
+    loop {
+        let payments = Payment::query()
+            .filter(Payment::METHOD.eq("card"))
+            .order_by(Payment::AMOUNT.desc())
+            .order_by(Payment::ID.asc());
+        let page = payments.cursor_page(&key, after.as_deref(), 40, &db);
+        let page = page.await.unwrap();
+        ids.extend(page.rows.iter().map(Payment::key));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(ids, written);
+
     // A cursor is good for its conditions and its order only.
     let after = payments("card")
         .cursor_page(&key, None, 5)
@@ -164,10 +206,28 @@ const CARRIERS: &str = "
            max(s.delivered_at) filter (where s.delivered_at < s.shipped_at + interval '2 days') as quick
     from shipments s group by s.carrier having count(*) > 10 order by s.carrier";
 
-/// D
+/// T, D
 #[tokio::test]
 async fn how_long_carriers_take() {
     let db = shop().await;
+    let two_days = Interval {
+        days: 2,
+        ..Interval::default()
+    };
+    let quick = Shipment::DELIVERED_AT.lt_col(Shipment::SHIPPED_AT.later_by(two_days));
+    let typed = Shipment::query()
+        .group_by((Shipment::CARRIER,))
+        .having(count_rows::<Shipment>().gt(10))
+        .order_by(Shipment::CARRIER.asc())
+        .select((
+            Shipment::CARRIER,
+            count_rows::<Shipment>(),
+            Shipment::DELIVERED_AT.count(),
+            Shipment::DELIVERED_AT.since(Shipment::SHIPPED_AT).avg(),
+            Shipment::DELIVERED_AT.max().filter(quick),
+        ));
+    assert_typed(typed, &db, CARRIERS).await;
+
     let two_days = col("shipped_at").op("+", val("2 days").cast("interval"));
     let quick = query::max("delivered_at").filter(col("delivered_at").is("<", two_days));
     let dynamic = db
@@ -209,7 +269,7 @@ async fn which_carrier_goes_where() {
     assert_typed(typed, &db, ROUTES).await;
 }
 
-/// D
+/// T, D
 #[tokio::test]
 async fn a_page_of_groups_with_the_number_of_all() {
     let db = shop().await;
@@ -227,6 +287,19 @@ async fn a_page_of_groups_with_the_number_of_all() {
     assert!(all.len() > 14);
     assert_eq!(page.total, all.len() as u64);
     assert_rows(&page.rows, &all[7..14]);
+    let typed = Order::query()
+        .group_by((Order::CUSTOMER_ID,))
+        .having(count_rows::<Order>().gt(9))
+        .order_by(count_rows::<Order>().desc())
+        .order_by(Order::CUSTOMER_ID.asc())
+        .select((Order::CUSTOMER_ID, count_rows::<Order>()));
+    let typed = typed.paginate(2, 7, &db).await.unwrap();
+    assert_eq!(typed.total, page.total);
+    let pairs = all[7..14].iter();
+    let pairs: Vec<(i64, i64)> = pairs
+        .map(|row| (row.get("customer_id").unwrap(), row.get("orders").unwrap()))
+        .collect();
+    assert_eq!(typed.rows, pairs);
     // Aggregates of the result, and not of what it was made of.
     let most: Option<i64> = busy.clone().aggregate("max", "orders").await.unwrap();
     assert_eq!(most, Some(all[0].get("orders").unwrap()));

@@ -3,9 +3,10 @@
 use aquifer::Direction::{Asc, Desc};
 use aquifer::entity::*;
 use aquifer::query::{self, Operator, call, coalesce, col, count_all, json_text, sum, val};
-use aquifer::types::{Date, Numeric, Range};
+use aquifer::types::{Date, Json, Numeric, Range};
+use serde::{Deserialize, Serialize};
 
-use super::schema::{Category, Line, Price, Product, Review};
+use super::schema::{Category, Customer, Line, Order, Price, Product, Review};
 use super::{assert_report, assert_typed, shop};
 
 #[derive(Debug, PartialEq, DerivedTable)]
@@ -271,10 +272,53 @@ async fn the_ten_products_that_are_liked_best_and_those_equal_to_the_last() {
     assert_report(dynamic, &db, sorted).await;
 }
 
-/// D
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Piece {
+    product: String,
+    quantity: i32,
+    price: f64,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Document {
+    order: i64,
+    customer: String,
+    lines: Vec<Piece>,
+}
+
+const DOCUMENTS: &str = "
+    select jsonb_build_object('order', o.id, 'customer', c.name, 'lines',
+               coalesce(jsonb_agg(jsonb_build_object('product', p.name, 'quantity', l.quantity,
+                                                     'price', l.unit_price) order by l.number), '[]')) as document
+    from orders o join customers c on c.id = o.customer_id join order_lines l on l.order_id = o.id
+    join products p on p.id = l.product_id
+    where o.id between 100 and 200 group by o.id, c.name order by o.id";
+
+/// T, D
 #[tokio::test]
 async fn orders_as_documents_with_their_lines() {
     let db = shop().await;
+    let lines = json_object()
+        .member("product", Product::NAME)
+        .member("quantity", Line::QUANTITY)
+        .member("price", Line::UNIT_PRICE)
+        .jsonb_agg::<Piece>()
+        .ordered(Line::NUMBER.asc());
+    let document = json_object()
+        .member("order", Order::ID)
+        .member("customer", Customer::NAME)
+        .member("lines", lines.or(Json(Vec::new())));
+    let typed = Order::query()
+        .join(Customer::on(Customer::ID, Order::CUSTOMER_ID))
+        .join(Order::LINES)
+        .join(Product::on(Product::ID, Line::PRODUCT_ID))
+        .with_deleted()
+        .filter(Order::ID.between(100, 200))
+        .group_by((Order::ID, Customer::NAME))
+        .order_by(Order::ID.asc())
+        .select((document.read_as::<Document>(),));
+    assert_typed(typed, &db, DOCUMENTS).await;
+
     let line = query::json_object([
         ("product", col("p.name")),
         ("quantity", col("l.quantity")),
@@ -295,12 +339,5 @@ async fn orders_as_documents_with_their_lines() {
         .group_by(["o.id", "c.name"])
         .order_by("o.id", Asc)
         .select(document.alias("document"));
-    let sql = "
-        select jsonb_build_object('order', o.id, 'customer', c.name, 'lines',
-                   coalesce(jsonb_agg(jsonb_build_object('product', p.name, 'quantity', l.quantity,
-                                                         'price', l.unit_price) order by l.number), '[]')) as document
-        from orders o join customers c on c.id = o.customer_id join order_lines l on l.order_id = o.id
-        join products p on p.id = l.product_id
-        where o.id between 100 and 200 group by o.id, c.name order by o.id";
-    assert_report(dynamic, &db, sql).await;
+    assert_report(dynamic, &db, DOCUMENTS).await;
 }

@@ -7,7 +7,7 @@ use aquifer::query::{self, col, count_all, now, sum, val};
 use aquifer::types::Numeric;
 use aquifer::{Db, Row, Session, Transaction, values};
 
-use super::schema::{Category, Job, Product, Review, Supplier};
+use super::schema::{ArchivedOrder, Category, Job, Line, Order, Product, Review, Supplier};
 use super::{assert_rows, shop};
 
 /// What a statement returned, and what a table holds afterwards.
@@ -104,7 +104,7 @@ async fn two_workers_take_different_jobs_from_a_queue() {
 
 const ARCHIVE: &str = "select * from archived_orders order by order_id";
 
-/// D
+/// T, D
 #[tokio::test]
 async fn old_orders_are_archived_by_a_query() {
     let db = shop().await;
@@ -127,6 +127,25 @@ async fn old_orders_are_archived_by_a_query() {
     let archive = transaction.from("archived_orders");
     let count = archive.insert_from(["order_id", "customer_id", "total"], old);
     assert_eq!(count.await.unwrap(), 500);
+    let built = left(transaction, Vec::new(), ARCHIVE).await;
+    assert_same(&built, &by_hand);
+
+    let transaction = db.begin().await.unwrap();
+    let total = Line::UNIT_PRICE
+        .times(Line::QUANTITY.cast::<Numeric>())
+        .sum();
+    let old = Order::query()
+        .join(Order::LINES)
+        .filter(Order::ID.le(500))
+        .group_by((Order::ID, Order::CUSTOMER_ID))
+        .select((Order::ID, Order::CUSTOMER_ID, total.or(Numeric::from(0))));
+    let columns = (
+        ArchivedOrder::ORDER_ID,
+        ArchivedOrder::CUSTOMER_ID,
+        ArchivedOrder::TOTAL,
+    );
+    let archive = ArchivedOrder::insert_from(columns, old);
+    assert_eq!(archive.execute(&transaction).await.unwrap(), 500);
     let built = left(transaction, Vec::new(), ARCHIVE).await;
     assert_same(&built, &by_hand);
 }
@@ -221,7 +240,7 @@ async fn reviews_of_products_that_are_gone_are_deleted_by_a_join() {
 
 const TAGGED: &str = "select id, stock, tags from products where id <= 10 order by id";
 
-/// D: numbers and arrays of many rows travel in one statement, which has one text for any number.
+/// T, D: numbers and arrays of many rows travel in one statement, which has one text for any number.
 #[tokio::test]
 async fn stock_and_tags_of_many_products_change_by_one_statement() {
     let db = shop().await;
@@ -240,6 +259,20 @@ async fn stock_and_tags_of_many_products_change_by_one_statement() {
     let rows = [row(1, 11, &["x", "y"]), row(2, 12, &[]), row(3, 13, &["z"])];
     let changed = transaction.from("products").update_many(["id"], rows).await;
     assert_eq!(changed.unwrap(), 3);
+    let built = left(transaction, Vec::new(), TAGGED).await;
+    assert_same(&built, &by_hand);
+
+    let transaction = db.begin().await.unwrap();
+    let tags = |tags: &[&str]| -> Vec<String> { tags.iter().map(|&tag| tag.into()).collect() };
+    let update = Product::update_many(
+        (Product::ID, Product::STOCK, Product::TAGS),
+        [
+            (1, 11, tags(&["x", "y"])),
+            (2, 12, tags(&[])),
+            (3, 13, tags(&["z"])),
+        ],
+    );
+    assert_eq!(update.execute(&transaction).await.unwrap(), 3);
     let built = left(transaction, Vec::new(), TAGGED).await;
     assert_same(&built, &by_hand);
 }

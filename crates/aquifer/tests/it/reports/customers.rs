@@ -7,7 +7,7 @@ use aquifer::entity::*;
 use aquifer::query::{self, JoinKind, col, count_all, date_trunc, val};
 use aquifer::types::Numeric;
 
-use super::schema::{Colleague, Customer, Employee, Order, Payment, Review};
+use super::schema::{Colleague, Customer, Employee, Order, Payment, Review, Shipment};
 use super::{assert_report, assert_typed, shop};
 
 #[derive(Debug, PartialEq, DerivedTable)]
@@ -272,10 +272,28 @@ async fn customers_who_were_cross_and_have_nothing_open() {
     assert_report(dynamic, &db, OWN_AVERAGE).await;
 }
 
-/// D
+const EVERY_CARRIER: &str = "
+    select o.customer_id, count(*) as shipments
+    from orders o join shipments s on s.order_id = o.id
+    group by o.customer_id
+    having count(distinct s.carrier) = (select count(distinct carrier) from shipments)
+    order by o.customer_id";
+
+/// T, D
 #[tokio::test]
 async fn customers_to_whom_every_carrier_came() {
     let db = shop().await;
+    let carriers = Shipment::query()
+        .outer::<Order>()
+        .scalar(Shipment::CARRIER.count_distinct());
+    let typed = Order::query()
+        .join(Order::SHIPMENTS)
+        .group_by((Order::CUSTOMER_ID,))
+        .having(Shipment::CARRIER.count_distinct().eq_col(carriers))
+        .order_by(Order::CUSTOMER_ID.asc())
+        .select((Order::CUSTOMER_ID, count_rows::<Order>()));
+    assert_typed(typed, &db, EVERY_CARRIER).await;
+
     let carriers = query::from("shipments").select(query::count("carrier").distinct());
     let dynamic = db
         .from("orders as o")
@@ -284,13 +302,7 @@ async fn customers_to_whom_every_carrier_came() {
         .having(query::count("s.carrier").distinct(), "=", carriers)
         .order_by("o.customer_id", Asc)
         .select(("o.customer_id", count_all().alias("shipments")));
-    let sql = "
-        select o.customer_id, count(*) as shipments
-        from orders o join shipments s on s.order_id = o.id
-        group by o.customer_id
-        having count(distinct s.carrier) = (select count(distinct carrier) from shipments)
-        order by o.customer_id";
-    assert_report(dynamic, &db, sql).await;
+    assert_report(dynamic, &db, EVERY_CARRIER).await;
 }
 
 #[derive(Debug, PartialEq, DerivedTable)]

@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use aquifer::Direction::{Asc, Desc};
 use aquifer::entity::*;
-use aquifer::query::{self, call, case, col, count_all, date_trunc, sum, val};
-use aquifer::types::Numeric;
+use aquifer::query::{self, call, col, count_all, date_trunc, sum, val};
+use aquifer::types::{Date, Numeric};
 
 use super::schema::{Customer, Line, Order, Payment};
 use super::{assert_report, assert_typed, shop};
@@ -240,13 +240,50 @@ async fn orders_by_month_and_how_many_of_them_came_to_what() {
     assert_report(dynamic, &db, BY_STATUS).await;
 }
 
-/// D
+const QUARTERS: &str = "
+    select c.country,
+           sum(case when extract(quarter from o.ordered_at) = 1 then l.unit_price * l.quantity else 0 end) as q1,
+           sum(case when extract(quarter from o.ordered_at) = 2 then l.unit_price * l.quantity else 0 end) as q2,
+           sum(case when extract(quarter from o.ordered_at) = 3 then l.unit_price * l.quantity else 0 end) as q3,
+           sum(case when extract(quarter from o.ordered_at) = 4 then l.unit_price * l.quantity else 0 end) as q4
+    from orders o join order_lines l on l.order_id = o.id join customers c on c.id = o.customer_id
+    where o.ordered_at >= '2025-01-01' and o.ordered_at < '2026-01-01'
+    group by c.country order by c.country";
+
+/// T, D
 #[tokio::test]
 async fn revenue_of_each_country_with_the_quarters_as_columns() {
     let db = shop().await;
+    // The first day of a month of that year, or of the next one.
+    let day = |month: u8| {
+        let year = 2025 + i32::from(month / 13);
+        Date::from_year_month_day(year, (month - 1) % 12 + 1, 1).unwrap()
+    };
+    let ordered_on = || Order::ORDERED_AT.cast::<Date>();
+    let quarter = |first: u8| {
+        let from = ordered_on().ge(day(first));
+        let own = from.and(ordered_on().lt(day(first + 3)));
+        case(own, total()).otherwise(value(Numeric::from(0))).sum()
+    };
+    let typed = Order::query()
+        .join(Order::LINES)
+        .join(Customer::on(Customer::ID, Order::CUSTOMER_ID))
+        .filter(ordered_on().ge(day(1)))
+        .filter(ordered_on().lt(day(13)))
+        .group_by((Customer::COUNTRY,))
+        .order_by(Customer::COUNTRY.asc())
+        .select((
+            Customer::COUNTRY,
+            quarter(1),
+            quarter(4),
+            quarter(7),
+            quarter(10),
+        ));
+    assert_typed(typed, &db, QUARTERS).await;
+
     let quarter = |number: f64| {
         let own = call("date_part", [val("quarter"), col("o.ordered_at")]).eq(number);
-        sum(case([(own, line_total())], val(0))).alias(format!("q{number}"))
+        sum(query::case([(own, line_total())], val(0))).alias(format!("q{number}"))
     };
     let dynamic = db
         .from("orders as o")
@@ -263,16 +300,7 @@ async fn revenue_of_each_country_with_the_quarters_as_columns() {
             quarter(3.0),
             quarter(4.0),
         ));
-    let sql = "
-        select c.country,
-               sum(case when extract(quarter from o.ordered_at) = 1 then l.unit_price * l.quantity else 0 end) as q1,
-               sum(case when extract(quarter from o.ordered_at) = 2 then l.unit_price * l.quantity else 0 end) as q2,
-               sum(case when extract(quarter from o.ordered_at) = 3 then l.unit_price * l.quantity else 0 end) as q3,
-               sum(case when extract(quarter from o.ordered_at) = 4 then l.unit_price * l.quantity else 0 end) as q4
-        from orders o join order_lines l on l.order_id = o.id join customers c on c.id = o.customer_id
-        where o.ordered_at >= '2025-01-01' and o.ordered_at < '2026-01-01'
-        group by c.country order by c.country";
-    assert_report(dynamic, &db, sql).await;
+    assert_report(dynamic, &db, QUARTERS).await;
 }
 
 const MEDIAN: &str = "
@@ -316,10 +344,59 @@ async fn the_median_of_what_customers_of_each_country_paid() {
     assert_report(dynamic, &db, MEDIAN).await;
 }
 
-/// D
+#[derive(Debug, PartialEq, DerivedTable)]
+struct Earned {
+    product_id: i64,
+    revenue: Option<Numeric>,
+}
+
+#[derive(Debug, PartialEq, DerivedTable)]
+struct Share {
+    product_id: i64,
+    revenue: Option<Numeric>,
+    so_far: Option<Numeric>,
+    everything: Option<Numeric>,
+}
+
+const CLASSES: &str = "
+    with revenue as (
+        select product_id, sum(unit_price * quantity) as revenue from order_lines group by product_id
+    ), shares as (
+        select product_id, revenue, sum(revenue) over (order by revenue desc, product_id) as so_far,
+               sum(revenue) over () as everything from revenue
+    )
+    select product_id, revenue,
+           case when so_far / everything <= 0.5 then 'A' when so_far / everything <= 0.8 then 'B'
+                else 'C' end as class
+    from shares order by so_far";
+
+/// T, D
 #[tokio::test]
 async fn the_products_that_bring_most_of_the_revenue() {
     let db = shop().await;
+    let revenue = Line::query().group_by((Line::PRODUCT_ID,));
+    let best_first = window()
+        .order_by(Earned::REVENUE.desc())
+        .order_by(Earned::PRODUCT_ID.asc());
+    let shares = Earned::with(Earned::of(
+        revenue.select((Line::PRODUCT_ID, total().sum())),
+    ));
+    let shares = shares.select((
+        Earned::PRODUCT_ID,
+        Earned::REVENUE,
+        Earned::REVENUE.sum().over(best_first),
+        Earned::REVENUE.sum().over(window()),
+    ));
+    let part = || Share::SO_FAR.divided_by(Share::EVERYTHING);
+    let of = |percent: &str| percent.parse::<Numeric>().unwrap();
+    let class = case(part().le(of("0.5")), literal("A"))
+        .when(part().le(of("0.8")), literal("B"))
+        .otherwise(literal("C"));
+    let typed = Share::with(Share::of(shares))
+        .order_by(Share::SO_FAR.asc())
+        .select((Share::PRODUCT_ID, Share::REVENUE, class));
+    assert_typed(typed, &db, CLASSES).await;
+
     let revenue = query::from("order_lines as l")
         .group_by("l.product_id")
         .select(("l.product_id", sum(line_total()).alias("revenue")));
@@ -333,7 +410,7 @@ async fn the_products_that_bring_most_of_the_revenue() {
         sum("revenue").over(query::window()).alias("everything"),
     ));
     let part = || col("so_far").op("/", col("everything"));
-    let class = case(
+    let class = query::case(
         [
             (part().is("<=", 0.5), val("A")),
             (part().is("<=", 0.8), val("B")),
@@ -346,16 +423,5 @@ async fn the_products_that_bring_most_of_the_revenue() {
         .with("shares", shares)
         .order_by("so_far", Asc)
         .select(("product_id", "revenue", class.alias("class")));
-    let sql = "
-        with revenue as (
-            select product_id, sum(unit_price * quantity) as revenue from order_lines group by product_id
-        ), shares as (
-            select product_id, revenue, sum(revenue) over (order by revenue desc, product_id) as so_far,
-                   sum(revenue) over () as everything from revenue
-        )
-        select product_id, revenue,
-               case when so_far / everything <= 0.5 then 'A' when so_far / everything <= 0.8 then 'B'
-                    else 'C' end as class
-        from shares order by so_far";
-    assert_report(dynamic, &db, sql).await;
+    assert_report(dynamic, &db, CLASSES).await;
 }

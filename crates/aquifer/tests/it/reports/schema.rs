@@ -169,3 +169,12 @@ pub(super) struct Job {
     pub run_at: SystemTime,
     pub taken_at: Option<SystemTime>,
 }
+
+#[derive(Clone, Debug, PartialEq, Entity)]
+#[entity(table = "archived_orders")]
+pub(super) struct ArchivedOrder {
+    #[entity(key)]
+    pub order_id: i64,
+    pub customer_id: i64,
+    pub total: Numeric,
+}
