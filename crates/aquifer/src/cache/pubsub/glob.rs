@@ -77,9 +77,16 @@ fn of_set(set: &[u8], byte: u8) -> (&[u8], bool) {
 mod tests {
     use super::fits;
 
+    /// A pattern, what it fits, and what it does not.
+    type Case = (
+        &'static str,
+        &'static [&'static str],
+        &'static [&'static str],
+    );
+
     #[test]
     fn patterns_fit_as_in_redis() {
-        let cases: [(&str, &[&str], &[&str]); 12] = [
+        let cases: [Case; 12] = [
             ("news", &["news"], &["new", "newss", ""]),
             ("", &[""], &["a"]),
             ("*", &["", "a", "a:b"], &[]),
