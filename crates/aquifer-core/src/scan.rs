@@ -29,7 +29,7 @@ use std::borrow::Cow;
 use std::mem;
 
 use self::calls::Calls;
-pub use self::changes::{Change, Changes, Equal, changes, equals_of_query};
+pub use self::changes::{Change, Changes, Effect, Equal, changes, equals_of_query};
 pub use self::copy::{Copy, copy};
 pub use self::display::{masked, summary};
 use self::lexer::{Lexer, Token};

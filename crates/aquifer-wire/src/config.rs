@@ -98,6 +98,19 @@ pub(crate) enum RootCertificates {
 }
 
 impl Config {
+    /// Whose rows in which database a session sees, as far as these values decide that.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn scope(&self) -> String {
+        let Settings {
+            user,
+            dbname,
+            options,
+            ..
+        } = &self.settings;
+        format!("{user:?}{dbname:?}{options:?}")
+    }
+
     /// A configuration with nothing set.
     #[must_use]
     pub fn new() -> Self {

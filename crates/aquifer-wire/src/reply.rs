@@ -1,5 +1,6 @@
 mod composed;
 mod fetch;
+mod stored;
 #[cfg(test)]
 mod tests;
 

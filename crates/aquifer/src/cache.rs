@@ -2,6 +2,7 @@
 
 mod debts;
 mod envelope;
+mod fence;
 mod flight;
 pub(crate) mod foreign;
 mod inspect;
@@ -14,7 +15,9 @@ mod local;
 mod options;
 mod process;
 mod pubsub;
+mod query;
 mod read;
+mod relations;
 mod remote;
 mod rules;
 mod scripts;
@@ -23,6 +26,7 @@ mod status;
 mod store;
 mod subscription;
 mod tag;
+mod uncacheable;
 mod write;
 
 use std::any::TypeId;
@@ -37,6 +41,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
 use self::debts::Debts;
+use self::fence::Fence;
+pub(crate) use self::fence::{Answer as FenceAnswer, FenceRow};
 use self::flight::Flights;
 pub use self::inspect::{CacheContent, CacheEntry, CacheStamp};
 use self::key::{Names, check_key, check_tags};
@@ -47,7 +53,9 @@ use self::local::Local;
 pub use self::options::CacheOptions;
 use self::process::Process;
 use self::pubsub::Hub;
+pub(crate) use self::query::{Asked, Reading, Rows, Unkept};
 use self::read::{Seen, Want};
+pub(crate) use self::relations::{CATALOG, Line, Relations};
 use self::remote::Remote;
 #[cfg(mutants)]
 pub use self::rules::RULES;
@@ -55,6 +63,7 @@ use self::servers::Servers;
 pub use self::status::CacheStatus;
 use self::store::Store;
 pub use self::subscription::{Messages, Received, Subscription};
+pub use self::uncacheable::Uncacheable;
 use crate::config::{CacheSettings, Config};
 use crate::observe::Observers;
 use crate::redis::Redis;
@@ -117,7 +126,10 @@ impl<T> CacheValue for T where T: Serialize + DeserializeOwned + Send + Sync + '
 ///   `get_or_load` loads, still once for all who ask at the same time. Changes are seen by this process,
 ///   are remembered, and reach the others as soon as this process reaches Redis again, by making
 ///   everything that is stored there a miss. Only `increment`, `decrement` and `expire` are errors.
-///   **Limits:** what is remembered is lost when this process ends before; and another process that
+///   Of a `Db` they are remembered in the database too, in the table `aquifer.cache_fence` (made when it
+///   is first needed, with the right to CREATE; else by you, as `(namespace text primary key, epoch
+///   bigint not null)`), so that they are made up for though this process ends before.
+///   **Limits:** without a database what is remembered is lost then; and another process that
 ///   still reaches Redis does not know of such a change until then, or until the value's time is over.
 /// - **Without Redis** the same holds within this process; other processes know nothing of each other.
 ///   Use it for one process, or for tests.
@@ -142,6 +154,7 @@ struct Inner {
     store: Store,
     servers: Servers,
     debts: Debts,
+    fence: Fence,
     flights: Arc<Flights>,
     links: Links,
     hub: Arc<Hub>,
@@ -171,7 +184,7 @@ impl Cache {
             return Ok(Self::alone(settings, Arc::default(), config.observers()));
         }
         let redis = Redis::connect(config).await?;
-        Ok(Self::shared(settings, &redis))
+        Ok(Self::shared(settings, &redis, None))
     }
 
     /// A cache in a Redis that is used for other things too. It ends with [`Redis::shutdown`].
@@ -181,7 +194,7 @@ impl Cache {
     /// # Errors
     /// [`Config`](ErrorKind::Config) when a setting of the cache can't be used.
     pub fn with_redis(redis: &Redis, config: &Config) -> Result<Self, Error> {
-        Ok(Self::shared(config.check_cache()?, redis))
+        Ok(Self::shared(config.check_cache()?, redis, None))
     }
 
     /// A cache in this process only, whatever `redis_url` says.
@@ -194,12 +207,22 @@ impl Cache {
     }
 
     /// A cache in Redis, whose tasks and observers it shares.
-    pub(crate) fn shared(settings: CacheSettings, redis: &Redis) -> Self {
+    pub(crate) fn shared(
+        settings: CacheSettings,
+        redis: &Redis,
+        fence: Option<Arc<dyn FenceRow>>,
+    ) -> Self {
         let store = Store::Remote(Remote {
             redis: redis.clone(),
         });
         let (tasks, observers) = redis.shared_parts();
-        let cache = Self::new(settings, store, (tasks, observers), Lease::over());
+        let lease = Lease::over();
+        let cache = Self::new(
+            settings,
+            store,
+            (tasks, observers),
+            (lease, Fence::new(fence)),
+        );
         let keeper = Keeper::new(&cache.0).run(redis.closed());
         drop(cache.0.tasks.spawn(keeper));
         cache
@@ -208,7 +231,13 @@ impl Cache {
     /// A cache in this process.
     pub(crate) fn alone(settings: CacheSettings, tasks: Arc<Tasks>, observers: Observers) -> Self {
         let store = Store::Process(Box::new(Process::new(settings.memory_max)));
-        let cache = Self::new(settings, store, (tasks, observers), Lease::endless());
+        let lease = Lease::endless();
+        let cache = Self::new(
+            settings,
+            store,
+            (tasks, observers),
+            (lease, Fence::default()),
+        );
         cache.0.links.attempted();
         cache.0.board.link_made();
         cache
@@ -218,7 +247,7 @@ impl Cache {
         settings: CacheSettings,
         store: Store,
         (tasks, observers): (Arc<Tasks>, Observers),
-        lease: Lease,
+        (lease, fence): (Lease, Fence),
     ) -> Self {
         let inner = Arc::new(Inner {
             names: Names::new(&settings.namespace),
@@ -228,6 +257,7 @@ impl Cache {
             store,
             servers: Servers::default(),
             debts: Debts::default(),
+            fence,
             flights: Arc::default(),
             links: Links::default(),
             hub: Arc::default(),
@@ -684,11 +714,6 @@ impl Inner {
 
     fn ttl_of(&self, options: &CacheOptions) -> Duration {
         options.ttl.unwrap_or(self.ttl).clamp(TTL_MIN, TTL_MAX)
-    }
-
-    fn negative_ttl_of(&self, options: &CacheOptions) -> Duration {
-        let ttl = options.negative_ttl.unwrap_or(self.negative_ttl);
-        ttl.clamp(TTL_MIN, TTL_MAX)
     }
 }
 

@@ -1,5 +1,6 @@
 mod breakers;
 mod cache;
+mod fence;
 #[cfg(test)]
 mod figures;
 mod foreign;
@@ -34,7 +35,7 @@ use crate::pool::{Destination, Holder, PoolStatus};
 use crate::redis::Redis;
 use crate::session::{Session, sealed};
 use crate::settings::Settings;
-use crate::statement::{Batch, Call, SqlText};
+use crate::statement::{Batch, Call, Keepable, SqlText};
 use crate::tasks::Tasks;
 use crate::transaction::{self, Idempotent, Resolved, Transaction, TransactionOptions};
 use crate::{Error, UnknownCommit, clock};
@@ -158,7 +159,7 @@ impl Db {
         };
         let (query_timeout, commit_timeout) = (settings.query_timeout, settings.commit_timeout);
         let (attempts_max, shutdown_timeout) = (settings.attempts_max, settings.shutdown_timeout);
-        let cache = CachePlace::new(settings.cache.clone());
+        let (kept, scope) = (settings.cache.clone(), settings.wire.scope());
         let pace = Pace {
             interval: settings.health_interval,
             interval_alarm: settings.health_interval_alarm,
@@ -168,7 +169,7 @@ impl Db {
         let pools = Box::pin(open::pools(settings, &tasks, &observers)).await?;
         #[cfg(feature = "testing")]
         observers.set_catalog(pools.catalog());
-        let engine = Arc::new(Engine {
+        let engine = Engine {
             pools,
             destination: Destination::Main,
             tasks,
@@ -185,7 +186,9 @@ impl Db {
                 10,
                 clock::now().into_std(),
             ))),
-        });
+            watch: None,
+        };
+        let (engine, cache) = CachePlace::watching(engine, (kept, scope), redis.clone());
         metered::attach(&metrics, &source, &engine.pools);
         let collecting = metered::collect(&engine, &metrics, metrics_interval);
         Ok(Self {
@@ -195,7 +198,7 @@ impl Db {
             monitor: monitor(&engine, redis.as_ref(), pace)?,
             engine,
             redis,
-            cache: Arc::new(cache),
+            cache,
         })
     }
 
@@ -659,6 +662,14 @@ impl Session for Db {}
 impl sealed::Run for Db {
     fn run<'a>(&'a self, call: Call<'a>) -> impl Future<Output = Result<Reply, Error>> + Send {
         execute::run_unless(&self.engine, call, transaction::run_elsewhere)
+    }
+
+    async fn run_kept(
+        &self,
+        query: Arc<dyn Keepable>,
+        location: &'static Location<'static>,
+    ) -> Result<Reply, Error> {
+        Box::pin(self.rows_kept(query, location)).await
     }
 
     fn check_write(&self) -> Result<(), Error> {

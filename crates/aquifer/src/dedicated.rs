@@ -2,19 +2,22 @@ mod description;
 mod seat;
 
 use std::panic::Location;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_wire::{Reply, Sharing};
+use aquifer_wire::{Reply, Sharing, TransactionStatus};
 
 pub use self::description::Description;
 
 use crate::bulk::{Need, Seat};
 use crate::deadline::Deadline;
-use crate::execute::{Counted, Engine, Told, no_session, refuse_copy, refuse_copy_in_script};
+use crate::execute::{
+    Changes, Counted, Engine, Told, no_session, refuse_copy, refuse_copy_in_script,
+};
 use crate::pool::Checkout;
 use crate::session::{Session, sealed};
-use crate::statement::{Batch, Call};
+use crate::statement::{Batch, Call, Prepared};
 use crate::{Error, ErrorKind};
 
 /// One connection for session state: settings, temporary tables, advisory locks.
@@ -34,6 +37,8 @@ use crate::{Error, ErrorKind};
 pub struct Dedicated {
     engine: Arc<Engine>,
     checkout: Arc<Checkout>,
+    /// What was changed in the transaction that is open, if one is.
+    changes: Arc<Changes>,
 }
 
 impl Dedicated {
@@ -57,6 +62,7 @@ impl Dedicated {
         Ok(Self {
             engine: Arc::clone(engine),
             checkout: Arc::new(checkout),
+            changes: Arc::default(),
         })
     }
 
@@ -112,6 +118,33 @@ impl Dedicated {
         let told = Told::alone(sql, location);
         self.engine.observed(told, call).await
     }
+
+    /// Tells what statements have changed, once no transaction is open any more.
+    async fn telling<T>(
+        &self,
+        list: &[Prepared<'_>],
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        if self.engine.watch().is_none() {
+            return work.await;
+        }
+        let noted = self.changes.when_over(&self.engine, list);
+        let outcome = work.await;
+        drop(noted);
+        if self.checkout.client().status() == TransactionStatus::Idle {
+            let error = outcome.as_ref().err();
+            let in_doubt = error.is_some_and(|error| error.sqlstate().is_none());
+            Box::pin(self.engine.tell(self.changes.take(), in_doubt)).await;
+        }
+        outcome
+    }
+}
+
+/// Whoever was dropped in a call has told nobody.
+impl Drop for Dedicated {
+    fn drop(&mut self) {
+        self.engine.tell_apart(self.changes.take());
+    }
 }
 
 impl Session for Dedicated {}
@@ -122,7 +155,8 @@ impl sealed::Run for Dedicated {
         let client = self.checkout.client();
         // Boxed: it holds the way of a new statement, and would be most of this future.
         let request = Box::pin(client.query(call.sql, call.params, Sharing::Own));
-        self.bounded(call.sql, call.location, request).await
+        let done = pin!(self.bounded(call.sql, call.location, request));
+        self.telling(&[(call.sql, call.params)], done).await
     }
 
     fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: Duration) {
@@ -140,7 +174,9 @@ impl sealed::Run for Dedicated {
             refuse_copy(sql)?;
         }
         let request = Box::pin(self.checkout.client().batch(&statements, Sharing::Own));
-        self.bounded(&batch.text(), location, request).await
+        let text = batch.text();
+        let done = pin!(self.bounded(&text, location, request));
+        self.telling(&statements, done).await
     }
 
     async fn seat(&self, need: Need, _location: &'static Location<'static>) -> Result<Seat, Error> {
@@ -154,6 +190,7 @@ impl sealed::Run for Dedicated {
     ) -> Result<(), Error> {
         refuse_copy_in_script(sql)?;
         let request = self.checkout.client().script(sql);
-        self.bounded(sql, location, request).await.map(drop)
+        let done = pin!(self.bounded(sql, location, request));
+        self.telling(&[(sql, &())], done).await.map(drop)
     }
 }

@@ -7,6 +7,7 @@
 mod again;
 mod answers;
 mod batch;
+mod changed;
 mod ending;
 mod first;
 mod lane;
@@ -30,6 +31,7 @@ use tokio::time::Instant;
 pub(crate) use self::again::{Attempts, delay, is_wrong_role, may_help, may_help_transaction};
 pub use self::answers::{Answered, Answers};
 pub(crate) use self::batch::{run_batch, run_keyed, run_script};
+pub(crate) use self::changed::{Changes, Telling, Watch};
 pub(crate) use self::first::BoxedRun;
 use self::first::{Instead, Run};
 use self::lap::Lap;
@@ -69,6 +71,8 @@ pub(crate) struct Engine {
     pub(crate) answers: Option<Answers>,
     /// What all callers together can afford of further attempts.
     pub(crate) budget: Arc<SharedBudget>,
+    /// Who is told what writes have changed.
+    pub(crate) watch: Option<Arc<dyn Watch>>,
 }
 
 /// One attempt that failed, and what the statement was known to be.

@@ -117,7 +117,7 @@ pub use crate::bulk::{CopyIn, CopyOut, CopyWriter, Progress, RowStream};
 pub use crate::cache::RULES as CACHE_RULES;
 pub use crate::cache::{
     Cache, CacheContent, CacheEntry, CacheOptions, CacheStamp, CacheStatus, CacheValue, Messages,
-    Received, Subscription,
+    Received, Subscription, Uncacheable,
 };
 pub use crate::coalesce::{Lookup, LookupKey};
 pub use crate::config::{Advanced, Config, Origin, Pooler};

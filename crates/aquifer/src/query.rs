@@ -17,6 +17,7 @@ mod explain;
 mod expression;
 mod input;
 mod insert;
+mod keeping;
 mod lint;
 mod literal;
 mod on_session;
@@ -53,6 +54,7 @@ pub use self::input::{
     IntoSource, Items,
 };
 pub use self::insert::{Insertion, ManyRows, OneRow};
+pub(crate) use self::keeping::Keeping;
 pub use self::lint::Lint;
 pub use self::literal::{Literal, literal};
 pub use self::page::CursorPage;

@@ -22,17 +22,28 @@ use crate::{Error, ErrorKind, clock};
 const TIMED_ROWS: usize = 16;
 
 pub(crate) mod sealed {
+    use std::sync::Arc;
+
     use aquifer_wire::Reply;
 
     use crate::Error;
     use crate::bulk::{Need, Seat};
-    use crate::statement::{Batch, Call};
+    use crate::statement::{Batch, Call, Keepable};
 
     #[expect(unnameable_types, reason = "that is how a trait is sealed")]
     /// What differs between those that run statements.
     pub trait Run: Sync {
         /// Runs one statement.
         fn run<'a>(&'a self, call: Call<'a>) -> impl Future<Output = Result<Reply, Error>> + Send;
+
+        /// The result of a query that says how it is kept; where nothing is kept, that of the database.
+        fn run_kept(
+            &self,
+            query: Arc<dyn Keepable>,
+            location: &'static std::panic::Location<'static>,
+        ) -> impl Future<Output = Result<Reply, Error>> + Send {
+            async move { self.run(query.call(location)).await }
+        }
 
         /// Runs several statements in one round trip.
         fn run_batch(

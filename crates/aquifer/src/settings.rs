@@ -64,6 +64,16 @@ impl Settings {
         (&self.0.sql, &self.0.values)
     }
 
+    /// Bytes that differ where the settings do.
+    pub(crate) fn identity(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for part in &self.0.values {
+            bytes.extend(part.len().to_le_bytes());
+            bytes.extend(part.as_bytes());
+        }
+        bytes
+    }
+
     fn pairs(&self) -> Vec<(String, String)> {
         let pairs = self.0.values.chunks_exact(2);
         pairs

@@ -1,15 +1,18 @@
 //! A statement on its way: its text, its parameters, and where the call stands in the source.
 
 mod batch;
+mod changed;
 mod name;
 mod sql;
 
+use std::any::Any;
 use std::panic::Location;
 
 use aquifer_wire::types::Params;
 
 pub use self::batch::Batch;
 pub(crate) use self::batch::Prepared;
+pub(crate) use self::changed::{Changed, ChangedTable, Text, text_of, value_text};
 pub(crate) use self::name::Name;
 pub use self::name::TableName;
 pub use self::sql::{AssertSafe, RawSql, Sql, SqlText, count_placeholders};
@@ -75,4 +78,11 @@ impl std::fmt::Debug for Call<'_> {
             .field("sql", &self.sql)
             .finish_non_exhaustive()
     }
+}
+
+/// A query whose result may be kept, as far as whoever runs it must know it.
+#[expect(unnameable_types, reason = "part of the sealed half of `Session`")]
+pub trait Keepable: Any + Send + Sync {
+    /// Its call.
+    fn call(&self, location: &'static Location<'static>) -> Call<'_>;
 }

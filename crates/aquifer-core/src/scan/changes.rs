@@ -23,10 +23,22 @@ pub struct Changes<'a> {
 pub struct Change<'a> {
     /// Its name without the schema, as the catalog spells it.
     pub table: Cow<'a, str>,
-    /// Whether rows are added only, so that none that was there is another one.
-    pub adds_only: bool,
+    /// What becomes of its rows.
+    pub effect: Effect,
     /// What each row that is changed equals; nothing where that can't be told.
     pub equals: Vec<Equal<'a>>,
+}
+
+/// What a statement does to the rows of its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effect {
+    /// Rows are added, and none that was there is another one.
+    Adds,
+    /// Rows are added or changed; all that were there are still there.
+    Updates,
+    /// Anything.
+    Any,
 }
 
 /// `column = $n`, which holds for each row that the statement is about.
@@ -207,9 +219,11 @@ impl<'a> Here<'_, 'a> {
     /// Of statements whose targets stand at their beginning only.
     fn targets_of_head(&self, changes: &mut Changes<'a>) {
         if self.is(0, "truncate") {
+            // With that, all that refers to them is emptied too.
+            changes.anything |= self.0.iter().any(|piece| piece.is("cascade"));
             let mut ahead = 1 + usize::from(self.is(1, "table"));
             loop {
-                let read = self.add(ahead, false, changes);
+                let read = self.add(ahead, Effect::Any, changes);
                 ahead += read;
                 ahead += usize::from(self.token(ahead) == Some(Token::Operator));
                 if read == 0 || self.token(ahead) != Some(Token::Comma) {
@@ -219,12 +233,12 @@ impl<'a> Here<'_, 'a> {
             }
         } else if self.is(0, "refresh") {
             let ahead = 3 + usize::from(self.is(3, "concurrently"));
-            self.add(ahead, false, changes);
+            self.add(ahead, Effect::Any, changes);
         } else if self.is(0, "copy") && self.token(1) != Some(Token::Open) {
             // In whichever direction: to be read is no change, but costs little.
             let adds = self.0.iter().any(|piece| piece.is("from"));
             if adds {
-                self.add(1, true, changes);
+                self.add(1, Effect::Adds, changes);
             }
         }
     }
@@ -236,14 +250,18 @@ impl<'a> Here<'_, 'a> {
                 .0
                 .windows(2)
                 .any(|two| matches!(two, [first, second] if first.is("do") && second.is("update")));
-            self.add(2, !updates, changes);
+            let effect = match updates {
+                true => Effect::Updates,
+                false => Effect::Adds,
+            };
+            self.add(2, effect, changes);
         } else if self.is(0, "update") && !self.follows_one_of(&["for", "key", "do", "on", "then"])
         {
-            self.add(1, false, changes);
+            self.add(1, Effect::Updates, changes);
         } else if self.is_one_of(0, &["delete"]) && self.is(1, "from")
             || self.is(0, "merge") && self.is(1, "into")
         {
-            self.add(2, false, changes);
+            self.add(2, Effect::Any, changes);
         } else if self.is(0, "into") && !self.follows_one_of(&["insert", "merge", "as"]) {
             // SELECT … INTO makes a table.
             changes.anything = true;
@@ -251,7 +269,7 @@ impl<'a> Here<'_, 'a> {
     }
 
     /// Adds the table that is named there; returns how many pieces the name has.
-    fn add(&self, ahead: usize, adds_only: bool, changes: &mut Changes<'a>) -> usize {
+    fn add(&self, ahead: usize, effect: Effect, changes: &mut Changes<'a>) -> usize {
         let only = usize::from(self.is(ahead, "only"));
         let mut at = ahead + only;
         let mut name = self.piece(at).and_then(Piece::name);
@@ -265,7 +283,7 @@ impl<'a> Here<'_, 'a> {
         };
         changes.tables.push(Change {
             table,
-            adds_only,
+            effect,
             equals: Vec::new(),
         });
         at + 1 - ahead
@@ -392,7 +410,11 @@ mod tests {
             .tables
             .iter()
             .map(|change| {
-                let kind = if change.adds_only { "+" } else { "" };
+                let kind = match change.effect {
+                    Effect::Adds => "+",
+                    Effect::Updates => "~",
+                    Effect::Any => "",
+                };
                 let equals = change.equals.iter();
                 let equals = equals.map(|equal| format!(" {}=${}", equal.column, equal.parameter));
                 format!("{kind}{}{}", change.table, equals.collect::<String>())
@@ -412,27 +434,27 @@ mod tests {
             ),
             (
                 "insert into t values (1) on conflict (id) do update set a = 1",
-                &["t"],
+                &["~t"],
             ),
             ("insert into t values (1) on conflict do nothing", &["+t"]),
             (
                 "update only Users as u set a = $1 where u.id = $2",
-                &["users id=$2"],
+                &["~users id=$2"],
             ),
             (
                 "update users set a = $1 where id = $2 and b > 3 returning id",
-                &["users id=$2"],
+                &["~users id=$2"],
             ),
-            ("update users set id = $1 where id = $2", &["users"]),
+            ("update users set id = $1 where id = $2", &["~users"]),
             (
                 "update users set (a, id) = (1, 2) where id = $2",
-                &["users"],
+                &["~users"],
             ),
-            ("update users set a = 1 where id = $1 or b", &["users"]),
-            ("update users set a = 1 where not id = $1", &["users"]),
+            ("update users set a = 1 where id = $1 or b", &["~users"]),
+            ("update users set a = 1 where not id = $1", &["~users"]),
             (
                 "update users set a = 1 from b where users.id = $1",
-                &["users"],
+                &["~users"],
             ),
             (
                 "delete from \"users\" where \"users\".\"id\" = $1;",
@@ -447,6 +469,15 @@ mod tests {
                 "with x as (delete from a returning *) insert into b select * from x",
                 &["a", "+b"],
             ),
+        ] {
+            assert_eq!(tables(sql), expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_shows_no_targets_changes_nothing_or_anything() {
+        for (sql, expected) in [
+            ("select 1", &[][..]),
             (
                 "merge into a using b on a.id = b.id when matched then delete",
                 &["a"],
@@ -457,12 +488,12 @@ mod tests {
             ),
             (
                 "truncate table only a, s.b *, \"c\" cascade",
-                &["a", "b", "c"],
+                &["a", "b", "c", "*"],
             ),
             ("copy t (a) from stdin", &["+t"]),
             ("copy t to stdout", &[]),
             ("copy (select 1) to stdout", &[]),
-            ("explain analyze update t set a = 1", &["t"]),
+            ("explain analyze update t set a = 1", &["~t"]),
             ("refresh materialized view concurrently s.v", &["v"]),
             ("select * from t for no key update", &[]),
             ("select 'insert into x' from t -- delete from y", &[]),

@@ -99,8 +99,19 @@ impl Value {
             }
             Inner::Other(other) => {
                 push(6, other.sql.unwrap_or(other.rust).as_bytes());
-                push(7, &other.bytes());
+                push(7, &other.bytes().unwrap_or_default());
             }
+        }
+    }
+
+    /// Whether [`identify`](Self::identify) tells it from all others.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn is_identified(&self) -> bool {
+        match &self.0 {
+            Inner::List(list) => list.iter().all(Self::is_identified),
+            Inner::Other(other) => other.bytes().is_some(),
+            _ => true,
         }
     }
 
@@ -146,7 +157,7 @@ impl Value {
 
 impl Other {
     /// The value as the first of these types that it can be.
-    fn bytes(&self) -> BytesMut {
+    fn bytes(&self) -> Option<BytesMut> {
         const TYPES: [Type; 22] = [
             Type::TEXT,
             Type::NUMERIC,
@@ -175,10 +186,10 @@ impl Other {
         for ty in &TYPES {
             bytes.clear();
             if self.value.encode(ty, &mut bytes).is_ok() {
-                return bytes;
+                return Some(bytes);
             }
         }
-        BytesMut::new()
+        None
     }
 }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::panic::Location;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use aquifer_wire::{Kind, Sharing};
 use crate::deadline::Deadline;
 use crate::execute::Engine;
 use crate::pool::Checkout;
+use crate::statement::Prepared;
 use crate::{Error, ErrorKind, Retry};
 
 /// How long a cancel request and its barrier may take.
@@ -86,6 +87,11 @@ pub(crate) trait Around: fmt::Debug + Send + Sync {
 
     /// Whether it is a part of somebody's transaction.
     fn is_in_transaction(&self) -> bool {
+        false
+    }
+
+    /// Notes statements that are about to write, if what they change is committed later.
+    fn note(&self, _list: &[Prepared<'_>]) -> bool {
         false
     }
 
@@ -180,13 +186,20 @@ impl Seat {
         request: impl Future<Output = Result<T, aquifer_wire::Error>>,
     ) -> Result<T, Error> {
         let deadline = Deadline::after(self.engine.query_timeout);
-        match deadline.run(request).await {
-            Ok(done) => done.map_err(|error| self.failed(error, writes)),
-            Err(_) => {
-                let error = self.engine.timed_out(deadline, sql);
-                Err(self.around.timed_out(error))
+        let bounded = pin!(async {
+            match deadline.run(request).await {
+                Ok(done) => done.map_err(|error| self.failed(error, writes)),
+                Err(_) => {
+                    let error = self.engine.timed_out(deadline, sql);
+                    Err(self.around.timed_out(error))
+                }
             }
+        });
+        let list: [Prepared<'_>; 1] = [(sql, &())];
+        if !writes || self.engine.watch().is_none() || self.around.note(&list) {
+            return bounded.await;
         }
+        self.engine.telling(&list, bounded).await
     }
 
     /// As [`bounded`](Self::bounded), and has the server stop when the time is over.

@@ -79,6 +79,11 @@ impl Names {
         format!("{}#servers", self.namespace)
     }
 
+    /// Up to which missed change of the fence everything was made a miss.
+    pub(super) fn fence(&self) -> String {
+        format!("{}#fence", self.namespace)
+    }
+
     /// The stamps that a value depends on, in the order of its marks.
     pub(super) fn stamps_of(&self, key: &str, tags: &[Box<str>]) -> Vec<String> {
         let mut stamps = Vec::with_capacity(2 + tags.len());

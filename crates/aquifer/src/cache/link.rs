@@ -98,10 +98,13 @@ impl Keeper {
                 }
                 Err(error) => {
                     doubt(&inner.board);
+                    inner.fence.losses().add();
                     inner.links.set(Vec::new());
                     self.failed(&inner, &error);
+                    Box::pin(inner.raise_fence()).await;
                     // Also where no link can be made: Redis itself may be there. If not, again later.
                     let _settled_or_due = Box::pin(inner.settle()).await;
+                    let _compared_or_away = Box::pin(inner.check_fence()).await;
                     failures += 1;
                     match error.redis_code() {
                         Some("ERR" | "NOPERM" | "NOPROTO") => REFUSED,
@@ -134,12 +137,14 @@ impl Keeper {
             if !self.tracked.iter().any(|one| one.address == *address) {
                 // Until it tells of changes there may be some that nobody hears of.
                 doubt(&inner.board);
+                inner.fence.losses().add();
                 self.tracked.push(track(inner, redis, address).await?);
             }
         }
         let links = self.tracked.iter();
         let links = links.map(|one| (one.address.clone(), Arc::clone(&one.link)));
         inner.links.set(links.collect());
+        Box::pin(inner.check_fence()).await?;
         inner.settle().await?;
         // Last: what was changed for this is announced before the answer, not to a load that begins then.
         let asked = clock::now();
@@ -221,7 +226,13 @@ async fn track(inner: &Arc<Inner>, redis: &Redis, address: &str) -> Result<Track
             Arc::clone(&inner.board),
             Arc::clone(&inner.wake),
         );
-        move |push| hear(&push, &board, &lost, &wake)
+        let losses = Arc::clone(inner.fence.losses());
+        move |push: PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                losses.add();
+            }
+            hear(&push, &board, &lost, &wake);
+        }
     };
     let link = redis.link(address, heard).await?;
     let is_tracked = match redis.has_pushes() {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::tag;
+use super::{Inner, TTL_MAX, TTL_MIN, tag};
 
 /// How a value is kept: for how long, and by what it can be invalidated besides its key.
 ///
@@ -60,5 +60,12 @@ impl CacheOptions {
             self.tags.push(tag);
         }
         self
+    }
+}
+
+impl Inner {
+    pub(super) fn negative_ttl_of(&self, options: &CacheOptions) -> Duration {
+        let ttl = options.negative_ttl.unwrap_or(self.negative_ttl);
+        ttl.clamp(TTL_MIN, TTL_MAX)
     }
 }

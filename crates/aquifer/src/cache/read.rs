@@ -149,8 +149,9 @@ impl Inner {
 
     async fn look_once(&self, wants: &[Want]) -> Result<Vec<Look>, Error> {
         self.links.begun().await;
-        if self.debts.due().is_some() && keeps(Rule::DebtorsBelieveNothing) {
-            let text = "Redis was not told of some changes yet, so what it holds is not used";
+        let is_in_debt = self.debts.due().is_some() && keeps(Rule::DebtorsBelieveNothing);
+        if is_in_debt || self.fence.is_in_doubt() {
+            let text = "Redis may not know of some changes yet, so what it holds is not used";
             return Err(Error::new(ErrorKind::Connection, text));
         }
         let entries: Vec<String> = wants
@@ -331,7 +332,7 @@ impl Inner {
         self.board.note(stamps.iter().map(|stamp| tag_of(stamp)))
     }
 
-    /// The stamp of a key may go when every value that depends on it has gone; the others stay.
+    /// The stamp of a key or a row may go when every value that depends on it has gone; the others stay.
     pub(super) fn stamps_for(&self, names: &[String], ttl: Duration) -> Vec<StampFor> {
         let stamp = |(place, name): (usize, &String)| StampFor {
             name: name.clone(),

@@ -203,7 +203,11 @@ impl Inner {
     }
 
     /// After stamps were bumped, or Redis could not be told: this process knows at least.
-    fn changed<R: Default>(&self, stamps: &[StampFor], told: Result<R, Error>) -> Result<R, Error> {
+    pub(super) fn changed<R: Default>(
+        &self,
+        stamps: &[StampFor],
+        told: Result<R, Error>,
+    ) -> Result<R, Error> {
         if told.is_err() && keeps(Rule::DebtsRemembered) {
             // Before this process asks Redis again, which does not know of it.
             let first = self.debts.add();

@@ -5,8 +5,9 @@ use aquifer_wire::{Sharing, TransactionStatus};
 use super::Dedicated;
 use crate::bulk::{Around, BoxFuture, Need, Seat};
 use crate::deadline::Deadline;
-use crate::execute::Engine;
+use crate::execute::{Changes, Engine};
 use crate::pool::Checkout;
+use crate::statement::Prepared;
 use crate::{Error, ErrorKind};
 
 /// A connection that somebody has for session state.
@@ -15,6 +16,7 @@ struct OnSession {
     checkout: Arc<Checkout>,
     /// What was begun for the operation, and not ended.
     own: Option<Own>,
+    changes: Arc<Changes>,
 }
 
 /// What an operation begins in a session, by its texts.
@@ -58,6 +60,7 @@ impl Dedicated {
             checkout: Arc::clone(&self.checkout),
             // Said before the await: a future dropped meanwhile takes it back.
             own,
+            changes: Arc::clone(&self.changes),
         };
         let seat = Seat::new(&self.engine, Box::new(session));
         if let Some(Own { begin, .. }) = own {
@@ -76,6 +79,15 @@ impl Around for OnSession {
         Error::from_wire(error, writes && self.own.is_none())
     }
 
+    fn note(&self, list: &[Prepared<'_>]) -> bool {
+        let within =
+            self.own.is_some() || self.checkout.client().status() == TransactionStatus::Open;
+        if within {
+            self.changes.note(&self.engine, list);
+        }
+        within
+    }
+
     fn is_own(&self) -> bool {
         self.own.is_some()
     }
@@ -91,7 +103,12 @@ impl Around for OnSession {
             };
             let (text, kept) = keep;
             let deadline = Deadline::after(self.engine.commit_timeout);
-            match deadline.run(self.checkout.client().control(text)).await {
+            let ended = deadline.run(self.checkout.client().control(text)).await;
+            if self.checkout.client().status() == TransactionStatus::Idle {
+                let in_doubt = !matches!(ended, Ok(Ok(_)));
+                self.engine.tell(self.changes.take(), in_doubt).await;
+            }
+            match ended {
                 Ok(Ok(tags)) if tags.iter().any(|tag| tag == kept) => Ok(()),
                 // The server answers ROLLBACK where a statement had failed before.
                 Ok(Ok(_)) => Err(rolled_back()),

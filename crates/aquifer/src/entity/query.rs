@@ -1,5 +1,6 @@
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use aquifer_wire::types::ColumnType;
 
@@ -45,6 +46,48 @@ impl<S, R> From<Draft> for Query<S, R> {
 }
 
 impl<S, R> Query<S, R> {
+    /// Keeps the result for so long, in memory and in Redis, and takes it from there: see
+    /// [`Cache`](crate::Cache), whose promises hold for it.
+    ///
+    /// Whatever writes to the tables of the query through the layer, in any process, makes it a miss
+    /// before the writer is told that it has committed; of a query for one row by its primary key only
+    /// what writes to this row, to rows without naming their keys, or deletes along a foreign key. What
+    /// is kept is read from the primary. It is kept per role, database, `search_path` and
+    /// [settings](crate::Db::with_settings), so that no tenant sees another one's rows. Within a
+    /// transaction, in a dedicated session and for streams it has no effect: those see the database.
+    ///
+    /// **Limits:** writes of programs that don't use the layer are not seen before the time is over,
+    /// nor what hides from the catalog (a volatile function in a column's default or a view); changes of
+    /// the schema by others are known within a minute. That there is no row by a key is not kept.
+    ///
+    /// # Errors of the final verb
+    /// [`Usage`](crate::ErrorKind::Usage) with an [`Uncacheable`](crate::Uncacheable) for what must not
+    /// be kept: writes, locks, volatile functions, functions of the database's own, the present time,
+    /// temporary and foreign tables, text written by hand. For some of them
+    /// [`cache_tables`](Self::cache_tables) says what they read.
+    pub fn cache(mut self, ttl: Duration) -> Self {
+        self.draft.shared.keep_result(ttl, None);
+        self
+    }
+
+    /// As [`cache`](Self::cache), under a key that [`Cache::delete`](crate::Cache::delete) takes. With
+    /// settings there is `@` and a number behind it.
+    ///
+    /// A key is one query's: of another one it is taken over.
+    #[doc(alias("cacheKey", "cache_key", "remember"))]
+    pub fn cache_as(mut self, key: impl Into<Box<str>>, ttl: Duration) -> Self {
+        self.draft.shared.keep_result(ttl, Some(key.into()));
+        self
+    }
+
+    /// Of a result that is kept: which tables it is made of besides those that the query names, for text
+    /// written by hand, functions and views. Whoever calls it answers for that: all of them, and how old
+    /// what is read of the clock may be.
+    pub fn cache_tables<T: AsRef<str>>(mut self, tables: impl IntoIterator<Item = T>) -> Self {
+        self.draft.shared.depend_on(tables);
+        self
+    }
+
     /// Only rows for which this holds, besides the conditions given before.
     pub fn filter<P: In<S, I>, I>(mut self, condition: Pred<P>) -> Self {
         self.draft.shared.filter(condition.node);

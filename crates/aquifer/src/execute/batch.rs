@@ -90,7 +90,8 @@ async fn run_list(
     engine.first_attempt(deadline.start());
     let queue = Queue::default();
     let laps = pin!(laps(engine, (text, location), (deadline, &queue), attempt));
-    within(&engine.observers.span(text), laps).await
+    let span = engine.observers.span(text);
+    engine.telling(statements, within(&span, laps)).await
 }
 
 /// Runs a script by the simple protocol on an exclusive connection, once.
@@ -122,5 +123,6 @@ pub(crate) async fn run_script(
             Err(_) => Err(engine.timed_out(deadline, sql)),
         }
     };
-    engine.observed(Told::alone(sql, location), script).await
+    let script = pin!(engine.observed(Told::alone(sql, location), script));
+    engine.telling(&[(sql, &())], script).await
 }

@@ -136,14 +136,33 @@ fn begin<'a>(engine: &'a Engine, call: Call<'a>) -> State<'a> {
             Place::Alone(Some(statement)) if write::is_bare(engine, &statement) => {
                 let deadline = Deadline::since(start, engine.query_timeout);
                 let place = (pool, statement);
-                return State::Boxed(Box::pin(write::run(engine, call, deadline, place)));
+                let write = write::run(engine, call, deadline, place);
+                return boxed(engine, call, write);
             }
             place => first = Some((pool, Ok(place))),
         }
     }
     let deadline = Deadline::since(start, engine.query_timeout);
     let start = (deadline, Queue::default());
-    State::Boxed(Box::pin(run_laps(engine, call, start, first)))
+    boxed(engine, call, run_laps(engine, call, start, first))
+}
+
+/// What may write, and tells then what it has changed where somebody wants to know.
+fn boxed<'a>(
+    engine: &'a Engine,
+    call: Call<'a>,
+    work: impl Future<Output = Result<Reply, Error>> + Send + 'a,
+) -> State<'a> {
+    State::Boxed(match engine.watch() {
+        None => Box::pin(work),
+        Some(_) => {
+            let work = Box::pin(work);
+            Box::pin(async move {
+                let list = [(call.sql, call.params)];
+                engine.telling(&list, work).await
+            })
+        }
+    })
 }
 
 fn send<'a>(

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aquifer_wire::{FromRow, Reply, Row};
@@ -8,7 +9,7 @@ use super::plan::Plan;
 use crate::Error;
 use crate::bulk::{Need, RowStream, Seat};
 use crate::session::{Session, SessionFuture, open_stream, sealed};
-use crate::statement::{Batch, Call, Sql};
+use crate::statement::{Batch, Call, Keepable, Sql};
 
 /// The session that a query was begun on.
 #[derive(Clone, Copy)]
@@ -24,6 +25,13 @@ pub struct Loose;
 /// A [`Session`] behind a pointer, so that builders don't have its type.
 pub(crate) trait Runner: Sync {
     fn run<'s>(&'s self, call: Call<'s>) -> SessionFuture<'s, Reply>;
+
+    /// The result of a query that says how it is kept.
+    fn run_kept<'s>(
+        &'s self,
+        query: Arc<dyn Keepable>,
+        location: &'static Location<'static>,
+    ) -> SessionFuture<'s, Reply>;
 
     fn run_batch<'s>(
         &'s self,
@@ -47,6 +55,14 @@ pub(crate) trait Runner: Sync {
 impl<S: Session> Runner for S {
     fn run<'s>(&'s self, call: Call<'s>) -> SessionFuture<'s, Reply> {
         Box::pin(sealed::Run::run(self, call))
+    }
+
+    fn run_kept<'s>(
+        &'s self,
+        query: Arc<dyn Keepable>,
+        location: &'static Location<'static>,
+    ) -> SessionFuture<'s, Reply> {
+        Box::pin(sealed::Run::run_kept(self, query, location))
     }
 
     fn run_batch<'s>(
@@ -101,6 +117,9 @@ impl<'a> Attached<'a> {
     ) -> SessionFuture<'a, T> {
         Box::pin(async move {
             let plan = self.admit(plan)?;
+            if plan.kept().is_some() {
+                return read(self.kept(plan, location).await?);
+            }
             let call = Call::built(plan.sql(), plan.params(), location);
             let reply = self.runner.run(call).await;
             read(reply.map_err(|error| located(error, plan.sql()))?)
@@ -115,12 +134,22 @@ impl<'a> Attached<'a> {
     ) -> SessionFuture<'a, Vec<T>> {
         Box::pin(async move {
             let plan = self.admit(plan)?;
+            if plan.kept().is_some() {
+                return Ok(self.kept(plan, location).await?.decode()?);
+            }
             let call = Call::built(plan.sql(), plan.params(), location);
             let reply = self.runner.run(call).await;
             let reply = reply.map_err(|error| located(error, plan.sql()))?;
             let told = |rows, elapsed| self.runner.rows_decoded(call, rows, elapsed);
             crate::session::decoded_by(told, &reply, Reply::decode)
         })
+    }
+
+    fn kept(self, plan: Plan, location: &'static Location<'static>) -> SessionFuture<'a, Reply> {
+        let plan = Arc::new(plan);
+        let query = Arc::<Plan>::clone(&plan);
+        let reply = self.runner.run_kept(query, location);
+        Box::pin(async move { reply.await.map_err(|error| located(error, plan.sql())) })
     }
 
     /// Runs a plan; how many rows it has changed.

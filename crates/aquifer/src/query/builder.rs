@@ -4,6 +4,7 @@ mod parts;
 mod shape;
 
 use std::panic::Location;
+use std::time::Duration;
 
 use super::attached::{Attached, Loose};
 use super::draft::Draft;
@@ -94,6 +95,59 @@ impl<'a> QueryBuilder<Attached<'a>> {
 }
 
 impl<S> QueryBuilder<S> {
+    /// Keeps the result for so long, in memory and in Redis, and takes it from there: see
+    /// [`Cache`](crate::Cache), whose promises hold for it.
+    ///
+    /// Whatever writes to the tables of the query through the layer, in any process, makes it a miss
+    /// before the writer is told that it has committed; of a query for one row by its primary key only
+    /// what writes to this row, to rows without naming their keys, or deletes along a foreign key. What
+    /// is kept is read from the primary. It is kept per role, database, `search_path` and
+    /// [settings](crate::Db::with_settings), so that no tenant sees another one's rows. Within a
+    /// transaction, in a dedicated session and for streams it has no effect: those see the database.
+    ///
+    /// **Limits:** writes of programs that don't use the layer are not seen before the time is over,
+    /// nor what hides from the catalog (a volatile function in a column's default or a view); changes of
+    /// the schema by others are known within a minute. That there is no row by a key is not kept.
+    ///
+    /// # Errors of the final verb
+    /// [`Usage`](crate::ErrorKind::Usage) with an [`Uncacheable`](crate::Uncacheable) for what must not
+    /// be kept: writes, locks, volatile functions, functions of the database's own, the present time,
+    /// temporary and foreign tables, text written by hand. For some of them
+    /// [`cache_tables`](Self::cache_tables) says what they read.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use aquifer::{Db, Error};
+    /// # async fn example(db: &Db) -> Result<(), Error> {
+    /// let minute = Duration::from_secs(60);
+    /// let active = db.from("users").where_("active", "=", true).cache(minute).get().await?;
+    /// let count = db.from("users").cache_as("users:count", minute).count().await?;
+    /// # let _ = (active, count);
+    /// # Ok(()) }
+    /// ```
+    pub fn cache(mut self, ttl: Duration) -> Self {
+        self.draft.keep_result(ttl, None);
+        self
+    }
+
+    /// As [`cache`](Self::cache), under a key that [`Cache::delete`](crate::Cache::delete) takes. With
+    /// settings there is `@` and a number behind it.
+    ///
+    /// A key is one query's: of another one it is taken over.
+    #[doc(alias("cacheKey", "cache_key", "remember"))]
+    pub fn cache_as(mut self, key: impl Into<Box<str>>, ttl: Duration) -> Self {
+        self.draft.keep_result(ttl, Some(key.into()));
+        self
+    }
+
+    /// Of a result that is kept: which tables it is made of besides those that the query names, for text
+    /// written by hand, functions and views. Whoever calls it answers for that: all of them, and how old
+    /// what is read of the clock may be.
+    pub fn cache_tables<T: AsRef<str>>(mut self, tables: impl IntoIterator<Item = T>) -> Self {
+        self.draft.depend_on(tables);
+        self
+    }
+
     /// The table: `users`, `app.users`, `users as u`; or a sub-query and its alias.
     #[inline]
     pub fn from(mut self, source: impl IntoSource) -> Self {

@@ -1,9 +1,12 @@
+use std::time::Duration;
+
 use aquifer_core::sql::{
     self, Call, Connective, Delete, Direction, Distinct, Function, Join, JoinKind, List, Name,
     Operator, Source, Table, Update,
 };
 use aquifer_wire::types::{IntoValue, Value};
 
+use super::keeping::{Keeping, not_kept};
 use super::plan::Plan;
 use super::{Item, Select, Tree};
 use crate::Error;
@@ -15,6 +18,7 @@ pub(crate) struct Draft {
     pub(crate) select: Box<Select>,
     pub(crate) all_rows: bool,
     pub(crate) fault: Option<sql::Error>,
+    pub(crate) keeping: Option<Box<Keeping>>,
 }
 
 impl Draft {
@@ -25,6 +29,7 @@ impl Draft {
             // Each of its own: a default of the rest would be put on the heap with a query.
             all_rows: false,
             fault: None,
+            keeping: None,
         }
     }
 
@@ -118,12 +123,28 @@ impl Draft {
     }
 
     #[inline]
-    pub(crate) fn into_plan(self) -> Result<Plan, Error> {
-        Plan::of_select(self.into_select()?)
+    pub(crate) fn into_plan(mut self) -> Result<Plan, Error> {
+        let keeping = self.keeping.take();
+        Ok(Plan::of_select(self.into_select()?)?.keeping(keeping))
+    }
+
+    /// The result is kept, under that key if there is one.
+    pub(crate) fn keep_result(&mut self, ttl: Duration, key: Option<Box<str>>) {
+        let keeping = self.keeping.get_or_insert_with(|| Keeping::new(ttl).into());
+        (keeping.ttl, keeping.key) = (ttl, key);
+    }
+
+    /// What the result is made of besides what is known.
+    pub(crate) fn depend_on<T: AsRef<str>>(&mut self, tables: impl IntoIterator<Item = T>) {
+        match &mut self.keeping {
+            Some(keeping) => keeping.add_tables(tables),
+            None => self.fail(not_kept()),
+        }
     }
 
     /// How many rows it has: `count(*)` of it.
-    pub(crate) fn into_count(self) -> Result<Plan, Error> {
+    pub(crate) fn into_count(mut self) -> Result<Plan, Error> {
+        let keeping = self.keeping.take();
         let mut select = self.into_select()?;
         // An aggregate or a function that returns rows makes other rows than there are.
         let as_they_are = |item: &Item| {
@@ -136,35 +157,38 @@ impl Draft {
         unordered(&mut select);
         if plain {
             select.items = Item::from(count_all()?).into();
-            return Plan::of_select(select);
+            return Ok(Plan::of_select(select)?.keeping(keeping));
         }
-        Plan::of_select(Box::new(outer(select, count_all()?.into())?))
+        let outer = outer(select, count_all()?.into())?;
+        Ok(Plan::of_select(Box::new(outer))?.keeping(keeping))
     }
 
     /// Whether it has any row.
-    pub(crate) fn into_exists(self) -> Result<Plan, Error> {
+    pub(crate) fn into_exists(mut self) -> Result<Plan, Error> {
+        let keeping = self.keeping.take();
         let mut select = self.into_select()?;
         unordered(&mut select);
         let outer = Select {
             items: Item::from(Tree::Exists(select)).into(),
             ..Select::default()
         };
-        Plan::of_select(Box::new(outer))
+        Ok(Plan::of_select(Box::new(outer))?.keeping(keeping))
     }
 
     /// An aggregate of it.
     pub(crate) fn into_aggregate(
-        self,
+        mut self,
         function: &'static str,
         column: Result<Tree, sql::Error>,
     ) -> Result<Plan, Error> {
+        let keeping = self.keeping.take();
         let mut select = self.into_select()?;
         let (function, column) = (Function::parse(function)?, column?);
         let call = |argument| Item::from(Tree::from(Call::new(function, vec![argument])));
         if is_plain(&select) {
             select.order.clear();
             select.items = call(column).into();
-            return Plan::of_select(select);
+            return Ok(Plan::of_select(select)?.keeping(keeping));
         }
         let extra = select.extra.as_deref();
         let own_rows = extra.is_some_and(|extra| {
@@ -186,7 +210,8 @@ impl Draft {
                 value
             }
         };
-        Plan::of_select(Box::new(outer(select, call(Tree::Column(name.into())))?))
+        let outer = outer(select, call(Tree::Column(name.into())))?;
+        Ok(Plan::of_select(Box::new(outer))?.keeping(keeping))
     }
 
     /// What changes the rows that it finds. Further tables become FROM.

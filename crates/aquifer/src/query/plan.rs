@@ -1,12 +1,15 @@
 use std::fmt;
+use std::panic::Location;
 
 use aquifer_core::sql::{Rendered, Statement, Table};
 use aquifer_wire::fingerprint;
 use aquifer_wire::types::Value;
 
 use super::Select;
+use super::keeping::Keeping;
 use super::lint::Lint;
 use crate::Error;
+use crate::statement::{Call, Keepable};
 
 /// A statement that was built: its text, its parameters, and what is known about it.
 ///
@@ -14,6 +17,8 @@ use crate::Error;
 pub struct Plan {
     rendered: Rendered<Value>,
     is_select: bool,
+    /// How its result is kept, if it is.
+    keeping: Option<Box<Keeping>>,
 }
 
 impl Plan {
@@ -23,6 +28,7 @@ impl Plan {
         Ok(Self {
             rendered: statement.render()?,
             is_select,
+            keeping: None,
         })
     }
 
@@ -32,7 +38,23 @@ impl Plan {
         Ok(Self {
             rendered: select.render()?,
             is_select: true,
+            keeping: None,
         })
+    }
+
+    #[inline]
+    pub(crate) fn keeping(mut self, keeping: Option<Box<Keeping>>) -> Self {
+        self.keeping = keeping;
+        self
+    }
+
+    #[inline]
+    pub(crate) fn kept(&self) -> Option<&Keeping> {
+        self.keeping.as_deref()
+    }
+
+    pub(crate) fn locks(&self) -> bool {
+        self.rendered.locks
     }
 
     /// The text, with parameters as `$1`.
@@ -117,6 +139,12 @@ impl Plan {
             lints.push(Lint::CartesianJoin { source });
         }
         lints
+    }
+}
+
+impl Keepable for Plan {
+    fn call(&self, location: &'static Location<'static>) -> Call<'_> {
+        Call::built(self.sql(), self.params(), location)
     }
 }
 

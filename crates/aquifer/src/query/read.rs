@@ -263,7 +263,9 @@ impl<'a> QueryBuilder<Attached<'a>> {
                 let text = "pages are counted from 1 and have at least one row; give other numbers";
                 return Err(Error::new(ErrorKind::Usage, text));
             }
-            let count = session.run(total.draft.into_count(), location, |reply| {
+            let mut total = total.draft;
+            total.keeping = total.keeping.map(|keeping| keeping.beside("total").into());
+            let count = session.run(total.into_count(), location, |reply| {
                 Ok(first_value(&reply)?.unwrap_or_default())
             });
             let total: u64 = count.await?;

@@ -8,7 +8,7 @@ use crate::Error;
 use crate::bulk::{Need, Seat};
 use crate::query::Runner;
 use crate::session::{Session, sealed};
-use crate::statement::{Batch, Call};
+use crate::statement::{Batch, Call, Keepable};
 
 /// Any session, behind a pointer: so a repository has one type wherever it works.
 #[derive(Clone)]
@@ -25,6 +25,14 @@ impl Session for AnySession {}
 impl sealed::Run for AnySession {
     fn run<'a>(&'a self, call: Call<'a>) -> impl Future<Output = Result<Reply, Error>> + Send {
         self.0.run(call)
+    }
+
+    fn run_kept(
+        &self,
+        query: Arc<dyn Keepable>,
+        location: &'static Location<'static>,
+    ) -> impl Future<Output = Result<Reply, Error>> + Send {
+        self.0.run_kept(query, location)
     }
 
     async fn run_batch(

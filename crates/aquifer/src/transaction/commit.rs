@@ -28,6 +28,13 @@ pub(super) async fn commit(transaction: &Transaction) -> Result<(), Error> {
             let unknown = transaction.0.root.may_be_committed.load(Ordering::Acquire);
             let committed = (outcome.is_ok() || !unknown).then_some(outcome.is_ok());
             transaction.0.finished(committed);
+            if unknown {
+                let root = &transaction.0.root;
+                // Before the hooks, which may read what was changed.
+                root.engine
+                    .tell(root.changes.take(), outcome.is_err())
+                    .await;
+            }
             let hooks: Vec<Hook> = transaction.0.hooks.take();
             if outcome.is_ok() {
                 hooks::run(&transaction.0.root.engine, hooks).await;

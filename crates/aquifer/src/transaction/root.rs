@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use aquifer_wire::{Client, Reply};
 
 use super::{Terms, TransactionOptions};
-use crate::execute::Engine;
+use crate::execute::{Changes, Engine};
 use crate::pool::{Checkout, Destination};
 
 /// What a transaction shares with its savepoints.
@@ -33,6 +33,8 @@ pub(super) struct Root {
     pub(super) claimed: AtomicBool,
     /// COMMIT was sent, and it is not known that it was refused.
     pub(super) may_be_committed: AtomicBool,
+    /// What its statements change, those of savepoints that were taken back too.
+    pub(super) changes: Changes,
 }
 
 impl Root {
@@ -56,6 +58,7 @@ impl Root {
             unasked: AtomicBool::new(false),
             claimed: AtomicBool::new(false),
             may_be_committed: AtomicBool::new(false),
+            changes: Changes::default(),
         }
     }
 

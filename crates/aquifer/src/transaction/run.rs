@@ -35,9 +35,11 @@ impl sealed::Run for Transaction {
             }
             self.statement(call).await
         };
-        let engine = &self.0.root.engine;
+        let root = &self.0.root;
+        let list = [(call.sql, call.params)];
+        let _noted = root.changes.when_over(&root.engine, &list);
         let told = Told::in_transaction(call.sql, call.location);
-        engine.observed(told, statement).await
+        root.engine.observed(told, statement).await
     }
 
     fn rows_decoded(&self, call: Call<'_>, rows: usize, elapsed: Duration) {
@@ -52,10 +54,11 @@ impl sealed::Run for Transaction {
     ) -> Result<Vec<Reply>, Error> {
         let statements = batch.statements()?;
         let text = batch.text();
+        let root = &self.0.root;
+        let _noted = root.changes.when_over(&root.engine, &statements);
         let all = self.batch_of(&statements, &text);
-        let engine = &self.0.root.engine;
         let told = Told::in_transaction(&text, location);
-        engine.observed(told, all).await
+        root.engine.observed(told, all).await
     }
 
     async fn seat(&self, need: Need, location: &'static Location<'static>) -> Result<Seat, Error> {
@@ -86,9 +89,11 @@ impl sealed::Run for Transaction {
             let request = checkout.client().script_within(sql, turn);
             self.on_connection(sql, &checkout, request).await.map(drop)
         };
-        let engine = &self.0.root.engine;
+        let root = &self.0.root;
+        let list: [Prepared<'_>; 1] = [(sql, &())];
+        let _noted = root.changes.when_over(&root.engine, &list);
         let told = Told::in_transaction(sql, location);
-        engine.observed(told, script).await
+        root.engine.observed(told, script).await
     }
 }
 

@@ -9,6 +9,7 @@ use super::opening::First;
 use crate::Error;
 use crate::bulk::{Around, BoxFuture, Seat};
 use crate::pool::Checkout;
+use crate::statement::Prepared;
 
 /// The transaction that an operation runs in.
 #[derive(Debug)]
@@ -48,6 +49,12 @@ impl Around for Within {
 
     fn timed_out(&self, error: Error) -> Error {
         self.transaction.note(error)
+    }
+
+    fn note(&self, list: &[Prepared<'_>]) -> bool {
+        let root = &self.transaction.0.root;
+        root.changes.note(&root.engine, list);
+        true
     }
 
     fn is_own(&self) -> bool {

@@ -5,11 +5,14 @@ mod coherence;
 mod contract;
 mod figures;
 mod foreign;
+mod kinds;
 mod outages;
 mod pubsub;
+mod queries;
 mod scenarios;
 mod stored;
 mod trial;
+mod writes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -70,10 +70,40 @@ async fn reads_go_to_replicas_and_nothing_else_does() {
     sick_replicas(&world).await;
     transactions(&world).await;
     own_writes(&world).await;
+    kept_results(&world).await;
     conflicts(&world).await;
     drops(&world).await;
     lag(&world).await;
     support::assert_whole(&world.db).await;
+}
+
+/// A replica that is behind would give what was before a write that has made all that is kept a miss.
+async fn kept_results(world: &World) {
+    let hour = Duration::from_secs(3_600);
+    let read = world.db.read();
+    let count = async |db: &Db| db.from("notes").cache(hour).count().await.unwrap();
+    let before = count(&read).await;
+    blocking(|| world.standby().pause_replay());
+    world
+        .db
+        .execute("insert into notes values (1000, 'kept')", ())
+        .await
+        .unwrap();
+    let token = world.db.consistency().await.unwrap();
+    assert_eq!(count(&read).await, before + 1);
+    assert_eq!(count(&world.db.at_least(&token)).await, before + 1);
+    world
+        .db
+        .execute("delete from notes where id = 1000", ())
+        .await
+        .unwrap();
+    let token = world.db.consistency().await.unwrap();
+    assert_eq!(count(&world.db.at_least(&token)).await, before);
+    assert_eq!(count(&read).await, before);
+    blocking(|| {
+        world.standby().resume_replay();
+        world.standby().catch_up(world.primary());
+    });
 }
 
 async fn only_reads(world: &World) {
