@@ -112,7 +112,9 @@ pub mod logging {
 }
 
 pub use crate::bulk::{CopyIn, CopyOut, CopyWriter, Progress, RowStream};
-pub use crate::cache::{Cache, CacheOptions, CacheStatus, CacheValue};
+pub use crate::cache::{
+    Cache, CacheLayer, CacheOptions, CacheStatus, CacheValue, Cached, StaleCause, Staleness,
+};
 pub use crate::coalesce::{Lookup, LookupKey};
 pub use crate::config::{Advanced, Config, Origin, Pooler};
 pub use crate::db::{Db, Shutdown};

@@ -69,12 +69,15 @@ impl Proof {
     #[must_use]
     pub fn holds(&self, board: &Board) -> bool {
         let link = board.link();
-        link % 2 == 1
-            && link == self.link
-            && self
-                .parts
-                .iter()
-                .all(|part| part.cell.count() == part.count)
+        link % 2 == 1 && link == self.link && self.is_unchanged()
+    }
+
+    /// Whether no change was heard of since; some may not have been heard of.
+    #[must_use]
+    #[inline]
+    pub fn is_unchanged(&self) -> bool {
+        let mut parts = self.parts.iter();
+        parts.all(|part| part.cell.count() == part.count)
     }
 
     /// The marks that the value was read under, in the order of the tags.

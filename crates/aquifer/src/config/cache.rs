@@ -15,6 +15,8 @@ pub(crate) struct CacheSettings {
     pub(crate) namespace: String,
     pub(crate) ttl: Duration,
     pub(crate) negative_ttl: Duration,
+    pub(crate) load_timeout: Duration,
+    pub(crate) loads_max: u32,
     /// In bytes.
     pub(crate) memory_max: u64,
 }
@@ -34,6 +36,8 @@ impl Config {
             namespace,
             ttl: self.time(&knob::CACHE_TTL)?,
             negative_ttl: self.time(&knob::CACHE_NEGATIVE_TTL)?,
+            load_timeout: self.time(&knob::CACHE_LOAD_TIMEOUT)?,
+            loads_max: self.count(&knob::CACHE_LOADS_MAX)?,
             memory_max: self.count(&knob::CACHE_MEMORY_MAX)?.into(),
         })
     }

@@ -1,9 +1,11 @@
 //! The cache on real servers: what it promises, whatever becomes of Redis, links and callers.
 
 mod abort;
+mod claims;
 mod coherence;
 mod contract;
 mod outages;
+mod stale;
 mod stored;
 
 use std::sync::Arc;
