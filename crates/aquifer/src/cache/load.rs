@@ -92,13 +92,13 @@ impl Inner {
         if kept.times.is_fresh(now) {
             self.observers.cache_counts().hit_local();
             let lead = kept.times.lead();
-            return match kept.times.fresh - now > lead {
+            return match kept.times.fresh - now > lead || kept.is_held_off(now) {
                 true => AtHand::Serve(found),
                 false => AtHand::Renew(found, lead),
             };
         }
         let stale = |cause| found.stale(over_for, cause);
-        if over_for <= options.stale_on_error && kept.is_held_off(now) {
+        if over_for <= options.stale() && kept.is_held_off(now) {
             return AtHand::Serve(stale(StaleCause::LoadFailed));
         }
         match over_for <= options.stale_while_refreshing {

@@ -17,7 +17,7 @@ const LENGTH_MAX: usize = 256 << 10;
 
 /// What a value takes besides itself: its key, the proof, the cells of its tags, its place in the
 /// tables.
-const OVERHEAD: usize = 400;
+const OVERHEAD: usize = 520;
 
 /// How many values there is room for to begin with is told by their usual weight.
 const WEIGHT_USUAL: u64 = 1 << 10;
