@@ -38,7 +38,7 @@ pub fn of_the_wire() -> Vec<Entry> {
     #[cfg(feature = "layer")]
     let wire = wire
         .chain(aquifer::ENTRIES.iter().copied())
-        .chain([aquifer::COUNTED]);
+        .chain([aquifer::COUNTED, aquifer::FIND]);
     wire.collect()
 }
 

@@ -1,10 +1,12 @@
 //! Aquifer as `Db::connect` opens it: one configuration, the default, for everything here.
 
 mod bulk;
+mod repository;
 
 use aquifer::{Batch, Config, Db, Lookup, Session};
 
 pub use self::bulk::{COPY, INSERT_MANY};
+pub(super) use self::repository::FIND;
 use crate::contender::race;
 use crate::statements::{BODY, INSERT, NAME, RANGE, SELECT, SELECT_ANY, SLOW, UPDATE};
 use crate::{Contender, Entry, Error, Place, User, Workload};

@@ -5,6 +5,7 @@ mod excerpt;
 mod inspect;
 mod server;
 mod shown;
+mod types;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -31,9 +32,10 @@ const WARNINGS: &str = "warnings";
 ///     AQUIFER_COLLECT=$PWD/target/statements.jsonl cargo test
 ///     aquifer check target/statements.jsonl --embedded
 ///
-/// Each statement is parsed and planned, and none is run. What the server refuses is an error: a
-/// column that is not there any more, a type that does not fit, a right that is missing. What it
-/// takes may have warnings:
+/// Each statement is parsed and planned, and none is run; functions that are declared immutable or
+/// stable may be evaluated by the planner, read-only. What the server refuses is an error: a column
+/// that is not there any more, a type that does not fit, a right that is missing; so is a parameter
+/// whose type is another one than where the tests sent it. What it takes may have warnings:
 ///
 ///   missing_limit     it returns as many rows as there happen to be
 ///   cartesian_join    no condition connects one source with the others
@@ -41,7 +43,7 @@ const WARNINGS: &str = "warnings";
 ///   unindexed_sort    no index has the rows in the order that is asked for
 ///
 /// They come from plans that the server makes as if reading whole tables were very dear, so that it
-/// does not matter whether there is any data. Values of parameters are not known here, and never
+/// does not matter whether there is any data. Of parameters the types are known here, and values never
 /// collected.
 ///
 /// The database is the one that a service here would use (see `aquifer config print`), unless

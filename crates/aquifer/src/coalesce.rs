@@ -6,6 +6,7 @@ mod rows;
 mod waiters;
 
 use std::fmt;
+use std::future::ready;
 use std::hash::Hash;
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -76,26 +77,38 @@ impl<K: LookupKey, T: FromRow + Send> Lookup<K, T> {
     /// The answer is dropped; others who look up at the same time get theirs.
     #[track_caller]
     pub fn find(&self, key: K) -> SessionFuture<'_, Option<T>> {
-        let location = Location::caller();
-        Box::pin(async move {
-            let found = self.shared.find(key, location).await?;
-            let mut rows = found.rows.of(found.number);
-            let (row, more) = (rows.next(), rows.count());
-            if more > 0 {
-                let text = format!(
-                    "one row was asked for and the key has {}; look up by a unique column, or use \
-                     `find_all`",
-                    1 + more
-                );
-                return Err(Error::new(ErrorKind::TooManyRows, text));
-            }
-            let reply = found.rows.reply();
-            match row {
-                Some(row) => Ok(Some(reply.decode_one_at(row)?)),
-                // Columns that don't fit are an error without rows too.
-                None => Ok(reply.decode_at([])?.pop()),
-            }
-        })
+        let failed = |error| Box::pin(ready(Err(error))) as SessionFuture<'_, Option<T>>;
+        Box::pin(self.find_or(key, Location::caller(), failed))
+    }
+
+    /// As [`find`](Self::find), but what is done on an error is said by the caller: in one future,
+    /// since one within another is moved there.
+    pub(crate) async fn find_or<'a>(
+        &'a self,
+        key: K,
+        location: &'static Location<'static>,
+        failed: impl FnOnce(Error) -> SessionFuture<'a, Option<T>>,
+    ) -> Result<Option<T>, Error> {
+        let found = match self.shared.find(key, location).await {
+            Ok(found) => found,
+            Err(error) => return failed(error).await,
+        };
+        let mut rows = found.rows.of(found.number);
+        let (row, more) = (rows.next(), rows.count());
+        if more > 0 {
+            let text = format!(
+                "one row was asked for and the key has {}; look up by a unique column, or use \
+                 `find_all`",
+                1 + more
+            );
+            return Err(Error::new(ErrorKind::TooManyRows, text));
+        }
+        let reply = found.rows.reply();
+        match row {
+            Some(row) => Ok(Some(reply.decode_one_at(row)?)),
+            // Columns that don't fit are an error without rows too.
+            None => Ok(reply.decode_at([])?.pop()),
+        }
     }
 
     /// All rows of that key, for example the orders of a user.

@@ -165,6 +165,8 @@ impl Db {
         };
         // Boxed: it is most of this future.
         let pools = Box::pin(open::pools(settings, &tasks, &observers)).await?;
+        #[cfg(feature = "testing")]
+        observers.set_catalog(pools.catalog());
         let engine = Arc::new(Engine {
             pools,
             destination: Destination::Main,

@@ -135,6 +135,8 @@ use aquifer_core::sql;
 use aquifer_wire::FromRow;
 
 pub use self::case::{Case, case};
+#[cfg(feature = "testing")]
+pub(crate) use self::change::is_marked;
 pub use self::change::{Chosen, Delete, Everything, IsChosen, Update};
 pub use self::column::Col;
 pub use self::compute::SqlType;
@@ -298,7 +300,9 @@ pub trait Entity: FromRow + Source<Of = Self> + Send {
     /// Saves what was changed in this row, and reads back what the database made of it.
     ///
     /// All columns are written but the key and those that are `auto`. With a version, the row must
-    /// still have the one that it was read with, which is raised.
+    /// still have the one that it was read with, which is raised. Without one the last who saves
+    /// wins, but a row that was marked as deleted meanwhile counts as gone: what takes the mark off is
+    /// [`restore`](Self::restore).
     ///
     /// # Errors
     /// As described at [`Session`]; [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) where the

@@ -17,9 +17,14 @@ mod tests;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
+#[cfg(feature = "testing")]
+use std::sync::{OnceLock, Weak};
 use std::time::Duration;
 
 pub(crate) use self::cache_counts::CacheCounts;
+#[cfg(feature = "testing")]
+use aquifer_wire::Catalog;
+
 #[cfg(feature = "testing")]
 pub(crate) use self::collect::Collector;
 pub use self::event::{BreakerState, Event, HostRole, Mode, Service, Status};
@@ -77,6 +82,22 @@ pub struct QueryFinished<'a> {
     pub error: Option<&'a Error>,
     /// The text's hash, where the caller knows it.
     pub(crate) fingerprint: Option<u64>,
+    /// What is known of statements where it was run.
+    #[cfg(feature = "testing")]
+    pub(crate) known: Known<'a>,
+}
+
+/// Descriptions of statements.
+#[cfg(feature = "testing")]
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a>(Option<&'a Catalog>);
+
+#[cfg(feature = "testing")]
+impl fmt::Debug for Known<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Of all statements, where an event is about one.
+        formatter.debug_struct("Known").finish_non_exhaustive()
+    }
 }
 
 impl<'a> QueryFinished<'a> {
@@ -97,6 +118,8 @@ impl<'a> QueryFinished<'a> {
             location,
             error,
             fingerprint: None,
+            #[cfg(feature = "testing")]
+            known: Known(None),
         }
     }
 
@@ -177,6 +200,8 @@ struct Watch {
     measures: Arc<Measures>,
     slow: SlowLog,
     endpoint: Endpoint,
+    #[cfg(feature = "testing")]
+    catalog: OnceLock<Weak<Catalog>>,
 }
 
 impl Observers {
@@ -193,9 +218,18 @@ impl Observers {
                 measures,
                 slow: SlowLog::new(slow_query_threshold),
                 endpoint,
+                #[cfg(feature = "testing")]
+                catalog: OnceLock::new(),
             }),
             suspicion: Arc::default(),
         }
+    }
+
+    /// Where statements are known, for those who collect them.
+    #[cfg(feature = "testing")]
+    pub(crate) fn set_catalog(&self, catalog: &Arc<Catalog>) {
+        // Whoever was first is right: there is one.
+        self.watch.catalog.get_or_init(|| Arc::downgrade(catalog));
     }
 
     /// Tells an event to all who listen, to the figures, and to the log.
@@ -296,6 +330,13 @@ impl Observers {
 
     #[cold]
     fn tell_of_query(&self, event: &QueryFinished<'_>) {
+        #[cfg(feature = "testing")]
+        let catalog = self.watch.catalog.get().and_then(Weak::upgrade);
+        #[cfg(feature = "testing")]
+        let event = &QueryFinished {
+            known: Known(catalog.as_deref()),
+            ..*event
+        };
         self.tell(|observer| observer.query_finished(event));
         if self.watch.slow.is_slow(event.elapsed)
             && let Some(suppressed) = self.watch.slow.admit()

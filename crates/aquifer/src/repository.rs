@@ -216,6 +216,9 @@ pub trait Repository<E: Entity>: Send + Sync {
     /// Saves what was changed in a row, and reads back what the database made of it; see
     /// [`Entity::save`].
     ///
+    /// Without a version the last who saves wins; a row that was marked as deleted meanwhile counts as
+    /// gone.
+    ///
     /// # Errors
     /// As described at [`Repository`]; [`ErrorKind::Conflict`] where the version is another one or the
     /// row is gone, and without a version [`ErrorKind::NotFound`] where it is gone.

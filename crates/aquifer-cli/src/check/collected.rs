@@ -14,6 +14,9 @@ use crate::Failure;
 pub(super) struct Collected {
     pub(super) sql: String,
     pub(super) places: BTreeSet<Place>,
+    /// The types of the parameters that it was sent with, once for each schema that tests had; none
+    /// where nobody knew.
+    pub(super) parameters: BTreeSet<Vec<String>>,
 }
 
 /// A place in a source file.
@@ -26,18 +29,20 @@ pub(super) struct Place {
 
 /// Reads all files, each statement once.
 pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Collected>, Failure> {
-    let mut statements: BTreeMap<String, BTreeSet<Place>> = BTreeMap::new();
+    let mut statements: BTreeMap<String, Sent> = BTreeMap::new();
     for file in files {
         let text = fs::read_to_string(file)
             .map_err(|error| failure(format!("{} can't be read: {error}", file.display())))?;
         for (number, line) in (1..).zip(text.lines()) {
-            let (sql, place) = parsed(line).ok_or_else(|| {
+            let (sql, place, parameters) = parsed(line).ok_or_else(|| {
                 failure(format!(
                     "{}:{number} is no collected statement; remove the file and run the tests again",
                     file.display()
                 ))
             })?;
-            statements.entry(sql).or_default().insert(place);
+            let (places, types) = statements.entry(sql).or_default();
+            places.insert(place);
+            types.extend(parameters);
         }
     }
     if statements.is_empty() {
@@ -50,13 +55,21 @@ pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Collected>, Failure> {
     }
     let mut list: Vec<_> = statements
         .into_iter()
-        .map(|(sql, places)| Collected { sql, places })
+        .map(|(sql, (places, parameters))| Collected {
+            sql,
+            places,
+            parameters,
+        })
         .collect();
     list.sort_by(|a, b| (&a.places, &a.sql).cmp(&(&b.places, &b.sql)));
     Ok(list)
 }
 
-fn parsed(line: &str) -> Option<(String, Place)> {
+/// Where, and with which types of its parameters.
+type Sent = (BTreeSet<Place>, BTreeSet<Vec<String>>);
+type Parsed = (String, Place, Option<Vec<String>>);
+
+fn parsed(line: &str) -> Option<Parsed> {
     let object: Value = serde_json::from_str(line).ok()?;
     let text = |name| object.get(name).and_then(Value::as_str);
     let (sql, location) = (text("sql")?, text("location")?);
@@ -67,7 +80,12 @@ fn parsed(line: &str) -> Option<(String, Place)> {
         line: line.parse().ok()?,
         column: column.parse().ok()?,
     };
-    Some((sql.to_owned(), place))
+    let names = |list: &Value| serde_json::from_value(list.clone()).ok();
+    let parameters = match object.get("parameters") {
+        Some(list) => Some(names(list)?),
+        None => None,
+    };
+    Some((sql.to_owned(), place, parameters))
 }
 
 fn failure(text: String) -> Failure {

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use aquifer::query::Lint;
-use aquifer::{AssertSafe, DatabaseError, Dedicated, Error};
+use aquifer::{AssertSafe, DatabaseError, Dedicated, Error, ErrorKind};
 
 use super::collected::Collected;
+use super::types;
 
 /// What the server says of a statement that it would run and can't plan, such as SET.
 const SYNTAX: &str = "42601";
@@ -28,12 +29,20 @@ pub(super) struct Inspected {
 /// Why the server does not take a statement.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
-    pub(super) sqlstate: String,
+    /// The server's SQLSTATE; where this side refuses it, a name.
+    pub(super) code: String,
     pub(super) message: String,
     pub(super) detail: Option<String>,
     pub(super) hint: Option<String>,
     /// The character of the text at which it was found, from 1.
     pub(super) position: Option<u32>,
+}
+
+impl Refusal {
+    /// The server's word for it, where it is the server that refuses.
+    pub(super) fn sqlstate(&self) -> Option<&str> {
+        (self.code.len() == 5).then_some(&self.code)
+    }
 }
 
 /// Asks the server.
@@ -54,6 +63,10 @@ pub(super) async fn inspect(
         Ok(described) => {
             let names = described.parameters().iter().map(|ty| ty.name().to_owned());
             inspected.parameters = names.collect();
+            inspected.refusal = types::changed(&collected.parameters, &inspected.parameters);
+            if inspected.refusal.is_some() {
+                return Ok(inspected);
+            }
         }
         Err(error) => {
             inspected.refusal = Some(refusal(error)?);
@@ -71,7 +84,7 @@ pub(super) async fn inspect(
         }
         Err(error) => {
             let refusal = refusal(error)?;
-            match refusal.sqlstate.as_str() {
+            match refusal.code.as_str() {
                 SYNTAX => inspected.unplanned = Some("it only has a syntax".to_owned()),
                 // Rights and the targets of ON CONFLICT are looked at here only.
                 state if state.starts_with("42") => inspected.refusal = Some(refusal),
@@ -83,13 +96,31 @@ pub(super) async fn inspect(
     Ok(inspected)
 }
 
-/// What the server said; an error of another kind is no word about the statement.
+/// What is said of the statement; an error that says nothing of it ends the check.
 fn refusal(error: Error) -> Result<Refusal, Error> {
     let Some(said) = error.database() else {
-        return Err(error);
+        return match error.kind() {
+            // It can't even be sent: COPY, a NUL, too long a text.
+            ErrorKind::Usage | ErrorKind::Encode | ErrorKind::Limit => Ok(Refusal {
+                code: "not_sent".to_owned(),
+                message: error.to_string(),
+                detail: None,
+                hint: None,
+                position: None,
+            }),
+            _ => Err(error),
+        };
     };
+    let code = said.code().code();
+    // The connection, want of memory or room, and a server that ends.
+    if ["08", "53", "57P"]
+        .iter()
+        .any(|class| code.starts_with(class))
+    {
+        return Err(error);
+    }
     Ok(Refusal {
-        sqlstate: said.code().code().to_owned(),
+        code: code.to_owned(),
         message: said.message().to_owned(),
         detail: said.detail().map(str::to_owned),
         hint: said.hint().map(str::to_owned),

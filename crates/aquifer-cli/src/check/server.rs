@@ -22,7 +22,11 @@ impl Server {
             let db = connect(config).await?;
             return Ok(Self { db, ours: None });
         }
-        let migrator = Migrator::from_dir(&arguments.migrations)?;
+        let migrator = Migrator::from_dir(&arguments.migrations).map_err(|error| {
+            let failure = Failure::from(error);
+            let cause = format!("{}; name their directory by --migrations", failure.cause).into();
+            Failure { cause, ..failure }
+        })?;
         let embedded = Embedded::start().map_err(|error| Failure {
             code: 1,
             cause: error.into(),

@@ -16,10 +16,8 @@ pub(super) fn text(
 ) -> io::Result<()> {
     for one in inspected {
         if let Some(refusal) = &one.refusal {
-            let Refusal {
-                sqlstate, message, ..
-            } = refusal;
-            writeln!(output, "error[{sqlstate}]: {message}")?;
+            let Refusal { code, message, .. } = refusal;
+            writeln!(output, "error[{code}]: {message}")?;
             place(one, refusal.position, output)?;
             for (name, text) in [("detail", &refusal.detail), ("hint", &refusal.hint)] {
                 if let Some(text) = text {
@@ -101,7 +99,8 @@ fn object(one: &Inspected) -> Value {
         .map(|lint| json!({ "lint": lint.name(), "message": lint.to_string() }));
     let error = one.refusal.as_ref().map(|refusal| {
         json!({
-            "sqlstate": refusal.sqlstate,
+            "sqlstate": refusal.sqlstate(),
+            "code": refusal.code,
             "message": refusal.message,
             "detail": refusal.detail,
             "hint": refusal.hint,

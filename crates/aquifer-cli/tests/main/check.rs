@@ -140,6 +140,126 @@ fn nothing_is_run_or_left_behind() {
     assert_eq!(psql("select last_value from users_id_seq"), "1");
 }
 
+/// The planner evaluates what is declared immutable, and sequences are not rolled back.
+#[test]
+fn what_the_planner_evaluates_changes_nothing() {
+    let line = "{\"location\":\"a.rs:1:1\",\"sql\":\"select tick() limit 1\"}\n";
+    let (directory, url) = prepared(line);
+    let psql = |sql: &str| Postgres::shared().psql_at(&url, sql).unwrap();
+    psql(
+        "create sequence ticks; create function tick() returns bigint immutable language sql as \
+          'select nextval(''ticks'')'",
+    );
+    let checked = run(&directory, &url, &[]);
+    assert_eq!(
+        psql("select is_called from ticks"),
+        "f",
+        "{}",
+        checked.stdout
+    );
+    assert_eq!(checked.code, Some(0), "{}", checked.stdout);
+    assert!(
+        checked.stdout.contains("read-only transaction"),
+        "{}",
+        checked.stdout
+    );
+}
+
+#[test]
+fn whatever_stands_in_the_file_is_judged_and_not_run() {
+    let (directory, url) = prepared("");
+    let psql = |sql: &str| Postgres::shared().psql_at(&url, sql).unwrap();
+    psql("create procedure fill() language sql as 'insert into users (email) values (''x'')'");
+    let long = format!("select '{}' limit 1", "ä".repeat(3_000_000));
+    let planned_only = [
+        "do $$ begin insert into users (email) values ('y'); end $$",
+        "call fill()",
+        "drop table posts",
+        "explain analyze insert into users (email) values ('z')",
+        "commit",
+        "",
+    ];
+    let refused = [
+        "copy users to stdout",
+        "select '\0'",
+        "select 'a'; drop table posts",
+    ];
+    let deep = format!("select {} limit 1", vec!["'x'"; 100_000].join(" || "));
+    let all = planned_only
+        .into_iter()
+        .chain(refused)
+        .chain([long.as_str(), deep.as_str()]);
+    let lines = all.map(|sql| {
+        let line = serde_json::json!({ "location": "a.rs:1:1", "sql": sql });
+        format!("{line}\n")
+    });
+    directory.write("statements.jsonl", &lines.collect::<String>());
+    let checked = run(&directory, &url, &["--json"]);
+    assert_eq!(
+        checked.code,
+        Some(3),
+        "{} {}",
+        checked.stdout,
+        checked.stderr
+    );
+    let whole: Value = serde_json::from_str(&checked.stdout).unwrap();
+    let statements = whole["statements"].as_array().unwrap();
+    let code = |sql: &str| {
+        let mut found = statements.iter().filter(|one| one["sql"] == sql);
+        found.next().unwrap()["error"]["code"].clone()
+    };
+    for sql in planned_only {
+        assert_eq!(code(sql), Value::Null, "{sql}");
+    }
+    assert_eq!(refused.map(code), ["not_sent", "not_sent", "42601"]);
+    assert_eq!((code(&long), code(&deep)), (Value::Null, "54001".into()));
+    assert_eq!(psql("select count(*) from users"), "0");
+    assert_eq!(psql("select count(*) from posts"), "0", "it is there");
+    let text = run(&directory, &url, &[]);
+    assert!(text.stdout.contains("error[not_sent]: "), "{}", text.stderr);
+    std::fs::write(directory.0.join("statements.jsonl"), b"{\"sql\":\"\xff\"}").unwrap();
+    let wrong = run(&directory, &url, &[]);
+    assert_eq!(wrong.code, Some(1));
+    assert!(wrong.stderr.contains("UTF-8"), "{}", wrong.stderr);
+}
+
+/// The server would take the statement, and the service's number would not fit the parameter.
+#[test]
+fn a_parameter_of_another_type_than_where_it_was_collected_is_an_error() {
+    let line = |types: &str| {
+        let sql = "update posts set views = $1 where id = $2";
+        format!("{{\"location\":\"a.rs:1:1\",\"sql\":\"{sql}\",\"parameters\":{types}}}\n")
+    };
+    let (directory, url) = prepared(&line("[\"int4\",\"int4\"]"));
+    let same = run(&directory, &url, &[]);
+    assert_eq!(same.code, Some(0), "int8 takes int4: {}", same.stdout);
+    directory.write("statements.jsonl", &line("[\"int4\",\"text\"]"));
+    let changed = run(&directory, &url, &[]);
+    assert_eq!(changed.code, Some(3), "{}", changed.stdout);
+    let error =
+        "error[parameter_type]: parameter $2 is int8 here, and was text where the tests sent it\n";
+    assert!(changed.stdout.starts_with(error), "{}", changed.stdout);
+    assert!(
+        changed
+            .stdout
+            .contains("= hint: run the tests on the schema")
+    );
+    let both = line("[\"int4\",\"text\"]") + &line("[\"int4\",\"int8\"]");
+    directory.write("statements.jsonl", &both);
+    assert_eq!(
+        run(&directory, &url, &[]).code,
+        Some(0),
+        "one schema of two fits"
+    );
+    directory.write("statements.jsonl", &line("7"));
+    let wrong = run(&directory, &url, &[]);
+    assert!(
+        wrong.stderr.contains("statements.jsonl:1 is no collected"),
+        "{}",
+        wrong.stderr
+    );
+}
+
 #[test]
 fn what_can_not_be_planned_without_values_is_a_note_and_a_missing_right_an_error() {
     let statements = "\
@@ -193,6 +313,14 @@ fn a_private_server_with_the_migrations_does_as_well() {
     let drifted = directory.run(&arguments, &[("PATH", &path)]);
     assert_eq!(drifted.code, Some(3));
     assert!(drifted.stdout.contains("error[42P01]: relation \"posts\""));
+    let without = ["check", "statements.jsonl", "--embedded"];
+    let without = directory.run(&without, &[("PATH", &path)]);
+    assert_eq!(without.code, Some(4));
+    assert!(
+        without.stderr.contains("by --migrations"),
+        "{}",
+        without.stderr
+    );
 }
 
 #[test]

@@ -169,14 +169,97 @@ impl Operator {
     }
 }
 
+/// Most characters that an error shows of what was given.
+const SHOWN: usize = 20;
+
 #[cold]
 fn unknown(text: &str) -> Error {
-    let shown: String = text.chars().take(20).collect();
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    let meant = meant(text).map_or_else(String::new, |meant| {
+        format!("did you mean {:?}? Or ", meant.as_str())
+    });
     Error::new(
         format!("{shown:?} is no operator"),
-        "known are = <> != < <= > >= like ilike ~ ~* is, is not, is distinct from, in, not in, \
-         between, @> <@ && ? ?| ?& @@ and the others of `Operator`; for more use raw!",
+        format!(
+            "{meant}use = <> < <= > >= like ilike in between is, another of `Operator`, or raw!"
+        ),
     )
+}
+
+/// How other languages and libraries write some of them.
+const ELSEWHERE: [(&str, Operator); 27] = [
+    ("!==", Operator::NotEqual),
+    ("!~~", Operator::NotLike),
+    ("!~~*", Operator::NotILike),
+    ("=<", Operator::LessOrEqual),
+    ("===", Operator::Equal),
+    ("=>", Operator::GreaterOrEqual),
+    ("contains", Operator::Contains),
+    ("eq", Operator::Equal),
+    ("equals", Operator::Equal),
+    ("ge", Operator::GreaterOrEqual),
+    ("gt", Operator::Greater),
+    ("gte", Operator::GreaterOrEqual),
+    ("is not null", Operator::IsNot),
+    ("is null", Operator::Is),
+    ("isnull", Operator::Is),
+    ("le", Operator::LessOrEqual),
+    ("lt", Operator::Less),
+    ("lte", Operator::LessOrEqual),
+    ("ne", Operator::NotEqual),
+    ("neq", Operator::NotEqual),
+    ("nin", Operator::NotIn),
+    ("notin", Operator::NotIn),
+    ("notnull", Operator::IsNot),
+    ("regexp", Operator::Matches),
+    ("rlike", Operator::Matches),
+    ("~~", Operator::Like),
+    ("~~*", Operator::ILike),
+];
+
+/// The one that was probably meant.
+fn meant(text: &str) -> Option<Operator> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let text = words.join(" ").to_ascii_lowercase();
+    let elsewhere = || {
+        let mut known = ELSEWHERE.iter();
+        known
+            .find(|(name, _)| *name == text)
+            .map(|(_, known)| *known)
+    };
+    let near = || {
+        let mut all = Operator::ALL.iter().copied();
+        all.find(|known| is_near(&text, known.as_str()))
+    };
+    Operator::find(&text).or_else(elsewhere).or_else(near)
+}
+
+/// Whether one letter of a word is missing, too much or another one, or two have changed places.
+fn is_near(given: &str, known: &str) -> bool {
+    if known.len() < 4 {
+        return false;
+    }
+    let (given, known): (Vec<char>, Vec<char>) = (given.chars().collect(), known.chars().collect());
+    let same = |(one, other): &(&char, &char)| one == other;
+    let start = given.iter().zip(&known).take_while(same).count();
+    let (given, known) = (given.get(start..), known.get(start..));
+    let (Some(given), Some(known)) = (given, known) else {
+        return false;
+    };
+    let pairs = given.iter().rev().zip(known.iter().rev());
+    let end = pairs.take_while(same).count();
+    let (given, known) = (
+        given.get(..given.len() - end),
+        known.get(..known.len() - end),
+    );
+    match (given, known) {
+        (Some([one, two]), Some([first, second])) => one == second && two == first,
+        (Some(given), Some(known)) => given.len() <= 1 && known.len() <= 1,
+        _ => false,
+    }
 }
 
 /// A text as part of a LIKE pattern that finds the text itself: `\`, `%` and `_` lose their meaning.

@@ -52,6 +52,15 @@ impl Reply {
 }
 
 impl Error {
+    /// What the server says of a value that it does not take.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn composed_refusal(sqlstate: &str, message: &str) -> Self {
+        let fields = [(b'V', "ERROR"), (b'C', sqlstate), (b'M', message)];
+        let fields = fields.map(|(kind, text)| (kind, text.as_bytes()));
+        Self::from_database(DatabaseError::from_fields(fields.into_iter()))
+    }
+
     /// What the server says of a row that a unique index already has.
     #[doc(hidden)]
     #[must_use]

@@ -113,6 +113,18 @@ impl Value {
         }
     }
 
+    /// The number, where it was made of an integer.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn as_integer(&self) -> Option<i64> {
+        match self.0 {
+            Inner::I16(number) => Some(number.into()),
+            Inner::I32(number) => Some(number.into()),
+            Inner::I64(number) => Some(number),
+            _ => None,
+        }
+    }
+
     /// The text, where it was made of one.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {

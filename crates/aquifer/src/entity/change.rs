@@ -7,8 +7,11 @@ use super::many::GivenRows;
 use super::name::{meta, quoted, table};
 use super::relation::{not_deleted, twice};
 use super::scope::Phantom;
-use super::{Col, Entity, Given, In, Joined, Meta, Pred, Relation, Source, Values, sql, unqualify};
-use aquifer_wire::types::Value;
+use super::{
+    Col, ColumnMeta, Entity, Given, In, Joined, Meta, Pred, Relation, Source, Values, sql,
+    unqualify,
+};
+use aquifer_wire::types::{IntoValue, Value};
 
 /// Said of a change that nothing limits yet.
 #[derive(Debug)]
@@ -185,7 +188,9 @@ macro_rules! choices {
                 self.chosen()
             }
 
-            /// Only this row: by its key and, if it has one, its version.
+            /// Only this row: by its key and, if it has one, its version. For
+            /// [`restore`](Entity::restore) it may be the row as it was before it was marked as
+            /// deleted, which raised its version.
             pub fn row(mut self, entity: &E) -> $name<E, Chosen, S> {
                 self.draft.row(Values::of(entity));
                 self.chosen()
@@ -284,14 +289,41 @@ impl ChangeDraft {
 
     /// Takes key and version out of the values of a row.
     fn row(&mut self, values: impl Iterator<Item = Value>) {
+        let mark = self.meta.soft_delete().map(ColumnMeta::name);
+        let (mut version, mut is_marked) = (None, false);
         for (column, value) in self.meta.columns().iter().zip(values) {
-            if column.is_key() || column.is_version() {
-                let column = sql::Column {
-                    table: Some(quoted(self.meta.table())),
-                    name: quoted(column.name()),
-                };
-                self.filter(sql::Expr::compare(column, sql::Operator::Equal, value));
+            if Some(column.name()) == mark {
+                is_marked = !value.is_null();
             }
+            if column.is_key() {
+                let own = self.own(column);
+                self.filter(sql::Expr::compare(own, sql::Operator::Equal, value));
+            } else if column.is_version() {
+                version = Some((self.own(column), value));
+            }
+        }
+        let Some((own, value)) = version else {
+            return;
+        };
+        let condition = if self.deleted == Deleted::Only && !is_marked {
+            // Marking it has raised the version that it was read with.
+            let one = sql::Expr::Value(1_i32.into_value());
+            let before = sql::Expr::binary(own.into(), sql::Operator::Subtract, one);
+            Ok(sql::Expr::binary(
+                before,
+                sql::Operator::Equal,
+                sql::Expr::Value(value),
+            ))
+        } else {
+            sql::Expr::compare(own, sql::Operator::Equal, value)
+        };
+        self.filter(condition);
+    }
+
+    fn own(&self, column: &ColumnMeta) -> sql::Column {
+        sql::Column {
+            table: Some(quoted(self.meta.table())),
+            name: quoted(column.name()),
         }
     }
 
@@ -395,12 +427,23 @@ type Others = (Option<sql::Source<Value>>, Vec<sql::Join<Value>>);
 pub(super) fn save<E: Entity>(entity: &E) -> Result<sql::Update<Value>, sql::Error> {
     let mut draft = ChangeDraft::of(E::META, Deleted::Shown);
     draft.row(Values::of(entity));
+    if E::META.version().is_none() && !is_marked(E::META, Values::of(entity)) {
+        // Else it would take off a mark that somebody has set since the row was read.
+        draft.deleted = Deleted::Hidden;
+    }
     for (column, value) in E::META.columns().iter().zip(Values::of(entity)) {
         if !(column.is_key() || column.is_auto() || column.is_version()) {
             draft.mark(column.name(), sql::Expr::Value(value));
         }
     }
     draft.update()
+}
+
+/// Whether these values of a row have the mark of a deleted one.
+pub(crate) fn is_marked(meta: &Meta, values: impl Iterator<Item = Value>) -> bool {
+    let mark = meta.soft_delete().map(ColumnMeta::name);
+    let mut columns = meta.columns().iter().zip(values);
+    columns.any(|(column, value)| Some(column.name()) == mark && !value.is_null())
 }
 
 #[cold]

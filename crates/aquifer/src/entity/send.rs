@@ -479,7 +479,11 @@ pub(crate) fn gone(meta: &Meta) -> Error {
             Error::new(ErrorKind::Conflict, text)
         }
         None => {
-            let text = format!("the row of {} is not there any more", meta.entity());
+            let marked = match meta.soft_delete() {
+                Some(_) => ", or it is marked as deleted, which `restore` takes back",
+                None => "",
+            };
+            let text = format!("the row of {} is not there any more{marked}", meta.entity());
             Error::new(ErrorKind::NotFound, text)
         }
     }

@@ -19,7 +19,8 @@ impl Values {
 
     /// Those of a key.
     pub(crate) fn of_key<E: Entity>(key: E::Key) -> IntoIter<Value> {
-        let mut values = Self::default();
+        // Nearly all keys have one column.
+        let mut values = Self(Vec::with_capacity(1));
         E::key_values(key, &mut values);
         values.0.into_iter()
     }

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use aquifer_core::scan;
-use serde_json::json;
+use aquifer_wire::types::Type;
+use aquifer_wire::{Catalog, Statement};
+use serde_json::{Value, json};
 
 use super::{Observer, QueryFinished, log};
 use crate::Error;
@@ -35,9 +37,21 @@ impl Collector {
         Ok(Self(Mutex::new(State { file, known })))
     }
 
-    fn add(&self, sql: &str, location: &Location<'_>) {
+    fn add(&self, sql: &str, location: &Location<'_>, catalog: Option<&Catalog>) {
+        // What it was sent with: the schema that it is checked against later may have other types.
+        let statement = catalog.and_then(|catalog| catalog.statement(sql));
+        let names = |statement: &Statement| -> Value {
+            statement.parameters().iter().map(Type::name).collect()
+        };
+        let location = location.to_string();
+        let object = match statement {
+            Some(statement) => {
+                json!({ "sql": sql, "location": location, "parameters": names(&statement) })
+            }
+            None => json!({ "sql": sql, "location": location }),
+        };
         // With its end, so that what another process adds at the same time is another line.
-        let mut line = json!({ "sql": sql, "location": location.to_string() }).to_string();
+        let mut line = object.to_string();
         line.push('\n');
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.known.insert(aquifer_wire::fingerprint(&line))
@@ -62,7 +76,7 @@ impl Observer for Collector {
         // A script may need what it has made itself; what can't be planned has nothing to be checked.
         if texts.iter().all(|text| is_planned(text)) {
             for text in texts {
-                self.add(text, location);
+                self.add(text, location, event.known.0);
             }
         }
     }

@@ -20,9 +20,12 @@ use crate::statement::{Call, SqlText};
 use crate::{Error, clock};
 
 /// As if reading whole tables and sorting were very dear, and without knowing the parameters: so the
-/// plan says what indexes there are, not how full the tables happen to be.
+/// plan says what indexes there are, not how full the tables happen to be. Read-only, since the planner
+/// evaluates functions that are declared immutable or stable, and one that moves a sequence would have
+/// moved it for good.
 const STRUCTURE: &str = "\
-    select set_config('plan_cache_mode', 'force_generic_plan', true), \
+    select set_config('transaction_read_only', 'on', true), \
+           set_config('plan_cache_mode', 'force_generic_plan', true), \
            set_config('enable_seqscan', 'off', true), \
            set_config('enable_sort', 'off', true)";
 
@@ -150,8 +153,9 @@ impl Dedicated {
     /// The plan that the server makes for SQL text without knowing its parameters, as if reading whole
     /// tables and sorting were very dear: what [`Explained::lints`] is best asked of.
     ///
-    /// Nothing is run. The text is one that can be planned: SELECT, VALUES, INSERT, UPDATE, DELETE,
-    /// MERGE; of another the server says that its syntax is wrong.
+    /// Nothing is run, but for functions that are declared immutable or stable, which the planner may
+    /// evaluate: read-only, and rolled back. The text is one that can be planned: SELECT, VALUES,
+    /// INSERT, UPDATE, DELETE, MERGE; of another the server says that its syntax is wrong.
     ///
     /// # Errors
     /// As described at [`Session`](crate::Session).

@@ -1,3 +1,4 @@
+use std::hash::{Hash, Hasher};
 use std::ops::RangeInclusive;
 
 use aquifer_core::sql::Bind;
@@ -10,7 +11,7 @@ use crate::coalesce::compares_exactly;
 
 /// A value in a form that equals another one exactly where PostgreSQL takes both as equal: what rows
 /// are told apart by.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Identity {
     /// Of any width.
     Integer(i64),
@@ -36,6 +37,13 @@ const LENGTHS_OF_UUIDS: RangeInclusive<usize> = 32..=41;
 impl Identity {
     /// `None` for NULL, and for values of types that can't be told apart by their form.
     pub(super) fn of(value: &Value) -> Option<Self> {
+        // Most keys, without being written and read.
+        if let Some(number) = value.as_integer() {
+            return Some(Self::Integer(number));
+        }
+        if let Some(text) = value.as_text().filter(|text| !text.contains('\0')) {
+            return Some(Self::Text(text.to_owned()));
+        }
         if value.is_null() {
             return None;
         }
@@ -113,6 +121,20 @@ fn bytes(value: &Value, ty: &Type) -> Option<Vec<u8>> {
     let mut out = BytesMut::new();
     value.encode(ty, &mut out).ok()?;
     Some(out.to_vec())
+}
+
+/// By what differs: what kind it is shows in the length, and seldom matters.
+impl Hash for Identity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Integer(number) => state.write_i64(*number),
+            Self::Text(text) => state.write(text.as_bytes()),
+            Self::Bytes(oid, bytes) => {
+                state.write_u32(*oid);
+                state.write(bytes);
+            }
+        }
+    }
 }
 
 impl Encode for Identity {

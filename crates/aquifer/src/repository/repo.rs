@@ -1,5 +1,6 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::future::ready;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -146,19 +147,17 @@ impl<E: Entity> Repository<E> for Repo<E> {
         let (Some(lookup), Some(identity)) = (self.lookup(), identity) else {
             return self.find_alone(values);
         };
-        let found = lookup.find(identity);
-        Box::pin(async move {
-            match found.await {
-                // PostgreSQL compares such keys in another way than byte by byte.
-                Err(error) if error.kind() == ErrorKind::Usage => {
-                    if !lookup.fits() {
-                        self.0.alone.store(true, Ordering::Relaxed);
-                    }
-                    self.find_alone(values).await
-                }
-                found => found,
+        let failed = move |error: Error| -> SessionFuture<'_, Option<E>> {
+            if error.kind() != ErrorKind::Usage {
+                return Box::pin(ready(Err(error)));
             }
-        })
+            // PostgreSQL compares such keys in another way than byte by byte.
+            if !lookup.fits() {
+                self.0.alone.store(true, Ordering::Relaxed);
+            }
+            self.find_alone(values)
+        };
+        Box::pin(lookup.find_or(identity, Location::caller(), failed))
     }
 
     #[track_caller]
@@ -216,7 +215,7 @@ impl<E: Entity> Repository<E> for Repo<E> {
     #[track_caller]
     fn insert_many(&self, rows: Vec<Insert<E>>) -> SessionFuture<'_, u64> {
         if let Err(error) = check_rows(&rows) {
-            return Box::pin(std::future::ready(Err(error)));
+            return Box::pin(ready(Err(error)));
         }
         if rows.len() > ROWS_OF_ONE_INSERT || rows.iter().any(Insert::has_list) {
             return copy(self.any_session(), rows);
@@ -325,7 +324,7 @@ fn not_told_apart<E: Entity>() -> Error {
 fn copy<E: Entity>(session: &AnySession, rows: Vec<Insert<E>>) -> SessionFuture<'_, u64> {
     let (columns, rows) = match columns_and_rows(rows) {
         Ok(parts) => parts,
-        Err(error) => return Box::pin(std::future::ready(Err(error.into()))),
+        Err(error) => return Box::pin(ready(Err(error.into()))),
     };
     let (schema, table) = (E::META.schema(), E::META.table());
     let table = schema.map_or_else(

@@ -35,6 +35,8 @@ use crate::{Error, ErrorKind};
 ///   `between`, patterns, tests for NULL, `and`, `or`, `not`, `lower`, `upper`, `coalesce`. Text is
 ///   compared by its bytes, as by the collation `C`. Any other part of a query is an error that names
 ///   it.
+/// - Texts with a NUL, and patterns that end in half an escape (`\`), are refused as the server
+///   refuses them; such a pattern always, where the server does so once a text has got so far in it.
 ///
 /// What it doesn't know, so that a test is honest: other constraints (foreign keys, CHECK, exclusion,
 /// unique indexes that were not said), triggers, generated columns, privileges, raw SQL. It is part of

@@ -5,6 +5,8 @@ mod from_deadpool;
 mod from_sqlx;
 mod from_typescript;
 mod readme;
+#[cfg(feature = "testing")]
+mod repositories;
 mod typed;
 
 use aquifer::migrate::Migrator;

@@ -4,6 +4,7 @@ mod cancel;
 mod contract;
 mod fake;
 mod finds;
+mod keys;
 mod relations;
 mod schema;
 mod sessions;

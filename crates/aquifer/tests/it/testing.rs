@@ -324,6 +324,11 @@ async fn each_distinct_statement_is_collected_and_no_value() {
             "update users set name = $1 where id = 1",
         ]
     );
+    // With the types that the server gave the parameters.
+    let text = std::fs::read_to_string(&path).unwrap();
+    let insert = text.lines().find(|line| line.contains("values ($1)\""));
+    let insert: serde_json::Value = serde_json::from_str(insert.unwrap()).unwrap();
+    assert_eq!(insert["parameters"], serde_json::json!(["text"]));
     let error = Recorder::collect_into(directory.0.join("deep")).unwrap_err();
     assert!(!error.to_string().is_empty());
 }

@@ -111,6 +111,34 @@ fn operators_are_a_closed_list() {
 }
 
 #[test]
+fn an_unknown_operator_is_told_briefly_and_a_near_one_is_named() {
+    let told = |text: &str| Operator::parse(text).unwrap_err().to_string();
+    let others = "use = <> < <= > >= like ilike in between is, another of `Operator`, or raw!";
+    let plain = told("; drop table users; --");
+    assert_eq!(
+        plain,
+        format!("\"; drop table users; …\" is no operator; {others}")
+    );
+    for (given, meant) in [
+        ("=<", "<="),
+        (" = ", "="),
+        ("is  NOT", "is not"),
+        ("EQ", "="),
+        ("~~*", "ilike"),
+        ("betwen", "between"),
+        ("bewteen", "between"),
+        ("likes", "like"),
+        ("is distinkt from", "is distinct from"),
+    ] {
+        let expected = format!("{given:?} is no operator; did you mean \"{meant}\"? Or {others}");
+        assert_eq!(told(given), expected);
+    }
+    for far in ["", "l", "lkei", "=;", "ääää", "inn"] {
+        assert!(!told(far).contains("did you mean"), "{far}");
+    }
+}
+
+#[test]
 fn types_are_names_and_nothing_else() {
     for (given, written) in [
         ("bigint", "bigint"),

@@ -25,7 +25,7 @@ fn compared(
 #[cold]
 fn about(left: &Tree, error: &sql::Error) -> sql::Error {
     let what = match left {
-        Tree::Column(column) => format!("for column {column}: {}", error.what()),
+        Tree::Column(column) => format!("column {column}: {}", error.what()),
         _ => error.what().to_owned(),
     };
     sql::Error::new(what, error.remedy().to_owned())

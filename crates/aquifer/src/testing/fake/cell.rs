@@ -66,22 +66,51 @@ pub(super) fn cell(value: &Value) -> Result<Raw, Error> {
         Some((_, ty)) => std::slice::from_ref(ty),
         None => &OTHERS,
     };
-    let encoded = types.iter().find_map(|ty| encoded(value, ty));
-    encoded.ok_or_else(|| {
-        let text = format!(
-            "FakeRepository can't hold a {value:?}; run this test on a database, by \
-             `testing::Template` or `testing::sandbox`"
-        );
-        Error::new(ErrorKind::Usage, text)
-    })
+    let mut fault = None;
+    for ty in types {
+        let mut out = BytesMut::new();
+        match value.encode(ty, &mut out) {
+            Ok(IsNull::Yes) => return Ok(null()),
+            Ok(IsNull::No) if *ty == Type::JSONB && has_nul(&out) => {
+                let text = "unsupported Unicode escape sequence";
+                return Err(refused("22P05", text));
+            }
+            Ok(IsNull::No) => return Ok(Raw::new(ty.clone(), Some(out.to_vec()))),
+            Err(error) => fault = Some(error),
+        }
+    }
+    // Of the type that its Rust type says it has: no table would take it either.
+    if let (Some(error), [_]) = (fault, types) {
+        return Err(Error::new(ErrorKind::Encode, error.to_string()));
+    }
+    let text = format!(
+        "FakeRepository can't hold a {value:?}; run this test on a database, by \
+         `testing::Template` or `testing::sandbox`"
+    );
+    Err(Error::new(ErrorKind::Usage, text))
 }
 
-fn encoded(value: &Value, ty: &Type) -> Option<Raw> {
-    let mut out = BytesMut::new();
-    match value.encode(ty, &mut out).ok()? {
-        IsNull::Yes => Some(null()),
-        IsNull::No => Some(Raw::new(ty.clone(), Some(out.to_vec()))),
+/// Whether a document has a NUL in one of its texts, which is written `\u0000`.
+fn has_nul(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        rest = rest.get(at..).unwrap_or_default();
+        if rest.starts_with(b"\\u0000") {
+            return true;
+        }
+        // What it takes as it is may be another one.
+        rest = rest.get(2..).unwrap_or_default();
     }
+    false
+}
+
+/// What the server says of a value that it does not take.
+#[cold]
+pub(super) fn refused(sqlstate: &str, message: &str) -> Error {
+    Error::from_wire(
+        aquifer_wire::Error::composed_refusal(sqlstate, message),
+        false,
+    )
 }
 
 /// A whole number in the narrowest type that holds it, which can be read as any wider one.
@@ -209,6 +238,12 @@ mod tests {
         assert_eq!(order(numeric("1.0"), numeric("1")), Some(Ordering::Equal));
         let later = std::time::UNIX_EPOCH + std::time::Duration::from_micros(1);
         assert_eq!(order(std::time::UNIX_EPOCH, later), Some(Ordering::Less));
+    }
+
+    #[test]
+    fn a_nul_is_seen_however_it_is_written() {
+        assert!(has_nul(br#"{"a":"\u0000"}"#) && has_nul(br#""\\\u0000""#));
+        assert!(!has_nul(br#""\\u0000""#) && !has_nul(br#""\u0001\"#) && !has_nul(b""));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use aquifer_core::sql::{
 use aquifer_wire::types::{IntoValue, Raw, Value};
 
 use super::cell::{self, Row};
-use super::like::is_like;
+use super::like::{ends_escaping, is_like};
 use crate::entity::Meta;
 use crate::{Error, ErrorKind, clock};
 
@@ -140,6 +140,10 @@ impl Scope<'_> {
         let like = |any_case, wanted: bool| {
             let texts = cell::text(left).zip(cell::text(right));
             match texts {
+                Some((_, pattern)) if ends_escaping(&pattern) => Err(cell::refused(
+                    "22025",
+                    "LIKE pattern must not end with escape character",
+                )),
                 Some((text, pattern)) => Ok(Some(is_like(&text, &pattern, any_case) == wanted)),
                 None if left.is_null() || right.is_null() => Ok(None),
                 None => Err(unsupported(operator.as_str())),

@@ -1,5 +1,12 @@
 //! Patterns of LIKE.
 
+/// Whether behind the last `\` of a pattern nothing stands that it could take as it is. The server
+/// refuses that once it has got so far in a text.
+pub(super) fn ends_escaping(pattern: &str) -> bool {
+    let before = pattern.trim_end_matches('\\').len();
+    (pattern.len() - before) % 2 == 1
+}
+
 /// Whether a text fits a pattern: `%` is any text, `_` any character, `\` takes the next one as it is.
 pub(super) fn is_like(text: &str, pattern: &str, any_case: bool) -> bool {
     let fold = |text: &str| match any_case {
@@ -57,7 +64,13 @@ fn parts(pattern: &str) -> Vec<Part> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_like;
+    use super::{ends_escaping, is_like};
+
+    #[test]
+    fn a_pattern_that_ends_in_half_an_escape_is_told() {
+        assert!(ends_escaping("\\") && ends_escaping("a%\\") && ends_escaping("\\\\\\"));
+        assert!(!ends_escaping("") && !ends_escaping("a\\\\") && !ends_escaping("\\%"));
+    }
 
     #[test]
     fn patterns_fit_as_in_postgresql() {

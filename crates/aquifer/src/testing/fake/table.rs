@@ -6,7 +6,7 @@ use aquifer_wire::types::{IntoValue, Raw, Value};
 use super::cell::{self, Row};
 use super::condition::{Scope, unsupported};
 use super::rules::{Rules, constraint};
-use crate::entity::{ColumnMeta, Meta, gone, other_columns};
+use crate::entity::{ColumnMeta, Meta, gone, is_marked, other_columns};
 use crate::{Error, ErrorKind, clock};
 
 pub(super) struct Table {
@@ -84,9 +84,16 @@ impl Table {
 
     /// Writes what an entity holds over the row of its key.
     pub(super) fn save(&mut self, values: Vec<Value>) -> Result<Row, Error> {
+        let unmarked =
+            self.meta.version().is_none() && !is_marked(self.meta, values.iter().cloned());
+        let mark = self.meta.soft_delete().filter(|_| unmarked);
         let columns = self.meta.columns().iter();
         let pairs: Vec<_> = columns.zip(values).collect();
         let is_it = |row: &Row| {
+            let cell = mark.and_then(|mark| self.cell(row, mark.name()));
+            if cell.is_some_and(|cell| !cell.is_null()) {
+                return Ok(false);
+            }
             let known = row.iter().zip(&pairs);
             let mut known = known.filter(|(_, (column, _))| column.is_key() || column.is_version());
             known.try_fold(true, |all, (cell, (_, value))| {

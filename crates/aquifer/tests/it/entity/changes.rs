@@ -308,6 +308,26 @@ async fn a_delete_marks_rows_and_restore_brings_them_back() {
 }
 
 #[tokio::test]
+async fn a_row_that_was_read_before_it_was_deleted_can_be_restored() {
+    let db = filled().await;
+    let tea = Post::find(1).one(&db).await.unwrap();
+    let restore = async |row: &Post| Post::restore().row(row).execute(&db).await.unwrap();
+    assert_eq!(restore(&tea).await, 0, "it is not deleted");
+    let marked = Post::delete().row(&tea).fetch(&db).await.unwrap().remove(0);
+    assert_eq!(restore(&tea).await, 1);
+    assert_eq!(restore(&marked).await, 0, "it is restored");
+    // Who else has changed it before it was deleted has changed another row than this.
+    Post::delete()
+        .filter(Post::ID.eq(1))
+        .execute(&db)
+        .await
+        .unwrap();
+    assert_eq!((restore(&tea).await, restore(&marked).await), (0, 0));
+    let marked = Post::find(1).with_deleted().one(&db).await.unwrap();
+    assert_eq!(restore(&marked).await, 1);
+}
+
+#[tokio::test]
 async fn changes_run_in_transactions() {
     let db = filled().await;
     let transaction = db.begin().await.unwrap();

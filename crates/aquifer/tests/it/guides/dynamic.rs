@@ -191,7 +191,7 @@ async fn what_is_wrong_is_told_in_the_words_of_the_page() -> Result<(), Error> {
 
 const SAID: [&str; 3] = [
     r#"
-for column "views": "= 1 OR 1=1 OR id =" is no operator; known are = <> != < <= > >= like ilike ~ ~* is, is not, is distinct from, in, not in, between, @> <@ && ? ?| ?& @@ and the others of `Operator`; for more use raw!
+column "views": "= 1 OR 1=1 OR id =" is no operator; use = <> < <= > >= like ilike in between is, another of `Operator`, or raw!
 "#,
     r#"
 parameter $1: Rust str can't be sent as PostgreSQL int8: send i64, or name another type in SQL, as in $1::text::int8 (at …select * from "users" where "id" = $1)

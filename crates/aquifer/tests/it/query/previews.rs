@@ -267,3 +267,85 @@ async fn no_value_is_shown_of_what_was_explained() {
         assert!(!format!("{lint} {lint:?}").contains("canary"));
     }
 }
+
+#[tokio::test]
+async fn a_preview_that_is_given_up_leaves_nothing() {
+    let db = database().await;
+    let users = || db.from("users");
+    let all = || users().all_rows();
+    let rename = || all().update(values! { name: "Zoe" });
+    let added = || users().insert(values! { name: "Dan" });
+    let aborted = support::abort_at_every_poll(&db, || all().delete().explain_analyze()).await;
+    assert!(aborted >= 2);
+    support::abort_at_every_poll(&db, || rename().explain_analyze()).await;
+    support::abort_at_every_poll(&db, || added().explain_analyze()).await;
+    support::abort_at_every_poll(&db, || rename().explain()).await;
+    support::abort_at_every_poll(&db, || added().dry_run()).await;
+    support::abort_at_every_poll(&db, || users().explain_analyze()).await;
+    support::abort_at_every_poll(&db, || rename().lints()).await;
+    support::abort_at_every_poll(&db, || users().where_("id", "=", 1).lints()).await;
+    assert_eq!(names(&db).await, "Ann Bob Cid");
+    let plans = "select count(*) from pg_prepared_statements where name like 'aquifer_plan%'";
+    for _ in 0..db.pool_status().connections_max {
+        assert_eq!(db.query_value::<i64>(plans, ()).await.unwrap(), 0);
+    }
+}
+
+/// Each polled once, twice, and so on until it is done, with a check of the session in between.
+async fn abort_in_session<F: Future>(mut make: impl FnMut() -> F, check: impl AsyncFn()) -> usize {
+    for polls in 1..200 {
+        let done = support::abort_at(polls, make()).await.is_some();
+        check().await;
+        if done {
+            return polls - 1;
+        }
+    }
+    panic!("it is never done");
+}
+
+#[tokio::test]
+async fn a_session_goes_on_after_a_look_that_was_given_up() {
+    let db = database().await;
+    let session = db.dedicated().await.unwrap();
+    let whole = async || {
+        let settings = "select current_setting('transaction_read_only') || ' ' || \
+                        current_setting('enable_sort') || ' ' || current_setting('plan_cache_mode')";
+        let settings: String = session.query_value(settings, ()).await.unwrap();
+        assert_eq!(settings, "off on auto");
+        assert_eq!(names(&session).await, "Ann Bob Cid");
+        session
+            .execute("update users set age = age", ())
+            .await
+            .unwrap();
+    };
+    // A text of its own each time, since one that is known is answered at once.
+    let mut number = 0;
+    let mut text = || {
+        number += 1;
+        aquifer::AssertSafe(format!("select name, {number} from users where id = $1"))
+    };
+    let aborted = abort_in_session(|| session.describe(text()), whole).await;
+    assert!(aborted >= 1);
+    let aborted = abort_in_session(|| session.generic_plan(text()), whole).await;
+    assert!(aborted >= 3);
+    let gone = || session.from("users").all_rows().delete();
+    abort_in_session(|| gone().explain_analyze(), whole).await;
+    // In a transaction of the session's own, which stays open.
+    session.execute("begin", ()).await.unwrap();
+    session
+        .execute("delete from users where id = 3", ())
+        .await
+        .unwrap();
+    let within = async || assert_eq!(names(&session).await, "Ann Bob");
+    abort_in_session(|| session.generic_plan(text()), within).await;
+    abort_in_session(|| gone().explain_analyze(), within).await;
+    abort_in_session(|| session.describe(text()), within).await;
+    session
+        .execute("insert into users (name) values ('Dan')", ())
+        .await
+        .unwrap();
+    session.execute("rollback", ()).await.unwrap();
+    whole().await;
+    drop(session);
+    support::assert_whole(&db).await;
+}

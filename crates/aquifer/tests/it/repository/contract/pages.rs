@@ -105,3 +105,101 @@ pub(super) async fn chunks_go_through_all_rows(world: &World) {
     let error = world.users.chunks(User::query(), 0).next().await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Usage);
 }
+
+/// Every order of three columns, of which two have ties and one has NULLs, by pages of every size.
+pub(super) async fn pages_go_on_in_every_order(world: &World) {
+    let rows = (0..11_u8).map(|number| {
+        insert!(User {
+            full_name: ["a", "B", "ä"][usize::from(number % 3)],
+            email: number.to_string(),
+            age: (number % 4 != 0).then_some(i32::from(number % 2)),
+            active: number % 5 != 0
+        })
+    });
+    for row in rows {
+        world.users.insert(row).await.unwrap();
+    }
+    type Step = fn() -> Order<User>;
+    let ages: [Step; 6] = [
+        || User::AGE.asc(),
+        || User::AGE.desc(),
+        || User::AGE.asc().nulls_first(),
+        || User::AGE.asc().nulls_last(),
+        || User::AGE.desc().nulls_first(),
+        || User::AGE.desc().nulls_last(),
+    ];
+    let others: [Step; 4] = [
+        || User::ACTIVE.asc(),
+        || User::ACTIVE.desc(),
+        || User::DELETED_AT.asc(),
+        || User::ID.desc(),
+    ];
+    for age in ages {
+        for other in others {
+            for age_first in [true, false] {
+                let (first, second) = if age_first {
+                    (age, other)
+                } else {
+                    (other, age)
+                };
+                let query = User::query().order_by(first()).order_by(second());
+                let whole = query.clone().order_by(User::ID.asc());
+                let whole = world.users.fetch(whole).await.unwrap();
+                for size in [1, 2, 5] {
+                    let (mut read, mut cursor) = (Vec::new(), None);
+                    loop {
+                        let cursor_key = key();
+                        let page =
+                            world
+                                .users
+                                .page(query.clone(), &cursor_key, cursor.as_deref(), size);
+                        let page = page.await.unwrap();
+                        read.extend(page.rows);
+                        cursor = page.next;
+                        if cursor.is_none() || read.len() > whole.len() {
+                            break;
+                        }
+                    }
+                    assert_eq!(read, whole, "{query:?} by {size}");
+                }
+            }
+        }
+    }
+}
+
+/// Rows that stay are read once, whatever comes and goes before and behind.
+pub(super) async fn chunks_pass_over_what_others_delete_and_insert(world: &World) {
+    let row = |number: i32| {
+        insert!(User {
+            full_name: "x",
+            email: number.to_string(),
+            age: number
+        })
+    };
+    world
+        .users
+        .insert_many((0..20).map(|number| row(number * 10)).collect())
+        .await
+        .unwrap();
+    let query = User::query().order_by(User::AGE.asc());
+    let mut chunks = world.users.chunks(query, 3);
+    let (mut seen, mut round) = (Vec::new(), 0);
+    while let Some(part) = chunks.next().await.unwrap() {
+        let last = part.last().unwrap().clone();
+        seen.extend(part.iter().filter_map(|user| user.age));
+        round += 1;
+        // The row that the next part begins behind goes, one comes before it and one right behind.
+        assert!(world.users.delete(last.id).await.unwrap());
+        let age = last.age.unwrap();
+        if round <= 3 {
+            world.users.insert(row(age - 1)).await.unwrap();
+            world.users.insert(row(age + 1)).await.unwrap();
+        }
+    }
+    let mut once = seen.clone();
+    once.dedup();
+    assert_eq!(seen, once, "in order, and none twice");
+    assert!((0..20).all(|number| seen.contains(&(number * 10))));
+    let come: Vec<_> = seen.iter().filter(|age| *age % 10 != 0).collect();
+    assert_eq!(come.len(), 3, "those behind: {seen:?}");
+}

@@ -1,7 +1,7 @@
 use aquifer::entity::*;
 use aquifer::{ErrorKind, SqlState, insert};
 
-use crate::repository::schema::{Kind, Seat, User, World, names};
+use crate::repository::schema::{Kind, Post, Seat, User, World, names};
 
 pub(super) async fn what_the_database_fills_in_is_read_back(world: &World) {
     let row = insert!(User {
@@ -54,6 +54,27 @@ pub(super) async fn a_row_that_is_gone_is_not_saved(world: &World) {
     assert!(error.to_string().contains("Seat"), "{error}");
     world.seats.insert(Insert::from(&seat)).await.unwrap();
     world.seats.save(&mut seat).await.unwrap();
+}
+
+pub(super) async fn a_row_that_was_deleted_is_not_brought_back_by_a_save(world: &World) {
+    let user = world.users(&["Ann"]).await.remove(0);
+    let mut post = world.post(&user, "a").await;
+    let mut marked = post.clone();
+    assert!(world.posts.delete(post.id).await.unwrap());
+    post.title = "b".to_owned();
+    let error = world.posts.save(&mut post).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(
+        error.to_string().contains("`restore` takes back"),
+        "{error}"
+    );
+    assert!(!world.posts.exists(Post::query()).await.unwrap());
+    // One that is known to be marked can be changed.
+    marked.deleted_at = Some(std::time::UNIX_EPOCH);
+    world.posts.save(&mut marked).await.unwrap();
+    assert!(world.posts.restore(post.id).await.unwrap());
+    world.posts.save(&mut post).await.unwrap();
+    assert_eq!(world.posts.get(post.id).await.unwrap().title, "b");
 }
 
 pub(super) async fn deleted_rows_are_passed_over_and_come_back(world: &World) {
@@ -163,6 +184,42 @@ pub(super) async fn many_rows_are_inserted_all_or_none(world: &World) {
     let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(error.to_string().contains("row 1 of User"), "{error}");
+}
+
+pub(super) async fn texts_that_the_server_refuses_are_refused(world: &World) {
+    let mut ann = world.users(&["Ann"]).await.remove(0);
+    let row = insert!(User {
+        full_name: "a\0b",
+        email: "b"
+    });
+    let error = world.users.insert(row).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Encode);
+    assert!(error.to_string().contains("contains a NUL"), "{error}");
+    ann.full_name = "\0".to_owned();
+    let error = world.users.save(&mut ann).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Encode);
+    for condition in [
+        User::FULL_NAME.eq("\0"),
+        User::FULL_NAME.contains("\0"),
+        User::FULL_NAME.is_in(["x", "\0"]),
+    ] {
+        let error = world.users.count(User::query().filter(condition)).await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Encode);
+    }
+    for pattern in ["Ann\\", "%\\", "A\\"] {
+        let query = User::query().filter(User::FULL_NAME.like(pattern));
+        let found = world.users.fetch(query).await;
+        // One that a text is done with before stands for itself.
+        if pattern == "Ann\\" && world.db.is_some() {
+            assert_eq!(found.unwrap(), []);
+            continue;
+        }
+        let error = found.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Database, "{pattern}");
+        assert_eq!(error.sqlstate().unwrap().code(), "22025");
+    }
+    let query = User::query().filter(User::FULL_NAME.ilike("A_N\\\\"));
+    assert!(!world.users.exists(query).await.unwrap());
 }
 
 pub(super) async fn what_can_not_be_is_refused(world: &World) {
