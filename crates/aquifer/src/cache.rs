@@ -1,8 +1,13 @@
 //! Values that are kept in memory and in Redis, and are known to be good: see [`Cache`].
 
+mod away;
+mod budget;
+mod cached;
+mod claim;
 mod debts;
 mod envelope;
 mod fence;
+mod fill;
 mod flight;
 pub(crate) mod foreign;
 mod inspect;
@@ -11,6 +16,7 @@ mod layout;
 mod lease;
 mod link;
 mod load;
+mod loaded;
 mod local;
 mod options;
 mod process;
@@ -26,12 +32,14 @@ mod status;
 mod store;
 mod subscription;
 mod tag;
+mod times;
 mod uncacheable;
 mod write;
 
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -40,6 +48,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
+use self::away::Away;
+use self::budget::Budget;
+pub use self::cached::{CacheLayer, Cached, StaleCause, Staleness};
 use self::debts::Debts;
 use self::fence::Fence;
 pub(crate) use self::fence::{Answer as FenceAnswer, FenceRow};
@@ -48,7 +59,6 @@ pub use self::inspect::{CacheContent, CacheEntry, CacheStamp};
 use self::key::{Names, check_key, check_tags};
 use self::lease::Lease;
 use self::link::{Keeper, Links};
-use self::load::Absence;
 use self::local::Local;
 pub use self::options::CacheOptions;
 use self::process::Process;
@@ -165,6 +175,9 @@ struct Inner {
     observers: Observers,
     ttl: Duration,
     negative_ttl: Duration,
+    load_timeout: Duration,
+    budget: Budget,
+    is_cache_only: AtomicBool,
 }
 
 impl Cache {
@@ -212,9 +225,10 @@ impl Cache {
         redis: &Redis,
         fence: Option<Arc<dyn FenceRow>>,
     ) -> Self {
-        let store = Store::Remote(Remote {
+        let remote = Remote {
             redis: redis.clone(),
-        });
+        };
+        let store = Store::Remote(remote, Away::new());
         let (tasks, observers) = redis.shared_parts();
         let lease = Lease::over();
         let cache = Self::new(
@@ -267,6 +281,9 @@ impl Cache {
             observers,
             ttl: settings.ttl,
             negative_ttl: settings.negative_ttl,
+            load_timeout: settings.load_timeout,
+            budget: Budget::new(settings.loads_max),
+            is_cache_only: AtomicBool::new(false),
         });
         let asked = Arc::downgrade(&inner);
         let figures = move || asked.upgrade().map(|inner| inner.figures());
@@ -293,6 +310,26 @@ impl Cache {
         check_key(key)?;
         let found = Box::pin(self.0.fetch(vec![Want::untagged(key)])).await;
         Ok(found.into_iter().next().flatten().flatten())
+    }
+
+    /// As [`get`](Self::get), with what is known about the value: where it was found, and how old it is.
+    ///
+    /// Of the options [`max_staleness`](CacheOptions::max_staleness) counts, and the tags, if the value was
+    /// kept with the same: that saves a round trip.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get); [`Usage`](ErrorKind::Usage) also for tags that are too many or too long.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn get_with<T: CacheValue>(
+        &self,
+        key: &str,
+        options: &CacheOptions,
+    ) -> Result<Option<Cached<Arc<T>>>, Error> {
+        check_key(key)?;
+        check_tags(&options.tags)?;
+        Ok(Box::pin(self.0.found_with(key, options)).await)
     }
 
     /// The values of several keys, in their order, `None` where there is none: those that are not in
@@ -404,7 +441,8 @@ impl Cache {
         if values.is_empty() {
             return Ok(());
         }
-        let (tags, ttl) = (options.tags.clone(), self.0.ttl_of(options));
+        let ttl = self.0.ttl_of(options).saturating_add(options.stale());
+        let (tags, ttl) = (options.tags.clone(), ttl.min(TTL_MAX));
         let set = Arc::clone(&self.0).set(values, tags, ttl);
         Box::pin(self.0.carried_out(set)).await
     }
@@ -512,120 +550,6 @@ impl Cache {
         self.increment(key, number).await
     }
 
-    /// The value of a key; if there is none, the one that `load` gives, which is kept for `cache_ttl`.
-    ///
-    /// `load` runs in a task of the layer, once for all callers of this process that miss the key at
-    /// the same time: a caller who goes away fails nobody. It is not part of the caller's transaction.
-    /// What it gives is kept unless the key was changed since it began; an error goes to all who wait,
-    /// and nothing is kept. Bound it by deadlines, such as those of `Db`: nobody else does.
-    ///
-    /// ```no_run
-    /// # use aquifer::{Db, Error, Session};
-    /// # async fn example(db: &Db) -> Result<(), Error> {
-    /// let users = db.clone();
-    /// let load = || async move { users.query_value("select count(*) from users", ()).await };
-    /// let count = db.cache().get_or_load::<i64, Error, _, _>("users:count", load).await?;
-    /// # let _ = count;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// What `load` returns; those of [`get`](Self::get); [`Usage`](ErrorKind::Usage) when `load`
-    /// panics. None when Redis is away.
-    ///
-    /// # Cancel safety
-    /// The load goes on, and what it gives is kept.
-    pub async fn get_or_load<T, E, F, Fut>(&self, key: &str, load: F) -> Result<Arc<T>, E>
-    where
-        T: CacheValue,
-        E: From<Error> + Clone + Send + Sync + 'static,
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<T, E>> + Send + 'static,
-    {
-        self.get_or_load_with(key, &CacheOptions::new(), load).await
-    }
-
-    /// As [`get_or_load`](Self::get_or_load), with a time or tags of its own.
-    ///
-    /// # Errors
-    /// As [`get_or_load`](Self::get_or_load).
-    ///
-    /// # Cancel safety
-    /// As [`get_or_load`](Self::get_or_load).
-    pub async fn get_or_load_with<T, E, F, Fut>(
-        &self,
-        key: &str,
-        options: &CacheOptions,
-        load: F,
-    ) -> Result<Arc<T>, E>
-    where
-        T: CacheValue,
-        E: From<Error> + Clone + Send + Sync + 'static,
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<T, E>> + Send + 'static,
-    {
-        if let Some(Some(found)) = self.0.hit(key) {
-            return Ok(found);
-        }
-        check_key(key)?;
-        check_tags(&options.tags)?;
-        let load = move || async move { load().await.map(Some) };
-        let landed = self.0.fly(key, (options, Absence::Loads), load);
-        let found = load::landed(landed).await?;
-        found.ok_or_else(|| write::closed().into())
-    }
-
-    /// As [`get_or_load`](Self::get_or_load), of what may not exist: that there is no value is kept too,
-    /// for `advanced.cache_negative_ttl`.
-    ///
-    /// # Errors
-    /// As [`get_or_load`](Self::get_or_load).
-    ///
-    /// # Cancel safety
-    /// As [`get_or_load`](Self::get_or_load).
-    pub async fn get_or_load_opt<T, E, F, Fut>(
-        &self,
-        key: &str,
-        load: F,
-    ) -> Result<Option<Arc<T>>, E>
-    where
-        T: CacheValue,
-        E: From<Error> + Clone + Send + Sync + 'static,
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Option<T>, E>> + Send + 'static,
-    {
-        self.get_or_load_opt_with(key, &CacheOptions::new(), load)
-            .await
-    }
-
-    /// As [`get_or_load_opt`](Self::get_or_load_opt), with times or tags of its own.
-    ///
-    /// # Errors
-    /// As [`get_or_load`](Self::get_or_load).
-    ///
-    /// # Cancel safety
-    /// As [`get_or_load`](Self::get_or_load).
-    pub async fn get_or_load_opt_with<T, E, F, Fut>(
-        &self,
-        key: &str,
-        options: &CacheOptions,
-        load: F,
-    ) -> Result<Option<Arc<T>>, E>
-    where
-        T: CacheValue,
-        E: From<Error> + Clone + Send + Sync + 'static,
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Option<T>, E>> + Send + 'static,
-    {
-        if let Some(found) = self.0.hit(key) {
-            return Ok(found);
-        }
-        check_key(key)?;
-        check_tags(&options.tags)?;
-        let landed = self.0.fly(key, (options, Absence::Counts), load);
-        load::landed(landed).await
-    }
-
     /// Makes every value with one of these tags a miss, here and in all processes.
     ///
     /// # Errors
@@ -707,9 +631,13 @@ impl Cache {
 impl Inner {
     fn redis(&self) -> Option<&Redis> {
         match &self.store {
-            Store::Remote(remote) => Some(&remote.redis),
+            Store::Remote(remote, _) => Some(&remote.redis),
             Store::Process(_) => None,
         }
+    }
+
+    fn is_cache_only(&self) -> bool {
+        self.is_cache_only.load(Ordering::Acquire)
     }
 
     fn ttl_of(&self, options: &CacheOptions) -> Duration {

@@ -118,6 +118,8 @@ pub(crate) type PasswordFuture =
 /// | [`advanced.health_interval_alarm`](Advanced::health_interval_alarm) | 1s | 10ms to 1h | `AQUIFER_ADVANCED_HEALTH_INTERVAL_ALARM` |
 /// | [`advanced.health_timeout`](Advanced::health_timeout) | 1s | 1ms to 1m | `AQUIFER_ADVANCED_HEALTH_TIMEOUT` |
 /// | [`advanced.cache_negative_ttl`](Advanced::cache_negative_ttl) | 5s | 1ms to 8760h | `AQUIFER_ADVANCED_CACHE_NEGATIVE_TTL` |
+/// | [`advanced.cache_load_timeout`](Advanced::cache_load_timeout) | 30s | 1ms to 24h | `AQUIFER_ADVANCED_CACHE_LOAD_TIMEOUT` |
+/// | [`advanced.cache_loads_max`](Advanced::cache_loads_max) | 64 | 1 to 10000 | `AQUIFER_ADVANCED_CACHE_LOADS_MAX` |
 /// | [`advanced.cache_memory_max`](Advanced::cache_memory_max) | 67108864 | 65536 to 4294967295 | `AQUIFER_ADVANCED_CACHE_MEMORY_MAX` |
 /// | [`advanced.cache_foreign_interval`](Advanced::cache_foreign_interval) | 50ms | 5ms to 1m | `AQUIFER_ADVANCED_CACHE_FOREIGN_INTERVAL` |
 /// | [`advanced.statements_max`](Advanced::statements_max) | 256 | 1 to 10000 | `AQUIFER_ADVANCED_STATEMENTS_MAX` |

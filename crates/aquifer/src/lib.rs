@@ -116,8 +116,8 @@ pub use crate::bulk::{CopyIn, CopyOut, CopyWriter, Progress, RowStream};
 #[cfg(mutants)]
 pub use crate::cache::RULES as CACHE_RULES;
 pub use crate::cache::{
-    Cache, CacheContent, CacheEntry, CacheOptions, CacheStamp, CacheStatus, CacheValue, Messages,
-    Received, Subscription, Uncacheable,
+    Cache, CacheContent, CacheEntry, CacheLayer, CacheOptions, CacheStamp, CacheStatus, CacheValue,
+    Cached, Messages, Received, StaleCause, Staleness, Subscription, Uncacheable,
 };
 pub use crate::coalesce::{Lookup, LookupKey};
 pub use crate::config::{Advanced, Config, Origin, Pooler};

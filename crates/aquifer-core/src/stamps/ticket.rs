@@ -79,7 +79,10 @@ impl Proof {
         link % 2 == 1 && link == self.link && self.is_unchanged()
     }
 
-    fn is_unchanged(&self) -> bool {
+    /// Whether no change was heard of since; some may not have been heard of.
+    #[must_use]
+    #[inline]
+    pub fn is_unchanged(&self) -> bool {
         let mut parts = self.parts.iter();
         parts.all(|part| part.cell.count() == part.count)
     }

@@ -5,6 +5,9 @@
 //! | 3 | `AQ1` |
 //! | 1 | 1 if there is no value, and that is known |
 //! | 8 | the layout of the value's type |
+//! | 8 | for how long it is fresh, in milliseconds |
+//! | 8 | for how long it is kept, of which the last part it is stale |
+//! | 4 | how long it took to load it, in microseconds |
 //! | 1 | how many tags |
 //! | 32 each | the marks of the key, of the namespace, and of each tag |
 //! | 2 + length each | the tags |
@@ -14,14 +17,16 @@
 //! Anything else is not an envelope, and so no value.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use aquifer_core::stamps::Mark;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::rules::{Rule, keeps};
+use super::times::Span;
 
 const MAGIC: &[u8; 3] = b"AQ1";
-const HEAD: usize = 13;
+const HEAD: usize = 33;
 const MARK: usize = 32;
 const CHECKSUM: usize = 8;
 
@@ -40,6 +45,7 @@ pub(super) struct Sealed {
 #[derive(Debug)]
 pub(super) struct Opened<'a> {
     pub(super) layout: u64,
+    pub(super) span: Span,
     marks: &'a [u8],
     pub(super) tags: Vec<Box<str>>,
     /// None if it is known that there is no value.
@@ -49,13 +55,17 @@ pub(super) struct Opened<'a> {
 
 impl Sealed {
     /// Of a value of this layout, or of none.
-    pub(super) fn new(layout: u64, tags: &[Box<str>], value: Option<&[u8]>) -> Self {
+    pub(super) fn new(layout: u64, span: Span, tags: &[Box<str>], value: Option<&[u8]>) -> Self {
+        let effort = u32::try_from(span.effort.as_micros()).unwrap_or(u32::MAX);
         let mut head = [0; HEAD];
         let fields = MAGIC
             .iter()
             .copied()
             .chain([u8::from(value.is_none())])
             .chain(layout.to_le_bytes())
+            .chain(milliseconds(span.fresh).to_le_bytes())
+            .chain(milliseconds(span.kept).to_le_bytes())
+            .chain(effort.to_le_bytes())
             .chain([u8::try_from(tags.len()).unwrap_or(u8::MAX)]);
         for (place, byte) in head.iter_mut().zip(fields) {
             *place = byte;
@@ -100,12 +110,21 @@ impl<'a> Opened<'a> {
     /// Reads an envelope; nothing if it is none, or damaged.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let (head, rest) = bytes.split_first_chunk::<HEAD>()?;
-        let [magic @ .., _, _, _, _, _, _, _, _, _, _] = head;
-        let [_, _, _, flag, layout @ .., count] = head;
+        let (magic, fields) = head.split_first_chunk::<3>()?;
         if magic != MAGIC {
             return None;
         }
-        let layout = u64::from_le_bytes(*layout);
+        let ([flag], fields) = fields.split_first_chunk::<1>()?;
+        let (layout, fields) = number(fields)?;
+        let (fresh, fields) = number(fields)?;
+        let (kept, fields) = number(fields)?;
+        let (effort, count) = fields.split_first_chunk::<4>()?;
+        let [count] = count else { return None };
+        let span = Span {
+            fresh: Duration::from_millis(fresh),
+            kept: Duration::from_millis(kept),
+            effort: Duration::from_micros(u32::from_le_bytes(*effort).into()),
+        };
         let (marks, tail) = rest.split_at_checked(MARK * (2 + usize::from(*count)))?;
         let (body, sum) = tail.split_last_chunk::<CHECKSUM>()?;
         let checksum = checksum(head, body);
@@ -122,6 +141,7 @@ impl<'a> Opened<'a> {
         }
         Some(Self {
             layout,
+            span,
             marks,
             tags,
             value: (*flag == 0).then_some(body),
@@ -153,19 +173,30 @@ pub(super) fn begins(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
 }
 
-/// Whether what is there may not be replaced: it is of a later write of the same life of the key's stamp.
-/// The script that stores values in Redis says the same.
+/// Whether what is there may not be replaced: it is of a later write of the same life of the key's stamp,
+/// under the same stamp of the namespace. The script that stores values in Redis says the same.
 pub(super) fn is_later(present: &[u8], new: &[u8]) -> bool {
     let mark = |bytes: &'_ [u8]| {
         let (_, rest) = bytes.strip_prefix(MAGIC)?.split_at_checked(HEAD - 3)?;
-        let mark = rest.get(..MARK)?;
+        let (mark, others) = rest.split_at_checked(MARK)?;
         let (life, version) = mark.split_at_checked(MARK / 2)?;
-        Some((life.to_vec(), version.to_vec()))
+        let is_version = version.iter().all(u8::is_ascii_hexdigit);
+        let same = (life.to_vec(), others.get(..MARK)?.to_vec());
+        is_version.then(|| (same, version.to_vec()))
     };
     match (mark(present), mark(new)) {
         (Some(present), Some(new)) => present.0 == new.0 && present.1 > new.1,
         _ => false,
     }
+}
+
+fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk::<8>()?;
+    Some((u64::from_le_bytes(*number), rest))
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn checksum(head: &[u8], body: &[u8]) -> u64 {
@@ -181,10 +212,16 @@ mod tests {
 
     use super::*;
 
+    const SPAN: Span = Span {
+        fresh: Duration::from_millis(1_234),
+        kept: Duration::from_secs(100 * 365 * 24 * 3_600),
+        effort: Duration::from_micros(56),
+    };
+
     fn envelope(value: Option<&[u8]>) -> Vec<u8> {
         let tags = ["one".into(), "two".into()];
         let stamps = [1, 2, 3, 4].map(Stamp::first);
-        Sealed::new(7, &tags, value).with_marks(stamps.iter().map(|stamp| stamp.mark()))
+        Sealed::new(7, SPAN, &tags, value).with_marks(stamps.iter().map(|stamp| stamp.mark()))
     }
 
     #[test]
@@ -194,6 +231,7 @@ mod tests {
             let opened = Opened::read(&bytes).expect("an envelope");
             assert_eq!(opened.value, value);
             assert_eq!(opened.layout, 7);
+            assert_eq!(opened.span, SPAN);
             let tags: Vec<&str> = opened.tags.iter().map(AsRef::as_ref).collect();
             assert_eq!(tags, ["one", "two"]);
             let stamps = [1, 2, 3, 4].map(Stamp::first);
@@ -221,13 +259,21 @@ mod tests {
 
     #[test]
     fn only_a_later_write_of_the_same_life_stays() {
-        let of = |stamp: Stamp| Sealed::new(0, &[], None).with_marks([stamp.mark(); 2].into_iter());
+        let under = |stamp: Stamp, all| {
+            let marks = [stamp.mark(), Stamp::first(all).mark()];
+            Sealed::new(0, SPAN, &[], None).with_marks(marks.into_iter())
+        };
+        let of = |stamp| under(stamp, 9);
         let first = Stamp::first(1);
         let later = (0..16).fold(first, |stamp, _| stamp.next(0));
         assert!(is_later(&of(later), &of(first)));
         assert!(!is_later(&of(first), &of(later)));
         assert!(!is_later(&of(first), &of(first)));
         assert!(!is_later(&of(later), &of(Stamp::first(2))));
+        assert!(!is_later(&under(later, 8), &of(first)));
         assert!(!is_later(b"garbage", &of(first)));
+        let mut damaged = of(later);
+        damaged[HEAD + MARK - 1] = b'x';
+        assert!(!is_later(&damaged, &of(first)));
     }
 }

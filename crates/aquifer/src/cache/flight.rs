@@ -3,20 +3,36 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aquifer_core::stamps::Noted;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::cached::Marked;
 use super::link::LEASE;
 use super::load::Absence;
 use super::rules::{Rule, keeps};
 
 /// What a load gives: a value, the knowledge that there is none, or its error.
-pub(super) type Outcome<T, E> = Result<Option<Arc<T>>, E>;
+pub(super) type Outcome<T, E> = Result<Marked<T>, E>;
 
-/// What became of a load, as soon as it is done.
-pub(super) type Landed<T, E> = watch::Receiver<Option<Outcome<T, E>>>;
+/// What is known of a load, and what became of it.
+pub(super) struct Progress<T, E> {
+    /// What there is until then.
+    pub(super) old: Option<Old<T>>,
+    pub(super) outcome: Option<Outcome<T, E>>,
+}
+
+/// A value that was found before a load, and that some callers would rather have than wait or fail.
+pub(super) struct Old<T> {
+    pub(super) found: Marked<T>,
+    /// For how long it has not been known to be good, and when that was reckoned; zero if it is good.
+    pub(super) over_for: Duration,
+    pub(super) at: Instant,
+}
+
+pub(super) type Landed<T, E> = watch::Receiver<Progress<T, E>>;
 
 /// A place on a load, and the load itself for whoever begins it.
 pub(super) type Boarding<T, E> = (Landed<T, E>, Option<Landing<T, E>>);
@@ -46,7 +62,7 @@ struct Flight<T, E> {
 
 /// Who came first tells the others by this.
 pub(super) struct Landing<T, E> {
-    sender: watch::Sender<Option<Outcome<T, E>>>,
+    sender: watch::Sender<Progress<T, E>>,
     flights: Arc<Flights>,
     place: Place,
     number: u64,
@@ -62,7 +78,7 @@ impl Flights {
     pub(super) fn join<T, E>(
         self: &Arc<Self>,
         (key, absence): (&str, Absence),
-        (holds, now): (impl FnOnce(&Noted) -> bool, Instant),
+        (holds, now, max_staleness): (impl FnOnce(&Noted) -> bool, Instant, Option<Duration>),
         note: impl FnOnce() -> Noted,
     ) -> Boarding<T, E>
     where
@@ -74,12 +90,17 @@ impl Flights {
         let present = state.flying.get(&place);
         let present = present.and_then(|(_, flight)| flight.downcast_ref::<Flight<T, E>>());
         if let Some(flight) = present {
-            let recent = now - flight.begun < LEASE && flight.noted.is_unchanged_here();
-            if recent || holds(&flight.noted) || !keeps(Rule::FlightsLeave) {
+            let stale = max_staleness.map_or(LEASE, |most| most.min(LEASE));
+            let recent = now - flight.begun < stale && flight.noted.is_unchanged_here();
+            let joins = recent || (stale == LEASE && holds(&flight.noted));
+            if joins || !keeps(Rule::FlightsLeave) {
                 return (flight.landed.clone(), None);
             }
         }
-        let (sender, landed) = watch::channel(None);
+        let (sender, landed) = watch::channel(Progress {
+            old: None,
+            outcome: None,
+        });
         state.begun += 1;
         let number = state.begun;
         let flight = Flight {
@@ -108,7 +129,20 @@ impl<T, E> Landing<T, E> {
     pub(super) fn land(self, outcome: Outcome<T, E>) {
         // First: who is told, and asks again, is not to be given the same.
         self.leave();
-        self.sender.send_replace(Some(outcome));
+        self.sender
+            .send_modify(|progress| progress.outcome = Some(outcome));
+    }
+
+    /// Says what there is while the load goes on.
+    pub(super) fn offer(&self, old: Old<T>) {
+        self.sender.send_modify(|progress| progress.old = Some(old));
+    }
+
+    /// Whether what there is, is good.
+    pub(super) fn good(&self) -> Option<Marked<T>> {
+        let progress = self.sender.borrow();
+        let old = progress.old.as_ref().filter(|old| old.over_for.is_zero());
+        old.map(|old| old.found.clone())
     }
 
     fn leave(&self) {
@@ -132,6 +166,7 @@ mod tests {
     use aquifer_core::stamps::Board;
 
     use super::*;
+    use crate::cache::CacheLayer;
 
     const TAG: u64 = 7;
 
@@ -141,11 +176,16 @@ mod tests {
         board
     }
 
+    fn none() -> Outcome<i32, ()> {
+        Ok(Marked::good(None, CacheLayer::Loader, Duration::ZERO))
+    }
+
     /// Whether the caller has to begin a load of its own.
     fn begins(flights: &Arc<Flights>, (board, now): (&Board, Instant)) -> Option<Landing<i32, ()>> {
         let holds = |noted: &Noted| noted.holds(board);
-        let joined = flights.join(("a", Absence::Counts), (holds, now), || board.note([TAG]));
-        joined.1
+        let note = || board.note([TAG]);
+        let at = (holds, now, None);
+        flights.join::<i32, ()>(("a", Absence::Counts), at, note).1
     }
 
     #[test]
@@ -162,7 +202,7 @@ mod tests {
         let second = begins(&flights, (&board, now)).expect("it has missed the change");
         assert!(begins(&flights, (&board, now)).is_none());
         // The first is nobody's any more, so its end changes nothing.
-        first.land(Ok(None));
+        first.land(none());
         assert!(begins(&flights, (&board, now)).is_none());
 
         let now = now + LEASE;
@@ -174,7 +214,7 @@ mod tests {
         let fourth = begins(&flights, (&board, now)).expect("it may have missed changes");
         assert!(begins(&flights, (&board, now)).is_none());
         for landing in [second, third, fourth] {
-            landing.land(Ok(None));
+            landing.land(none());
         }
         assert!(begins(&flights, (&board, now)).is_some());
     }

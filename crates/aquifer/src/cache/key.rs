@@ -84,6 +84,11 @@ impl Names {
         format!("{}#fence", self.namespace)
     }
 
+    /// Where stands who loads the value of a key. Nobody is told of its changes.
+    pub(super) fn claim(&self, key: &str) -> String {
+        format!("{}~{key}", self.namespace)
+    }
+
     /// The stamps that a value depends on, in the order of its marks.
     pub(super) fn stamps_of(&self, key: &str, tags: &[Box<str>]) -> Vec<String> {
         let mut stamps = Vec::with_capacity(2 + tags.len());

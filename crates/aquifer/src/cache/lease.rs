@@ -37,6 +37,7 @@ impl Lease {
         self.until.fetch_max(until, Ordering::AcqRel);
     }
 
+    #[inline]
     pub(super) fn holds(&self, now: Instant) -> bool {
         self.since(now) < self.until.load(Ordering::Acquire)
     }
@@ -46,6 +47,18 @@ impl Lease {
         let until = self.until.load(Ordering::Acquire);
         let asked = Duration::from_nanos(until).checked_sub(time)?;
         Duration::from_nanos(self.since(now)).checked_sub(asked)
+    }
+
+    /// Whether it holds, and was extended by all of its time at most so long ago.
+    pub(super) fn holds_within(&self, now: Instant, ago: Option<Duration>, time: Duration) -> bool {
+        let used = ago.map_or(Duration::ZERO, |ago| time.saturating_sub(ago));
+        self.holds(now + used)
+    }
+
+    /// For how long it has not held; zero while it does.
+    pub(super) fn over_for(&self, now: Instant) -> Duration {
+        let until = Duration::from_nanos(self.until.load(Ordering::Acquire));
+        Duration::from_nanos(self.since(now)).saturating_sub(until)
     }
 
     fn since(&self, at: Instant) -> u64 {

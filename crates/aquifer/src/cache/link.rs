@@ -101,13 +101,14 @@ impl Keeper {
                     inner.fence.losses().add();
                     inner.links.set(Vec::new());
                     self.failed(&inner, &error);
+                    let is_away = Box::pin(seek(&inner, &error)).await;
                     Box::pin(inner.raise_fence()).await;
                     // Also where no link can be made: Redis itself may be there. If not, again later.
                     let _settled_or_due = Box::pin(inner.settle()).await;
                     let _compared_or_away = Box::pin(inner.check_fence()).await;
                     failures += 1;
                     match error.redis_code() {
-                        Some("ERR" | "NOPERM" | "NOPROTO") => REFUSED,
+                        Some("ERR" | "NOPERM" | "NOPROTO") if !is_away => REFUSED,
                         _ => backoff::delay(failures, BACKOFF, BACKOFF_MAX, clock::random()),
                     }
                 }
@@ -152,6 +153,7 @@ impl Keeper {
             self.ask(inner).await?;
         }
         inner.lease.extend(asked, LEASE);
+        inner.store.set_away(false);
         inner.board.link_made();
         if self
             .tracked
@@ -215,6 +217,30 @@ impl Tracked {
         }
         Ok(())
     }
+}
+
+/// Finds out whether Redis is there at all, after its link was lost; returns whether it is away. Nobody
+/// waits for that: until it is known it counts as away. A cluster is seldom away as a whole, and its nodes
+/// have breakers of their own.
+async fn seek(inner: &Inner, cause: &Error) -> bool {
+    let Some(redis) = inner.redis().filter(|redis| !redis.is_cluster()) else {
+        return false;
+    };
+    if !is_refusal(cause) {
+        inner.store.set_away(true);
+    }
+    let ping = redis.command("PING").timeout(LIMIT);
+    let is_away = match ping.run::<Value>().await {
+        Ok(_) => false,
+        Err(error) => !is_refusal(&error),
+    };
+    inner.store.set_away(is_away);
+    is_away
+}
+
+/// Whether a server is there that said so, or this process said it for it.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Redis | ErrorKind::Usage)
 }
 
 /// Opens a connection on which a master tells of every change of a stamp.
@@ -372,15 +398,19 @@ impl Inner {
     /// one was ours; so may be hidden that a stamp was removed, and what changed before. But whoever comes
     /// here has found that it is not there, and has told the board.
     pub(super) async fn ensure_unannounced(&self, stamps: &[StampFor]) -> Option<Vec<Stamp>> {
-        let Store::Remote(remote) = &self.store else {
+        let Store::Remote(remote, away) = &self.store else {
             return self.store.ensure(stamps).await.ok();
         };
         let mut asked = Vec::with_capacity(stamps.len());
         for stamp in stamps {
             let link = self.links.to(&remote.redis.master_of(&stamp.name)?)?;
-            asked.push(async move { make_by(link.pipeline(), stamp).await.ok() });
+            asked.push(async move { make_by(link.pipeline(), stamp).await });
         }
-        wait::all(asked).await.into_iter().collect()
+        let made = away
+            .unless(async { Ok(wait::all(asked).await) })
+            .await
+            .ok()?;
+        made.into_iter().map(Result::ok).collect()
     }
 
     /// Makes up for all changes that Redis was not told of, or has forgotten.

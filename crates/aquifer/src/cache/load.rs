@@ -1,17 +1,21 @@
-//! The path of a value that is missing: a ticket, the loader, then it is kept.
+//! What a caller gets of a value that has to be loaded, or soon has to: what is in memory, if it will do;
+//! else what the load gives, or what there was before.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use aquifer_core::stamps::{Noted, Ticket};
+use aquifer_core::stamps::Noted;
 
-use super::flight::Landed;
+use super::budget;
+use super::cached::{CacheLayer, Cached, Marked, StaleCause, Staleness};
+use super::fill::Fill;
+use super::flight::{Landed, Old, Outcome};
 use super::options::CacheOptions;
-use super::read::{Found, Seen, Want};
-use super::rules::{Rule, keeps};
+use super::read::Want;
 use super::write::closed;
 use super::{CacheValue, Inner};
-use crate::wait::unless_panic;
-use crate::{Error, ErrorKind, clock};
+use crate::deadline::Deadline;
+use crate::{Error, clock};
 
 /// What the knowledge that there is no value is to whoever loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,114 +26,185 @@ pub(super) enum Absence {
     Loads,
 }
 
+/// What is in memory, for whoever loads.
+enum AtHand<T> {
+    /// It will do.
+    Serve(Marked<T>),
+    /// It will do, and it is time to load the next one: this much before its time is over.
+    Renew(Marked<T>, Duration),
+    Nothing,
+}
+
 impl Inner {
-    /// Joins the load of this key that is under way, or begins one in a task of the layer.
-    pub(super) fn fly<T, E, F, Fut>(
+    /// The value in memory if it will do, else what the load of this key gives: that which is under way, or
+    /// one that is begun in a task of the layer.
+    pub(super) async fn loaded<T, E, F, Fut>(
         self: &Arc<Self>,
         key: &str,
         (options, absence): (&CacheOptions, Absence),
         load: F,
-    ) -> Landed<T, E>
+    ) -> Outcome<T, E>
     where
         T: CacheValue,
         E: From<Error> + Clone + Send + Sync + 'static,
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<Option<T>, E>> + Send + 'static,
     {
-        let note = || self.note(&self.names.stamps_of(key, &options.tags));
+        let fill = |lead| Fill {
+            want: Want {
+                key: key.into(),
+                tags: options.tags.clone(),
+            },
+            options: options.clone(),
+            absence,
+            lead,
+            is_nested: budget::is_loading(),
+        };
+        match self.at_hand::<T>(key, options, absence) {
+            AtHand::Serve(found) => Ok(found),
+            AtHand::Renew(found, lead) => {
+                drop(self.fly(fill(lead), load));
+                Ok(found)
+            }
+            AtHand::Nothing => {
+                let landed = self.fly(fill(Duration::ZERO), load);
+                awaited(landed, options).await
+            }
+        }
+    }
+
+    fn at_hand<T: CacheValue>(
+        &self,
+        key: &str,
+        options: &CacheOptions,
+        absence: Absence,
+    ) -> AtHand<T> {
+        let now = clock::now();
+        let Some(kept) = self.local.get(key) else {
+            return AtHand::Nothing;
+        };
+        if now >= kept.times.expires || !self.holds(&kept, (now, options.max_staleness)) {
+            return AtHand::Nothing;
+        }
+        let Some(value) = kept.value_as::<T>().filter(|value| absence.takes(value)) else {
+            return AtHand::Nothing;
+        };
+        let found = Cached::good(value, CacheLayer::Local, kept.times.age(now));
+        let over_for = kept.times.over_for(now);
+        if kept.times.is_fresh(now) {
+            self.observers.cache_counts().hit_local();
+            let lead = kept.times.lead();
+            return match kept.times.fresh - now > lead || kept.is_held_off(now) {
+                true => AtHand::Serve(found),
+                false => AtHand::Renew(found, lead),
+            };
+        }
+        let stale = |cause| found.stale(over_for, cause);
+        if over_for <= options.stale() && kept.is_held_off(now) {
+            return AtHand::Serve(stale(StaleCause::LoadFailed));
+        }
+        match over_for <= options.stale_while_refreshing {
+            true => AtHand::Renew(stale(StaleCause::Refreshing), Duration::ZERO),
+            false => AtHand::Nothing,
+        }
+    }
+
+    /// Joins the load of this key that is under way, or begins one in a task of the layer.
+    fn fly<T, E, F, Fut>(self: &Arc<Self>, fill: Fill, load: F) -> Landed<T, E>
+    where
+        T: CacheValue,
+        E: From<Error> + Clone + Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Option<T>, E>> + Send + 'static,
+    {
         let now = clock::now();
         // As with what is in memory: this process may have been paused, and the announcements wait.
         let holds = |noted: &Noted| self.lease.holds(now) && noted.holds(&self.board);
-        let joining = (holds, now);
-        let (landed, landing) = self.flights.join::<T, E>((key, absence), joining, note);
+        let at = (holds, now, fill.options.max_staleness);
+        let note = || self.note(&self.names.stamps_of(&fill.want.key, &fill.options.tags));
+        let place = (&*fill.want.key, fill.absence);
+        let (landed, landing) = self.flights.join::<T, E>(place, at, note);
         if let Some(landing) = landing {
-            let (inner, options) = (Arc::clone(self), options.clone());
-            let want = Want {
-                key: key.into(),
-                tags: options.tags.clone(),
-            };
-            let flight = async move {
-                let outcome = inner.fill(&want, (&options, absence), load).await;
-                landing.land(outcome);
-            };
+            let inner = Arc::clone(self);
+            let flight = async move { Box::pin(inner.fill(&fill, landing, load)).await };
             // Where no task is begun, the landing is dropped, and whoever waits for it is told.
             drop(self.tasks.spawn(flight));
         }
         landed
     }
+}
 
-    async fn fill<T, E, F, Fut>(
-        &self,
-        want: &Want,
-        (options, absence): (&CacheOptions, Absence),
-        load: F,
-    ) -> Result<Option<Arc<T>>, E>
-    where
-        T: CacheValue,
-        E: From<Error>,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<Option<T>, E>> + Send + 'static,
-    {
-        let (found, ticket) = Box::pin(self.begin::<T>(want, (options, absence))).await;
-        if let Some(found) = found {
-            return Ok(found);
-        }
-        self.observers.cache_counts().loaded();
-        let loaded = unless_panic(|| Box::pin(load())).await;
-        let value = loaded.unwrap_or_else(|| Err(panicked().into()))?;
-        let value = value.map(Arc::new);
-        let ticket = match ticket {
-            Some(_) if !keeps(Rule::TicketFirst) => {
-                self.ticket(want, self.ttl_of(options)).await.ok()
-            }
-            ticket => ticket,
-        };
-        if let Some(ticket) = ticket {
-            Box::pin(self.keep(want, value.as_ref(), (ticket, options))).await;
-        }
-        Ok(value)
+impl Absence {
+    /// Whether this, which may be the knowledge that there is no value, is an answer.
+    pub(super) fn takes<T>(self, value: &Option<T>) -> bool {
+        value.is_some() || self == Self::Counts
     }
+}
 
-    /// What Redis knows, else a ticket to keep what is loaded; without Redis neither.
-    async fn begin<T: CacheValue>(
-        &self,
-        want: &Want,
-        (options, absence): (&CacheOptions, Absence),
-    ) -> (Found<T>, Option<Ticket>) {
-        let seen = match self.look(std::slice::from_ref(want)).await {
-            Ok(mut seen) => seen.pop().unwrap_or(Seen::Missing(None)),
-            Err(_away) => return (None, None),
-        };
-        let ticket = match seen {
-            Seen::Missing(ticket) => {
-                self.observers.cache_counts().missed();
-                ticket
-            }
-            seen => match self.taken::<T>(&want.key, seen) {
-                Some(found) if found.is_some() || absence == Absence::Counts => {
-                    return (Some(found), None);
-                }
-                _ => None,
-            },
-        };
-        match ticket {
-            Some(ticket) => (None, Some(ticket)),
-            None => (None, self.ticket(want, self.ttl_of(options)).await.ok()),
+impl<T> Marked<T> {
+    fn stale(&self, time: Duration, cause: StaleCause) -> Self {
+        Self {
+            staleness: Some(Staleness { time, cause }),
+            ..self.clone()
         }
     }
 }
 
-/// What the load that was begun or joined gives.
-pub(super) async fn landed<T, E>(mut landed: Landed<T, E>) -> Result<Option<Arc<T>>, E>
+/// What there is now, if these callers would have it for this cause.
+fn taken<T>(old: &Old<T>, options: &CacheOptions, cause: StaleCause) -> Option<Marked<T>> {
+    let waited = clock::now().saturating_duration_since(old.at);
+    if old.over_for.is_zero() && options.max_staleness.is_none() {
+        return Some(old.found.clone());
+    }
+    let (over_for, most) = match cause {
+        StaleCause::Refreshing if options.max_staleness.is_some() => return None,
+        StaleCause::Refreshing => (old.over_for, options.stale_while_refreshing),
+        StaleCause::LoadFailed | StaleCause::LoadSlow => {
+            (old.over_for + waited, options.stale_on_error)
+        }
+    };
+    (over_for <= most).then(|| Marked {
+        age: old.found.age + waited,
+        ..old.found.stale(over_for, cause)
+    })
+}
+
+/// What the load that was begun or joined gives, or what there was before.
+async fn awaited<T, E>(mut landed: Landed<T, E>, options: &CacheOptions) -> Outcome<T, E>
 where
     E: From<Error> + Clone,
 {
-    match landed.wait_for(Option::is_some).await {
-        Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(closed().into())),
-        Err(_given_up) => Err(closed().into()),
+    let soft = options.soft_timeout.map(Deadline::after);
+    loop {
+        let has_old = {
+            let progress = landed.borrow_and_update();
+            let old = |cause| taken(progress.old.as_ref()?, options, cause);
+            match &progress.outcome {
+                Some(Ok(found)) => return Ok(found.clone()),
+                Some(Err(error)) => {
+                    return old(StaleCause::LoadFailed).ok_or_else(|| error.clone());
+                }
+                None => {}
+            }
+            if let Some(found) = old(StaleCause::Refreshing) {
+                return Ok(found);
+            }
+            if soft.is_some_and(|soft| soft.left().is_zero())
+                && let Some(found) = old(StaleCause::LoadSlow)
+            {
+                return Ok(found);
+            }
+            progress.old.is_some()
+        };
+        let changed = match soft.filter(|soft| has_old && !soft.left().is_zero()) {
+            Some(soft) => soft.run(landed.changed()).await.unwrap_or(Ok(())),
+            None => landed.changed().await,
+        };
+        if changed.is_err() {
+            let progress = landed.borrow();
+            let old = progress.old.as_ref();
+            let old = old.and_then(|old| taken(old, options, StaleCause::LoadFailed));
+            return old.ok_or_else(|| closed().into());
+        }
     }
-}
-
-fn panicked() -> Error {
-    Error::new(ErrorKind::Usage, "the loader of the cache panicked")
 }

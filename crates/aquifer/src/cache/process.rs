@@ -7,10 +7,12 @@ use aquifer_core::stamps::Stamp;
 use quick_cache::{UnitWeighter, Weighter, unsync};
 use tokio::time::Instant;
 
-use super::envelope::is_later;
+use super::TTL_MAX;
+use super::envelope::{Opened, is_later};
 use super::key::KeyHash;
 use super::remote::not_a_counter;
 use super::store::{Entry, StampFor, Stored};
+use super::times::Span;
 use crate::{Error, clock};
 
 /// How many stamps are kept. One that was dropped for others makes the values that depend on it misses.
@@ -142,7 +144,9 @@ impl Process {
         let Some(mut held) = state.held(entry, now).cloned() else {
             return false;
         };
-        held.expires = Some(now + ttl);
+        let span = Opened::read(&held.bytes).map(|opened| opened.span);
+        let stale = span.map_or(Duration::ZERO, Span::stale);
+        held.expires = Some(now + ttl.saturating_add(stale).min(TTL_MAX));
         state.entries.insert(entry.into(), held);
         true
     }

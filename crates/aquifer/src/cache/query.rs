@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 pub(crate) use self::reading::Reading;
 pub(crate) use self::rows::Rows;
 use super::key::check_key;
-use super::load::{self, Absence};
+use super::load::Absence;
 use super::options::CacheOptions;
 use super::read::Want;
 use super::store::StampFor;
@@ -114,9 +114,9 @@ impl Cache {
         for _again in 0..2 {
             let load = load.clone();
             let load = move || async move { load().await.map(Some) };
-            let landed = self.0.fly(&asked.key, (&options, Absence::Loads), load);
-            let found = match load::landed(landed).await {
-                Ok(found) => found.map(Arc::unwrap_or_clone),
+            let loaded = self.0.loaded(&asked.key, (&options, Absence::Loads), load);
+            let found = match Box::pin(loaded).await {
+                Ok(found) => found.value.map(Arc::unwrap_or_clone),
                 Err(Unkept::Rows(rows)) => Some(rows),
                 Err(Unkept::Failed(error)) => return Err(error),
             };

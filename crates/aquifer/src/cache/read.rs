@@ -1,23 +1,25 @@
 //! The path of a read: memory, then Redis with its stamps.
 
 use std::any::{Any, TypeId};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aquifer_core::stamps::{Noted, Stamp, Ticket};
 use tokio::time::Instant;
 
+use super::cached::{CacheLayer, Cached};
+use super::claim::Claim;
 use super::envelope::Opened;
 use super::key::tag_of;
 use super::layout::layout_of;
+use super::link::LEASE;
 use super::local::Kept;
+use super::options::CacheOptions;
 use super::rules::{Rule, keeps};
 use super::store::{Entry, StampFor};
+use super::times::Times;
 use super::{CacheValue, Inner};
 use crate::{Error, ErrorKind, clock};
-
-/// Longest time for which a value is kept in memory, whatever Redis says.
-const LOCAL_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// A key that is looked for, and the tags that its value is thought to have.
 #[derive(Clone, Debug)]
@@ -29,7 +31,7 @@ pub(super) struct Want {
 /// What was found.
 #[derive(Debug)]
 pub(super) enum Seen {
-    /// Good, and of any layout.
+    /// Unchanged, of any layout, and stale only for whoever loads.
     Value(Good),
     /// A whole number, and for how long it is still there.
     Counter(i64, Option<Duration>),
@@ -40,9 +42,10 @@ pub(super) enum Seen {
 #[derive(Debug)]
 pub(super) struct Good {
     bytes: Vec<u8>,
-    expires: Instant,
+    pub(super) times: Times,
+    /// For how long it is still fresh; for ever if there is no time.
     pub(super) left: Option<Duration>,
-    ticket: Ticket,
+    pub(super) ticket: Ticket,
 }
 
 /// What one look said.
@@ -57,10 +60,18 @@ enum Look {
 /// `Some(None)` is the knowledge that there is no value.
 pub(super) type Found<T> = Option<Option<Arc<T>>>;
 
+/// A value as it was read, and the checksum and the length of its encoding.
+type Stale<T> = (Option<Arc<T>>, (u64, usize));
+
 impl Good {
     /// Whether it is the knowledge that there is no value.
     pub(super) fn is_negative(&self) -> bool {
         Opened::read(&self.bytes).is_none_or(|opened| opened.value.is_none())
+    }
+
+    /// Whether it has these tags.
+    pub(super) fn has_tags(&self, tags: &[Box<str>]) -> bool {
+        Opened::read(&self.bytes).is_some_and(|opened| opened.tags == tags)
     }
 }
 
@@ -78,18 +89,69 @@ impl Inner {
     /// The value in memory, if it is good without asking anyone.
     #[inline]
     pub(super) fn hit<T: CacheValue>(&self, key: &str) -> Found<T> {
+        self.hit_until(key, None, |times| times.fresh)
+    }
+
+    /// The value in memory, if it is good without asking anyone, and it is not yet to be asked whether to
+    /// load the next one.
+    #[inline]
+    pub(super) fn hit_before_renewal<T: CacheValue>(
+        &self,
+        key: &str,
+        options: &CacheOptions,
+    ) -> Found<T> {
+        self.hit_until(key, options.max_staleness, |times| times.early)
+    }
+
+    /// The value in memory, else what Redis knows, and where it was.
+    pub(super) async fn found_with<T: CacheValue>(
+        &self,
+        key: &str,
+        options: &CacheOptions,
+    ) -> Option<Cached<Arc<T>>> {
+        let age = || self.local.get(key).map(|kept| kept.times.age(clock::now()));
+        let hit = self.hit_until::<T>(key, options.max_staleness, |times| times.fresh);
+        let (found, layer) = match hit {
+            Some(found) => (found, CacheLayer::Local),
+            None => {
+                let want = Want {
+                    key: key.into(),
+                    tags: options.tags.clone(),
+                };
+                let found = self.fetch(vec![want]).await.pop().flatten().flatten();
+                (found, CacheLayer::Remote)
+            }
+        };
+        // What was found has just been kept; counters and large values are not.
+        Some(Cached::good(found?, layer, age().unwrap_or_default()))
+    }
+
+    /// The value in memory, if it is good without asking anyone and before this time of it.
+    #[inline]
+    pub(super) fn hit_until<T: CacheValue>(
+        &self,
+        key: &str,
+        max_staleness: Option<Duration>,
+        until: impl FnOnce(&Times) -> Instant,
+    ) -> Found<T> {
         let kept = self.local.get(key)?;
         let now = clock::now();
-        let leased = self.lease.holds(now) || !keeps(Rule::LeaseEnds);
-        if kept.expires <= now || !leased || !kept.proof.holds(&self.board) {
+        if until(&kept.times) <= now || !self.holds(&kept, (now, max_staleness)) {
             return None;
         }
-        let found = match &kept.value {
-            None => None,
-            Some(value) => Some(Arc::clone(value).downcast::<T>().ok()?),
-        };
+        let found = kept.value_as::<T>()?;
         self.observers.cache_counts().hit_local();
         Some(found)
+    }
+
+    /// Whether what is in memory was not changed, as far as was known at most so long ago.
+    #[inline]
+    pub(super) fn holds(&self, kept: &Kept, (now, ago): (Instant, Option<Duration>)) -> bool {
+        let leased = match ago {
+            None => self.lease.holds(now),
+            ago => self.lease.holds_within(now, ago, LEASE),
+        };
+        (leased || !keeps(Rule::LeaseEnds)) && kept.proof.holds(&self.board)
     }
 
     /// What Redis knows; without Redis nothing.
@@ -118,9 +180,26 @@ impl Inner {
 
     /// What is stored under these keys, with its stamps.
     pub(super) async fn look(&self, wants: &[Want]) -> Result<Vec<Seen>, Error> {
+        let (_, seen) = self.look_for_load(wants, None).await?;
+        let now = clock::now();
+        let fresh = |seen| match seen {
+            Seen::Value(good) if !good.times.is_fresh(now) => Seen::Missing(None),
+            seen => seen,
+        };
+        Ok(seen.into_iter().map(fresh).collect())
+    }
+
+    /// As [`look`](Self::look), and stale values too; after a claim was made for the one key there is,
+    /// if nobody else has made it. Returns whether it was.
+    pub(super) async fn look_for_load(
+        &self,
+        wants: &[Want],
+        claim: Option<&Claim>,
+    ) -> Result<(bool, Vec<Seen>), Error> {
         let mut seen = Vec::with_capacity(wants.len());
         let mut again = Vec::new();
-        for (place, look) in self.look_once(wants).await?.into_iter().enumerate() {
+        let (is_ours, looks) = self.look_once(wants, claim).await?;
+        for (place, look) in looks.into_iter().enumerate() {
             seen.push(match look {
                 Look::Seen(seen) => seen,
                 Look::Garbage(_, ticket) => Seen::Missing(ticket),
@@ -133,10 +212,11 @@ impl Inner {
             });
         }
         if again.is_empty() {
-            return Ok(seen);
+            return Ok((is_ours, seen));
         }
         let (places, wants): (Vec<usize>, Vec<Want>) = again.into_iter().unzip();
-        for (place, look) in places.into_iter().zip(self.look_once(&wants).await?) {
+        let (_, looks) = self.look_once(&wants, None).await?;
+        for (place, look) in places.into_iter().zip(looks) {
             // A ticket of these tags is of no use to whoever thinks of others.
             if let (Some(seen), Look::Seen(found @ (Seen::Value(_) | Seen::Counter(..)))) =
                 (seen.get_mut(place), look)
@@ -144,10 +224,14 @@ impl Inner {
                 *seen = found;
             }
         }
-        Ok(seen)
+        Ok((is_ours, seen))
     }
 
-    async fn look_once(&self, wants: &[Want]) -> Result<Vec<Look>, Error> {
+    async fn look_once(
+        &self,
+        wants: &[Want],
+        claim: Option<&Claim>,
+    ) -> Result<(bool, Vec<Look>), Error> {
         self.links.begun().await;
         let is_in_debt = self.debts.due().is_some() && keeps(Rule::DebtorsBelieveNothing);
         if is_in_debt || self.fence.is_in_doubt() {
@@ -166,8 +250,13 @@ impl Inner {
             names.extend(of_this);
         }
         let now = clock::now();
-        self.know_servers().await?;
-        let stored = self.store.read(&entries, &names).await?;
+        if !self.knows_servers() {
+            self.store.unless_away(self.know_servers()).await?;
+        }
+        let (is_ours, stored) = match (claim, entries.as_slice()) {
+            (Some(claim), [entry]) => self.store.read_claiming(entry, &names, claim).await?,
+            _ => (false, self.store.read(&entries, &names).await?),
+        };
         if !self.knows_servers() {
             self.wake.notify_one();
             let text = "other servers of Redis than those of before answer, which may have forgotten changes";
@@ -200,7 +289,7 @@ impl Inner {
                 let _gone_or_not = self.store.discard(entry, bytes).await;
             }
         }
-        Ok(looks)
+        Ok((is_ours, looks))
     }
 
     fn judge(
@@ -226,9 +315,9 @@ impl Inner {
         match ticket {
             Some(ticket) if opened.has_marks(ticket.marks()) || !keeps(Rule::MarksCompared) => {
                 Look::Seen(Seen::Value(Good {
-                    expires: now + left.unwrap_or(LOCAL_MAX).min(LOCAL_MAX),
+                    times: Times::new(opened.span, left, now),
+                    left: left.map(|left| opened.span.fresh_left(left)),
                     bytes,
-                    left,
                     ticket,
                 }))
             }
@@ -240,7 +329,7 @@ impl Inner {
     }
 
     /// Reads what is good as a `T`, and keeps it in memory; nothing if it is of another layout.
-    fn take<T: CacheValue>(&self, key: &str, good: Good) -> Found<T> {
+    pub(super) fn take<T: CacheValue>(&self, key: &str, good: Good) -> Found<T> {
         let opened = Opened::read(&good.bytes)?;
         let kept = self.local.get(key);
         let mut ticket = good.ticket;
@@ -251,15 +340,12 @@ impl Inner {
             // It need not be read again: only whether it is still the one was in doubt.
             match kept.proof.renewed(ticket) {
                 Ok(proof) => {
-                    let value = kept.value.clone();
-                    let found = match &value {
-                        None => None,
-                        Some(value) => Some(Arc::clone(value).downcast::<T>().ok()?),
-                    };
+                    let found = kept.value_as::<T>()?;
                     let renewed = Kept {
-                        value,
+                        value: kept.value.clone(),
                         proof,
-                        expires: good.expires,
+                        times: good.times,
+                        held_off: Mutex::default(),
                         checksum: kept.checksum,
                         length: kept.length,
                     };
@@ -269,29 +355,42 @@ impl Inner {
                 Err(other) => ticket = other,
             }
         }
-        let found: Option<Arc<T>> = match opened.value {
-            None => None,
+        let found = self.decoded::<T>(&opened)?;
+        let encoded = (opened.checksum, good.bytes.len());
+        self.keep_here((key, good.times), found.as_ref(), ticket, encoded);
+        Some(found)
+    }
+
+    /// What was found as a `T`, without keeping it in memory: it is stale.
+    ///
+    /// Beside it the checksum and the length of its encoding.
+    pub(super) fn read_stale<T: CacheValue>(&self, good: &Good) -> Option<Stale<T>> {
+        let opened = Opened::read(&good.bytes)?;
+        let found = self.decoded(&opened)?;
+        Some((found, (opened.checksum, good.bytes.len())))
+    }
+
+    fn decoded<T: CacheValue>(&self, opened: &Opened<'_>) -> Found<T> {
+        match opened.value {
+            None => Some(None),
             Some(_) if opened.layout != self.layout::<T>() => {
                 self.observers.cache_counts().unreadable();
-                return None;
+                None
             }
             Some(bytes) => match rmp_serde::from_slice(bytes) {
-                Ok(value) => Some(Arc::new(value)),
+                Ok(value) => Some(Some(Arc::new(value))),
                 Err(_of_another_layout) => {
                     self.observers.cache_counts().unreadable();
-                    return None;
+                    None
                 }
             },
-        };
-        let encoded = (opened.checksum, good.bytes.len());
-        self.keep_here((key, good.expires), found.as_ref(), ticket, encoded);
-        Some(found)
+        }
     }
 
     /// Keeps a value in memory, whose encoding has this checksum and about so many bytes.
     pub(super) fn keep_here<T: CacheValue>(
         &self,
-        (key, expires): (&str, Instant),
+        (key, times): (&str, Times),
         value: Option<&Arc<T>>,
         ticket: Ticket,
         (checksum, length): (u64, usize),
@@ -303,7 +402,8 @@ impl Inner {
         let kept = Kept {
             value,
             proof: ticket.proof(),
-            expires,
+            times,
+            held_off: Mutex::default(),
             checksum,
             length,
         };
@@ -370,7 +470,7 @@ pub(super) fn number(bytes: &[u8]) -> Option<i64> {
 }
 
 /// A counter as whatever type can hold it.
-fn as_counter<T: CacheValue>(number: i64) -> Option<Arc<T>> {
+pub(super) fn as_counter<T: CacheValue>(number: i64) -> Option<Arc<T>> {
     let bytes = rmp_serde::to_vec(&number).ok()?;
     rmp_serde::from_slice(&bytes).ok().map(Arc::new)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ::redis::Value;
 use aquifer_core::stamps::Stamp;
 
+use super::claim::Claim;
 use super::rules::{Rule, keeps};
 use super::scripts;
 use super::store::{Entry, StampFor, Stored};
@@ -30,11 +31,37 @@ impl Remote {
         entries: &[String],
         stamps: &[String],
     ) -> Result<Stored, Error> {
-        let names: Vec<&String> = entries.iter().chain(stamps).collect();
+        let answers = self
+            .reading(self.redis.pipeline(), entries, stamps)
+            .run_each();
+        self.stored(answers.await?.into_iter(), entries.len(), stamps.len())
+    }
+
+    /// A cluster's nodes are asked at the same time, so there the claim may have been made after the value
+    /// was read.
+    pub(super) async fn read_claiming(
+        &self,
+        entry: &str,
+        stamps: &[String],
+        claim: &Claim,
+    ) -> Result<(bool, Stored), Error> {
+        let pipeline = script(self.redis.pipeline(), scripts::CLAIM, claim.name());
+        let pipeline = pipeline.arg(claim.token()).arg(Claim::milliseconds());
+        let entry = [entry.to_owned()];
+        let read = self.reading(pipeline, &entry, stamps).idempotent();
+        let mut answers = read.run_each().await?.into_iter();
+        let is_ours = integer(answers.next().unwrap_or_else(|| Err(malformed()))?)? == 1;
+        Ok((is_ours, self.stored(answers, 1, stamps.len())?))
+    }
+
+    fn reads_together(&self, names: usize) -> bool {
         // A cluster's nodes each answer for their own keys.
-        let together = !self.redis.is_cluster() && names.len() > 1;
-        let mut pipeline = self.redis.pipeline();
-        if together {
+        !self.redis.is_cluster() && names > 1
+    }
+
+    fn reading(&self, mut pipeline: Pipeline, entries: &[String], stamps: &[String]) -> Pipeline {
+        let names: Vec<&String> = entries.iter().chain(stamps).collect();
+        if self.reads_together(names.len()) {
             pipeline = pipeline.command("MGET").arg(names.as_slice());
         } else {
             for name in &names {
@@ -44,22 +71,31 @@ impl Remote {
         for entry in entries {
             pipeline = pipeline.command("PTTL").arg(entry);
         }
-        let mut answers = pipeline.run_each().await?.into_iter();
-        let mut texts: Vec<Option<Vec<u8>>> = Vec::with_capacity(names.len());
-        if together {
+        pipeline
+    }
+
+    fn stored(
+        &self,
+        mut answers: std::vec::IntoIter<Answer>,
+        entries: usize,
+        stamps: usize,
+    ) -> Result<Stored, Error> {
+        let names = entries + stamps;
+        let mut texts: Vec<Option<Vec<u8>>> = Vec::with_capacity(names);
+        if self.reads_together(names) {
             match answers.next().transpose()? {
                 Some(Value::Array(values)) => texts.extend(values.into_iter().map(text)),
                 _ => return Err(malformed()),
             }
         } else {
-            for answer in answers.by_ref().take(names.len()) {
+            for answer in answers.by_ref().take(names) {
                 texts.push(text_unless_of_another_kind(answer)?);
             }
         }
-        if texts.len() != names.len() {
+        if texts.len() != names {
             return Err(malformed());
         }
-        let read = texts.split_off(entries.len());
+        let read = texts.split_off(entries);
         let stamp = |text: Option<Vec<u8>>| text.and_then(|text| Stamp::parse(&text));
         let stamps = read.into_iter().map(stamp).collect();
         let entries = texts.into_iter().zip(answers).map(entry);
@@ -139,8 +175,8 @@ impl Remote {
         ttl: Duration,
     ) -> Result<bool, Error> {
         let ttl = milliseconds(Some(ttl));
-        let expire = self.redis.command("PEXPIRE").arg(entry).arg(ttl);
-        let is_there: i64 = expire.idempotent().run().await?;
+        let expire = script(self.redis.pipeline(), scripts::EXPIRE, entry).arg(ttl);
+        let (is_there,): (i64,) = expire.idempotent().run().await?;
         // Whoever keeps the value learns its time when it asks again.
         let touch = script(self.redis.pipeline(), scripts::TOUCH, stamp).arg(ttl);
         touch.idempotent().run::<(i64,)>().await?;

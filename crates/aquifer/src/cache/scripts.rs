@@ -90,17 +90,52 @@ else
 end
 return text";
 
-/// Stores a value, unless one of a later write is there. KEYS: the entry. ARGV: the envelope, its time in
+/// Stores a value, unless one of a later write is there: of the same lives of the stamps of the key and of
+/// the namespace, and of a later version of the first. KEYS: the entry. ARGV: the envelope, its time in
 /// milliseconds.
 pub(super) const PUT: &str = "
-local old = redis.pcall('GETRANGE', KEYS[1], 0, 44)
-if type(old) == 'string' and #old == 45 and string.sub(old, 1, 3) == 'AQ1'
-  and string.sub(old, 14, 29) == string.sub(ARGV[1], 14, 29)
-  and string.sub(old, 30, 45) > string.sub(ARGV[1], 30, 45) then
+local old = redis.pcall('GETRANGE', KEYS[1], 0, 96)
+if type(old) == 'string' and #old == 97 and string.sub(old, 1, 3) == 'AQ1'
+  and string.sub(old, 34, 49) == string.sub(ARGV[1], 34, 49)
+  and string.sub(old, 66, 97) == string.sub(ARGV[1], 66, 97)
+  and string.match(string.sub(old, 50, 65), '^%x+$')
+  and string.sub(old, 50, 65) > string.sub(ARGV[1], 50, 65) then
   return 0
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1";
+
+/// Changes for how long a value is fresh; that it is kept longer than that stays. KEYS: the entry. ARGV: the
+/// time in milliseconds.
+pub(super) const EXPIRE: &str = "
+local head = redis.pcall('GETRANGE', KEYS[1], 0, 28)
+local stale = 0
+if type(head) == 'string' and #head == 29 and string.sub(head, 1, 3) == 'AQ1' then
+  local fresh, kept = struct.unpack('<I8I8', string.sub(head, 13))
+  stale = kept - fresh
+end
+return redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.min(tonumber(ARGV[1]) + stale, 3153600000000)))";
+
+/// Claims a load, unless somebody has who began it under the same stamps. KEYS: the claim. ARGV: its text,
+/// of which the first 16 digits tell the stamps; its time in milliseconds.
+pub(super) const CLAIM: &str = "
+local there = redis.pcall('GET', KEYS[1])
+if type(there) == 'string' and there ~= ARGV[1]
+  and string.sub(there, 1, 16) == string.sub(ARGV[1], 1, 16) then
+  return 0
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1";
+
+/// Prolongs a claim that is still ours. KEYS and ARGV as for the claim.
+pub(super) const PROLONG: &str = "
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
+
+/// Gives up a claim that is still ours. KEYS and ARGV as for the claim.
+pub(super) const RELEASE: &str = "
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('UNLINK', KEYS[1])";
 
 /// Says of a stamp that it has changed although it has not: whoever depends on it asks again. KEYS: the
 /// stamp. ARGV: for how many milliseconds it is kept at least.

@@ -17,6 +17,8 @@ pub struct CacheStatus {
     pub is_linked: bool,
     /// Whether there are changes that Redis was not told of yet.
     pub has_missed_bumps: bool,
+    /// Whether it was told to load nothing: see [`Cache::set_cache_only`](crate::Cache::set_cache_only).
+    pub is_cache_only: bool,
     /// How long ago it was known for certain that this process had heard of every change: at most a
     /// second while values in memory are used without asking. None where nobody tells.
     pub verified_age: Option<Duration>,
@@ -33,6 +35,7 @@ impl Inner {
             is_shared: self.redis().is_some(),
             is_linked: self.board.is_linked(),
             has_missed_bumps: self.debts.due().is_some(),
+            is_cache_only: self.is_cache_only(),
             verified_age: self.lease.extended_ago(clock::now(), LEASE),
             values,
             bytes,

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use aquifer_core::stamps::Stamp;
 
+use super::away::Away;
+use super::claim::Claim;
 use super::process::Process;
 use super::remote::Remote;
 use crate::Error;
 
 pub(super) enum Store {
-    Remote(Remote),
+    Remote(Remote, Away),
     Process(Box<Process>),
 }
 
@@ -45,19 +47,56 @@ impl StampFor {
 macro_rules! either {
     ($self:ident.$method:ident($($argument:expr),*)) => {
         match $self {
-            Self::Remote(remote) => Box::pin(remote.$method($($argument),*)).await,
+            Self::Remote(remote, away) => {
+                Box::pin(away.unless(remote.$method($($argument),*))).await
+            }
             Self::Process(process) => Ok(process.$method($($argument),*)),
         }
     };
 }
 
 impl Store {
+    /// Says whether Redis is away, which every other call but `add` and `renew` goes by.
+    pub(super) fn set_away(&self, is_away: bool) {
+        if let Self::Remote(_, away) = self {
+            away.set(is_away);
+        }
+    }
+
+    /// What else is asked of Redis, unless it is away.
+    pub(super) async fn unless_away<R>(
+        &self,
+        asked: impl Future<Output = Result<R, Error>> + Send,
+    ) -> Result<R, Error> {
+        match self {
+            Self::Remote(_, away) => away.unless(asked).await,
+            Self::Process(_) => asked.await,
+        }
+    }
+
     pub(super) async fn read(
         &self,
         entries: &[String],
         stamps: &[String],
     ) -> Result<Stored, Error> {
         either!(self.read(entries, stamps))
+    }
+
+    /// As [`read`](Self::read), after a claim was made if nobody else has made it; returns whether it was.
+    pub(super) async fn read_claiming(
+        &self,
+        entry: &str,
+        stamps: &[String],
+        claim: &Claim,
+    ) -> Result<(bool, Stored), Error> {
+        match self {
+            Self::Remote(remote, away) => {
+                let read = remote.read_claiming(entry, stamps, claim);
+                Box::pin(away.unless(read)).await
+            }
+            // What there is in this process only is loaded in this process only.
+            Self::Process(process) => Ok((true, process.read(&[entry.to_owned()], stamps))),
+        }
     }
 
     /// The stamps, after those were made that there were not.
@@ -106,14 +145,21 @@ impl Store {
     /// Adds to a counter; returns what it is then.
     pub(super) async fn add(&self, entry: &str, number: i64) -> Result<i64, Error> {
         match self {
-            Self::Remote(remote) => remote.add(entry, number).await,
+            Self::Remote(remote, _) => remote.add(entry, number).await,
             Self::Process(process) => process.add(entry, number),
         }
     }
 
-    /// Puts a stamp in the place of the present one, whatever that is.
+    /// Puts a stamp in the place of the present one, whatever that is; also by whoever finds out whether
+    /// Redis is back.
     pub(super) async fn renew(&self, name: &str, stamp: Stamp) -> Result<(), Error> {
-        either!(self.renew(name, stamp))
+        match self {
+            Self::Remote(remote, _) => Box::pin(remote.renew(name, stamp)).await,
+            Self::Process(process) => {
+                process.renew(name, stamp);
+                Ok(())
+            }
+        }
     }
 
     /// Removes all entries whose names begin so.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aquifer_core::stamps::Ticket;
 use tokio::sync::oneshot;
 
 use super::envelope::Sealed;
@@ -14,6 +15,7 @@ use super::options::CacheOptions;
 use super::read::{Want, stamp_ttl};
 use super::rules::{Rule, keeps};
 use super::store::StampFor;
+use super::times::{Span, Times};
 use super::{CacheValue, Inner, TTL_MAX, TTL_MIN};
 use crate::observe::Event;
 use crate::{Error, ErrorKind, clock};
@@ -43,10 +45,11 @@ impl Inner {
     ) -> Result<Vec<Keyed>, Error> {
         check_tags(&options.tags)?;
         let layout = self.layout::<T>();
+        let span = span_of(self.ttl_of(options), options);
         let sealed = |(key, value): (&str, &T)| {
             super::key::check_key(key)?;
             let bytes = encoded(value)?;
-            let sealed = Sealed::new(layout, &options.tags, Some(&bytes));
+            let sealed = Sealed::new(layout, span, &options.tags, Some(&bytes));
             Ok((Box::from(key), sealed))
         };
         values.into_iter().map(sealed).collect()
@@ -167,7 +170,7 @@ impl Inner {
         &self,
         want: &Want,
         value: Option<&Arc<T>>,
-        (ticket, options): (aquifer_core::stamps::Ticket, &CacheOptions),
+        (ticket, options, effort): (Ticket, &CacheOptions, Duration),
     ) {
         let (ttl, layout) = match value {
             Some(_) => (self.ttl_of(options), self.layout::<T>()),
@@ -180,19 +183,22 @@ impl Inner {
                 return;
             }
         };
-        let sealed = Sealed::new(layout, &want.tags, bytes.as_deref());
-        let envelope = sealed.with_marks(ticket.marks());
         self.observers.cache_counts().filled();
         if !ticket.is_unchanged() {
             self.observers.cache_counts().was_dead_on_arrival();
         }
         // Values that were loaded together are not all loaded again together.
-        let ttl = ttl.mul_f64(1.0 - JITTER * chance());
-        let begun = clock::now();
+        let span = Span {
+            effort,
+            ..span_of(ttl.mul_f64(1.0 - JITTER * chance()), options)
+        };
+        let sealed = Sealed::new(layout, span, &want.tags, bytes.as_deref());
+        let envelope = sealed.with_marks(ticket.marks());
+        let times = Times::new(span, None, clock::now());
         let entry = [(self.names.entry(&want.key), envelope)];
-        let _stored_or_missed = self.store.put(&entry, ttl).await;
+        let _stored_or_missed = self.store.put(&entry, span.kept).await;
         let encoded = (sealed.checksum, sealed.length());
-        self.keep_here((&want.key, begun + ttl), value, ticket, encoded);
+        self.keep_here((&want.key, times), value, ticket, encoded);
     }
 
     fn stamp_of_key(&self, key: &str, ttl: Duration) -> StampFor {
@@ -228,6 +234,12 @@ impl Inner {
             told => told,
         }
     }
+}
+
+/// For how long a value is fresh and kept.
+fn span_of(ttl: Duration, options: &CacheOptions) -> Span {
+    let stale = options.stale().min(TTL_MAX.saturating_sub(ttl));
+    Span::new(ttl, stale)
 }
 
 /// By how much of it at most a time is shortened.

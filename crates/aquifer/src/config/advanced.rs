@@ -495,6 +495,30 @@ impl Advanced {
         Self(self.0.with_time(&knob::CACHE_NEGATIVE_TTL, ttl, caller))
     }
 
+    /// How long a loader of the cache may take, unless its call says otherwise; then it is dropped.
+    ///
+    /// Default: 30 s. Range: 1 ms to 24 h. A load has a place among `cache_loads_max` for as long, so don't
+    /// raise it for the sake of a few: they have `CacheOptions::load_timeout`.
+    #[must_use]
+    #[track_caller]
+    pub fn cache_load_timeout(self, limit: Duration) -> Self {
+        let caller = Location::caller();
+        Self(self.0.with_time(&knob::CACHE_LOAD_TIMEOUT, limit, caller))
+    }
+
+    /// Most loaders of the cache that run at a time in this process; others wait for 5 s at most. Those
+    /// that other loaders wait for are not counted.
+    ///
+    /// Default: 64. Range: 1 to 10,000. It bounds the work that the database gets when everything is a miss,
+    /// as after an outage of Redis. Raise it where loaders wait for something else than the database; lower
+    /// it to a few times `connections_max` where they do nothing else.
+    #[must_use]
+    #[track_caller]
+    pub fn cache_loads_max(self, loads: u32) -> Self {
+        let caller = Location::caller();
+        Self(self.0.with_count(&knob::CACHE_LOADS_MAX, loads, caller))
+    }
+
     /// About how many bytes the cache takes in the memory of this process, by the encoded length of its
     /// values; without Redis twice as many.
     ///

@@ -15,6 +15,8 @@ pub(crate) struct CacheSettings {
     pub(crate) namespace: String,
     pub(crate) ttl: Duration,
     pub(crate) negative_ttl: Duration,
+    pub(crate) load_timeout: Duration,
+    pub(crate) loads_max: u32,
     /// In bytes.
     pub(crate) memory_max: u64,
     /// How often the database's log is read for what others write, if it is.
@@ -40,6 +42,8 @@ impl Config {
                 true => Some(self.time(&knob::CACHE_FOREIGN_INTERVAL)?),
                 false => None,
             },
+            load_timeout: self.time(&knob::CACHE_LOAD_TIMEOUT)?,
+            loads_max: self.count(&knob::CACHE_LOADS_MAX)?,
             memory_max: self.count(&knob::CACHE_MEMORY_MAX)?.into(),
         })
     }

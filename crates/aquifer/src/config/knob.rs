@@ -142,6 +142,9 @@ pub(super) static HEALTH_INTERVAL_ALARM: Knob<Duration> = Knob {
 pub(super) static HEALTH_TIMEOUT: Knob<Duration> = time("advanced.health_timeout", 1, 60);
 pub(super) static CACHE_NEGATIVE_TTL: Knob<Duration> =
     time("advanced.cache_negative_ttl", 5, 365 * 24 * 3600);
+pub(super) static CACHE_LOAD_TIMEOUT: Knob<Duration> =
+    time("advanced.cache_load_timeout", 30, 24 * 3600);
+pub(super) static CACHE_LOADS_MAX: Knob<u32> = count("advanced.cache_loads_max", 64, 1, 10_000);
 pub(super) static CACHE_MEMORY_MAX: Knob<u32> =
     count("advanced.cache_memory_max", 64 << 20, 1 << 16, u32::MAX);
 pub(super) static CACHE_FOREIGN_INTERVAL: Knob<Duration> = Knob {
@@ -156,7 +159,7 @@ pub(super) static MESSAGE_MAX: Knob<u32> =
     count("advanced.message_max", 1 << 30, 1 << 16, (1 << 31) - 1);
 
 /// All knobs, the essential ones first, in the order in which they are listed.
-pub(super) static ALL: [AnyKnob; 52] = [
+pub(super) static ALL: [AnyKnob; 54] = [
     AnyKnob::Text(&URL),
     AnyKnob::Text(&REDIS_URL),
     AnyKnob::Time(&REDIS_TIMEOUT),
@@ -204,6 +207,8 @@ pub(super) static ALL: [AnyKnob; 52] = [
     AnyKnob::Time(&HEALTH_INTERVAL_ALARM),
     AnyKnob::Time(&HEALTH_TIMEOUT),
     AnyKnob::Time(&CACHE_NEGATIVE_TTL),
+    AnyKnob::Time(&CACHE_LOAD_TIMEOUT),
+    AnyKnob::Count(&CACHE_LOADS_MAX),
     AnyKnob::Count(&CACHE_MEMORY_MAX),
     AnyKnob::Time(&CACHE_FOREIGN_INTERVAL),
     AnyKnob::Count(&STATEMENTS_MAX),

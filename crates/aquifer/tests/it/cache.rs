@@ -1,6 +1,7 @@
 //! The cache on real servers: what it promises, whatever becomes of Redis, links and callers.
 
 mod abort;
+mod claims;
 mod coherence;
 mod contract;
 mod figures;
@@ -10,6 +11,7 @@ mod outages;
 mod pubsub;
 mod queries;
 mod scenarios;
+mod stale;
 mod stored;
 mod trial;
 mod writes;

@@ -189,7 +189,7 @@ async fn another_layout_is_a_miss_though_it_could_be_read() {
 }
 
 /// How often this command was called.
-fn calls(server: &Server, command: &str) -> u64 {
+pub(super) fn calls(server: &Server, command: &str) -> u64 {
     let statistics = server.command(&["INFO", "commandstats"]);
     let begin = format!("cmdstat_{command}:calls=");
     let line = statistics
