@@ -108,8 +108,8 @@ async fn play(stage: &mut Stage, server: &mut Option<Server>, given: bool) {
         return;
     }
     let server = &*server;
-    read(stage, scene, server).await;
-    write(stage, scene).await;
+    Box::pin(read(stage, scene, server)).await;
+    Box::pin(write(stage, scene)).await;
     fail(stage, scene, server).await;
     let picture = async |step: &mut Step| picture::perform(step, scene).await;
     stage.play(picture::chapter(), picture).await;
@@ -139,7 +139,7 @@ async fn read(stage: &mut Stage, scene: &Scene, server: &Server) {
 
 async fn write(stage: &mut Stage, scene: &Scene) {
     let bulk = async |step: &mut Step| bulk::perform(step, scene).await;
-    stage.play(bulk::chapter(), bulk).await;
+    Box::pin(stage.play(bulk::chapter(), bulk)).await;
     let transfers = async |step: &mut Step| transfers::perform(step, scene).await;
     stage.play(transfers::chapter(), transfers).await;
 }

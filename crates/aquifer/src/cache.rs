@@ -607,7 +607,11 @@ impl Cache {
     /// Rows were changed by others: what depends on these tags is a miss.
     pub(crate) async fn foreign_changes(&self, tags: &[Box<str>]) -> Result<(), Error> {
         for tags in tags.chunks(FOREIGN) {
-            let touched = Arc::clone(&self.0).touched(tags.to_vec());
+            let (cache, tags) = (self.clone(), tags.to_vec());
+            let touched = async move {
+                cache.touch(&tags).await;
+                Ok(())
+            };
             Box::pin(self.0.carried_out(touched)).await?;
         }
         Ok(())

@@ -169,6 +169,7 @@ impl Db {
         let pools = Box::pin(open::pools(settings, &tasks, &observers)).await?;
         #[cfg(feature = "testing")]
         observers.set_catalog(pools.catalog());
+        let now = clock::now().into_std();
         let engine = Engine {
             pools,
             destination: Destination::Main,
@@ -181,11 +182,7 @@ impl Db {
             settings: None,
             answers: None,
             detached: false,
-            budget: Arc::new(SharedBudget::new(Budget::new(
-                20,
-                10,
-                clock::now().into_std(),
-            ))),
+            budget: Arc::new(SharedBudget::new(Budget::new(20, 10, now))),
             watch: None,
         };
         let (engine, cache) = CachePlace::watching(engine, (kept, scope), redis.clone());

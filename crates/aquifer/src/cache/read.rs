@@ -251,7 +251,8 @@ impl Inner {
         }
         let now = clock::now();
         if !self.knows_servers() {
-            self.store.unless_away(self.know_servers()).await?;
+            // Boxed: it is rare.
+            Box::pin(self.store.unless_away(self.know_servers())).await?;
         }
         let (is_ours, stored) = match (claim, entries.as_slice()) {
             (Some(claim), [entry]) => self.store.read_claiming(entry, &names, claim).await?,

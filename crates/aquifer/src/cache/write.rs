@@ -125,14 +125,6 @@ impl Inner {
         self.changed(&stamps, bumped.map(drop))
     }
 
-    /// As if all values had been changed that depend on one of these tags.
-    pub(super) async fn touched(self: Arc<Self>, tags: Vec<Box<str>>) -> Result<(), Error> {
-        let stamp = |tag: &str| StampFor::ever(self.names.stamp_of_tag(tag));
-        let stamps: Vec<StampFor> = tags.iter().map(AsRef::as_ref).map(stamp).collect();
-        let bumped = self.store.bump_present(&stamps).await;
-        self.changed(&stamps, bumped)
-    }
-
     /// As if every value had been changed.
     pub(super) async fn unknown(self: Arc<Self>) -> Result<(), Error> {
         let stamp = StampFor::ever(self.names.stamp_of_all());
