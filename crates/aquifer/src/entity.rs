@@ -146,7 +146,7 @@ use self::draft::Deleted;
 pub use self::expression::{
     Aggregate, Expr, Number, Scalar, Summable, Text, count_rows, literal, now, value,
 };
-pub use self::insert::{ColumnsOf, Insert, Many, Rows};
+pub use self::insert::{ColumnsOf, Insert, Many, OneRow, Rows};
 pub(crate) use self::insert::{no_value, other_columns};
 pub use self::json::{JsonObject, json_object};
 pub use self::many::{Fills, Fits, ValuesOf};
@@ -273,7 +273,7 @@ pub trait Entity: FromRow + Source<Of = Self> + Send {
 
     /// An update of many rows by one statement, each to values of its own; the text does not depend on
     /// how many there are. Rows are found by the primary key, which is among the columns. No row at all
-    /// is no statement.
+    /// is no statement; of rows with the same key, the server takes any one.
     ///
     /// With the version among the columns, rows are passed over that have another one by now; it is
     /// raised in any case. Further conditions and values may be added, which see the row as it was.

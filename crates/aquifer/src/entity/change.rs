@@ -366,6 +366,11 @@ impl ChangeDraft {
         self.error.is_none() && self.given.as_ref().is_some_and(GivenRows::is_empty)
     }
 
+    fn sets(&self, column: &ColumnMeta) -> bool {
+        let mut set = self.set.iter();
+        set.any(|assignment| assignment.column.as_str() == column.name())
+    }
+
     pub(super) fn update(mut self) -> Result<sql::Update<Value>, sql::Error> {
         let gives = |rows: &GivenRows| rows.sets_anything(self.meta);
         if self.set.is_empty() && !self.given.as_ref().is_some_and(gives) {
@@ -375,6 +380,9 @@ impl ChangeDraft {
             ));
         }
         let version = self.meta.version();
+        if let Some(column) = version.filter(|column| self.sets(column)) {
+            return Err(raises_itself(self.meta, column));
+        }
         let table_name = self.is_beside_others().then(|| quoted(self.meta.table()));
         self.set
             .extend(version.map(|column| raised(table_name, column.name())));
@@ -451,5 +459,17 @@ fn no_condition() -> sql::Error {
     sql::Error::new(
         "a change of all rows was not asked for",
         "add a condition that is not always true, or `all_rows`",
+    )
+}
+
+#[cold]
+fn raises_itself(meta: &Meta, column: &ColumnMeta) -> sql::Error {
+    sql::Error::new(
+        format!(
+            "{}.{} is the version, which each update raises",
+            meta.entity(),
+            column.field()
+        ),
+        "leave it out of `set`; rows are chosen by it in `filter`",
     )
 }

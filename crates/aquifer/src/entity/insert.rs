@@ -82,8 +82,11 @@ impl<E, W> From<InsertDraft> for Insert<E, W> {
 }
 
 impl<E, W> Insert<E, W> {
-    /// Gives a column a value; the last one counts.
-    pub fn set<T, I>(mut self, column: Col<E, T>, value: impl Given<NoRow, T, I>) -> Self {
+    /// Gives a column a value; the last one counts. Of many rows, each has its own.
+    pub fn set<T, I>(mut self, column: Col<E, T>, value: impl Given<NoRow, T, I>) -> Self
+    where
+        W: OneRow,
+    {
         self.draft.set(column.name(), value.into_given().0);
         self
     }
@@ -145,6 +148,17 @@ impl Rows for Perhaps {
 impl Rows for Many {
     type Skipped = Self;
 }
+
+/// That one row is inserted, so that a column has one value.
+#[diagnostic::on_unimplemented(
+    message = "this inserts many rows, so there is no one value to set",
+    label = "many rows are inserted",
+    note = "give each row of `insert_many` its value, or select `value(…)` in the query of `insert_from`"
+)]
+pub trait OneRow {}
+
+impl OneRow for Always {}
+impl OneRow for Perhaps {}
 
 /// One more than before.
 pub(super) fn raised(

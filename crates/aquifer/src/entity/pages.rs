@@ -11,12 +11,13 @@ use crate::{Error, ErrorKind};
 
 impl<S, R: FromRow + Send> Query<S, R> {
     /// The rows behind a cursor, by the query's order: as fast for the thousandth page as for the
-    /// first. The last step of the order must tell rows apart, as a primary key does; see
+    /// first. The last step of the order must tell rows apart, as a primary key does; a limit and an
+    /// offset of the query count for nothing; see
     /// [`QueryBuilder::cursor_page`](crate::QueryBuilder::cursor_page).
     ///
     /// # Errors
-    /// As [`fetch`](Self::fetch); [`ErrorKind::Usage`] without an order, for pages without rows, and
-    /// for a cursor that was not made by this query with this key.
+    /// As [`fetch`](Self::fetch); [`ErrorKind::Usage`] without an order, for pages without rows, of
+    /// UNION and its like, of `distinct` rows ordered by what is not selected, and for a cursor that was not made by this query with this key.
     ///
     /// # Cancel safety
     /// As described at [`Session`].
@@ -60,8 +61,8 @@ impl<E: Entity, R: FromRow + Send> Query<E, R> {
     /// ```
     ///
     /// # Errors
-    /// As [`fetch`](Self::fetch); [`ErrorKind::Usage`] where the query has an order of its own or
-    /// groups, and for parts without rows. The first error of `work` ends it.
+    /// As [`fetch`](Self::fetch); [`ErrorKind::Usage`] where the query has an order, a limit or
+    /// an offset of its own, and for parts without rows. The first error of `work` ends it.
     ///
     /// # Cancel safety
     /// What `work` has done stays done.

@@ -176,7 +176,11 @@ pub(crate) fn many(
     key: &[Name],
     rows: Rows,
 ) -> Result<Update<Value>, sql::Error> {
-    let alias = Name::new("new")?;
+    let alias = Name::new(if reads_new(&update) {
+        "new rows"
+    } else {
+        "new"
+    })?;
     if let Some(missing) = key.iter().find(|name| !rows.columns.contains(name)) {
         return Err(sql::Error::new(
             format!("the rows have no column {missing}, by which they are to be found"),
@@ -215,6 +219,14 @@ pub(crate) fn many(
         lists: rows.lists,
     });
     Ok(update)
+}
+
+/// Whether one of its tables is called as the rows that are given are.
+fn reads_new(update: &Update<Value>) -> bool {
+    let own = update.alias.as_ref().unwrap_or(&update.table.name);
+    let joined = update.joins.iter().map(|join| &join.source);
+    let mut names = update.from.iter().chain(joined).map(sql::Source::name);
+    own.as_str() == "new" || names.any(|name| name.as_str() == "new")
 }
 
 impl<'a> Change<'a> {

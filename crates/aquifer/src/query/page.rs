@@ -1,6 +1,6 @@
 use std::panic::Location;
 
-use aquifer_core::sql::{self, Constant, Direction, Name, Nulls, Operator, Test};
+use aquifer_core::sql::{self, Constant, Direction, Distinct, Name, Nulls, Operator, Test};
 use aquifer_wire::types::{IntoValue, Type};
 use aquifer_wire::{FromRow, Reply, Row, fingerprint};
 
@@ -8,13 +8,17 @@ use super::attached::Attached;
 use super::builder::QueryBuilder;
 use super::cursor::{CursorKey, Mark, Point};
 use super::draft::{Draft, reversed, rows};
-use super::{Item, Order, Tree};
+use super::{Item, Order, Select, Tree};
 use crate::session::SessionFuture;
 use crate::{Error, ErrorKind};
 
 /// Why rows are not read in parts.
 pub(crate) const ORDERED: &str =
     "the query has an order; `chunk` orders by its key, so leave it out";
+
+/// Else work would be done on rows that were meant to be left alone.
+const CUT: &str = "the query has a limit or an offset, and `chunk` and `each` hand over all rows; \
+                   leave it out, or choose rows by a condition";
 
 /// One page of rows, and how to go on behind it.
 #[derive(Clone, Debug)]
@@ -33,11 +37,13 @@ impl<'a> QueryBuilder<Attached<'a>> {
     /// The last step of the order must tell rows apart, as a primary key does. Directions may be mixed,
     /// and values may be NULL. A cursor holds the values of its last row, readable, and is signed with
     /// `key`, so that nobody can make one up; it is good for this query only, with the same order and
-    /// the same values in its conditions. The result has further columns, named `cursor 1` and so on.
+    /// the same values in its conditions. The result has further columns, named `cursor 1` and so on. A
+    /// limit and an offset of the query count for nothing.
     ///
     /// # Errors
-    /// As [`get`](Self::get); [`ErrorKind::Usage`] without an order, for pages without rows, and for a
-    /// cursor that was not made by this query with this key.
+    /// As [`get`](Self::get); [`ErrorKind::Usage`] without an order, for pages without rows, of UNION
+    /// and its like, of `distinct` rows ordered by what is not selected, in the order of a window function,
+    /// and for a cursor that was not made by this query with this key.
     ///
     /// # Cancel safety
     /// As [`get`](Self::get).
@@ -112,8 +118,8 @@ impl<'a> QueryBuilder<Attached<'a>> {
     /// held in between, and what `work` changes is seen by the next.
     ///
     /// # Errors
-    /// As [`get`](Self::get); [`ErrorKind::Usage`] where the query has an order of its own, and for
-    /// parts without rows. The first error of `work` ends it.
+    /// As [`get`](Self::get); [`ErrorKind::Usage`] where the query has an order, a limit or an offset of
+    /// its own, and for parts without rows. The first error of `work` ends it.
     ///
     /// # Cancel safety
     /// What `work` has done stays done.
@@ -162,8 +168,13 @@ impl<'a> QueryBuilder<Attached<'a>> {
         F: Future<Output = Result<(), Error>> + Send,
     {
         let session = self.session;
+        let select = &self.draft.select;
+        let is_cut = select.limit.is_some() || select.offset.is_some();
         let begun = prepare(self.draft, size);
         Box::pin(async move {
+            if is_cut {
+                return Err(Error::new(ErrorKind::Usage, CUT));
+            }
             let draft = begun?.draft;
             let (mut seen, mut mark) = (0, None);
             loop {
@@ -234,6 +245,7 @@ struct Paged {
 
 fn prepare(mut draft: Draft, size: u64) -> Result<Paged, Error> {
     draft.check()?;
+    refuse(&draft.select)?;
     if draft.select.order.is_empty() {
         return Err(Error::new(
             ErrorKind::Usage,
@@ -266,6 +278,44 @@ fn prepare(mut draft: Draft, size: u64) -> Result<Paged, Error> {
     })
 }
 
+/// What the server would refuse at the second part only, or what would be parts of other rows.
+fn refuse(select: &Select) -> Result<(), Error> {
+    let mut order = select.order.iter();
+    if order.any(|step| matches!(&step.by, Tree::Call(call) if call.over.is_some())) {
+        let text = "rows behind a cursor can't be ordered by a window function; order the rows of a \
+                    sub-query by it";
+        return Err(Error::new(ErrorKind::Usage, text));
+    }
+    let Some(extra) = &select.extra else {
+        return Ok(());
+    };
+    let text = if !extra.combine.is_empty() {
+        "the rows of UNION and its like can't be read behind a cursor; select from them, and order that"
+    } else if matches!(extra.distinct, Distinct::Rows)
+        && !select.order.iter().all(|step| selects(select, &step.by))
+    {
+        // What it is ordered by is selected besides, and would make equal rows different.
+        "different rows behind a cursor are ordered by selected columns only; select the others, too, \
+         or leave them out of the order"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::Usage, text))
+}
+
+/// Whether a column is one of those that are selected, as far as they are named.
+fn selects(select: &Select, by: &Tree) -> bool {
+    let Tree::Column(by) = by else {
+        return false;
+    };
+    select.items.is_empty()
+        || select.items.iter().any(|item| match &item.expr {
+            Tree::All(_) | Tree::Written(..) => true,
+            Tree::Column(column) => column.name == by.name,
+            _ => item.alias.as_ref() == Some(&by.name),
+        })
+}
+
 impl Draft {
     /// Only rows behind the one with these values.
     fn behind(&mut self, mark: Mark) -> Result<(), Error> {
@@ -288,7 +338,11 @@ impl Draft {
                 ),
             });
         }
-        let filter = &mut self.select.filter;
+        // Of groups, HAVING: the order may be one of what is computed from each.
+        let filter = match &mut self.select.extra {
+            Some(extra) if !extra.group.is_empty() => &mut extra.having,
+            _ => &mut self.select.filter,
+        };
         if filter.connective == sql::Connective::Or && filter.list.len() > 1 {
             let list = std::mem::take(&mut filter.list);
             filter

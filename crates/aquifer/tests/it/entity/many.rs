@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use aquifer::entity::*;
 use aquifer::query::{self, CursorKey};
-use aquifer::{ErrorKind, insert, values};
+use aquifer::{ErrorKind, Session, insert, values};
 
 use super::schema::{Line, Post, User, empty, filled};
 use crate::support;
@@ -247,4 +247,123 @@ async fn pages_begin_behind_a_cursor_also_of_joined_tables() {
     assert_eq!(read, all);
     assert_eq!(read.len(), 4);
     support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn what_would_be_parts_of_other_rows_is_refused() {
+    let db = filled().await;
+    let key = CursorKey::new(&[7; 32]).unwrap();
+    let work = |_rows: Vec<Post>| ready(Ok(()));
+    let views = |_rows: Vec<(i32,)>| ready(Ok(()));
+    let row = |_row| Ok(());
+    let number = row_number().over(window().order_by(Post::VIEWS.asc()));
+    let by_number = Post::query().order_by(number.asc());
+    let others = query::from("lines").select(["number"]);
+    let union = db.from("posts").select(["views"]).union(others);
+    for (refused, says) in [
+        (
+            Post::query().limit(1).chunk(2, work, &db).await.map(drop),
+            "a limit or an offset",
+        ),
+        (
+            Post::query().offset(1).chunk(2, work, &db).await.map(drop),
+            "a limit or an offset",
+        ),
+        (
+            db.from("posts").limit(1).each("id", 2, row).await.map(drop),
+            "a limit or an offset",
+        ),
+        (
+            Post::query()
+                .distinct()
+                .select((Post::VIEWS,))
+                .chunk(2, views, &db)
+                .await
+                .map(drop),
+            "ordered by selected columns only",
+        ),
+        (
+            by_number.cursor_page(&key, None, 1, &db).await.map(drop),
+            "a window function",
+        ),
+        (
+            union
+                .order_by("views", "asc")
+                .cursor_page(&key, None, 1)
+                .await
+                .map(drop),
+            "UNION",
+        ),
+    ] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    let different = Post::query().distinct().chunk(2, work, &db);
+    assert_eq!(different.await.unwrap(), 3);
+    let authors = || {
+        let authors = db.from("posts").distinct().select(["user_id"]);
+        authors.order_by("user_id", "asc")
+    };
+    let first = authors().cursor_page(&key, None, 1).await.unwrap();
+    let second = authors().cursor_page(&key, first.next.as_deref(), 1);
+    let second = second.await.unwrap();
+    assert_eq!((second.rows.len(), second.next), (1, None));
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn pages_of_groups_go_on_behind_what_is_computed_of_each() {
+    let db = filled().await;
+    let key = CursorKey::new(&[7; 32]).unwrap();
+    let authors = || {
+        User::query()
+            .join(User::POSTS)
+            .group_by((User::ID, User::FULL_NAME))
+            .having(Post::VIEWS.max().gt(0))
+            .order_by(Post::ID.count().desc())
+            .order_by(User::ID.asc())
+            .select((User::FULL_NAME, Post::ID.count()))
+    };
+    let first = authors().cursor_page(&key, None, 1, &db).await.unwrap();
+    assert_eq!(first.rows, [("Ann".to_owned(), 2)]);
+    let second = authors().cursor_page(&key, first.next.as_deref(), 1, &db);
+    let second = second.await.unwrap();
+    assert_eq!(second.rows, [("Ben".to_owned(), 1)]);
+    assert_eq!(second.next, None);
+    support::assert_whole(&db).await;
+}
+
+#[derive(Debug, Entity)]
+#[entity(table = "new")]
+struct New {
+    #[entity(key)]
+    id: i64,
+    #[entity(default)]
+    number: i32,
+}
+
+#[tokio::test]
+async fn a_table_may_be_called_as_the_rows_that_are_given() {
+    let db = empty().await;
+    let table = "create table \"new\" (id bigint primary key, number int not null default 1)";
+    db.execute(table, ()).await.unwrap();
+    insert!(New { id: 1 }).execute(&db).await.unwrap();
+    let update = New::update_many((New::ID, New::NUMBER), [(1, 5)]);
+    let changed = update.fetch(&db).await.unwrap();
+    assert_eq!((changed[0].id, changed[0].number), (1, 5));
+    support::assert_whole(&db).await;
+}
+
+#[tokio::test]
+async fn the_version_is_not_set_by_hand() {
+    let update = Post::update().set(Post::LOCK_VERSION, 7).all_rows();
+    let error = update.build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    assert!(
+        error
+            .to_string()
+            .contains("Post.lock_version is the version"),
+        "{error}"
+    );
 }

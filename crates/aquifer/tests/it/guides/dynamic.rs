@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use aquifer::query::{CursorKey, CursorPage, IntoOperator, count, excluded, now};
 use aquifer::{Db, Direction, Error, ErrorKind, FromRow, Row, raw, values};
 
@@ -42,6 +44,15 @@ async fn search(db: &Db, search: Search) -> Result<Vec<Post>, Error> {
         .sortable(["views", "created_at"], &search.sort, "desc")
         .order_by("id", "asc")
         .get_as()
+        .await
+}
+
+/// For a minute at most, and not beyond the next write to the table.
+async fn active(db: &Db) -> Result<Vec<Row>, Error> {
+    db.from("users")
+        .where_("active", "=", true)
+        .cache(Duration::from_secs(60))
+        .get()
         .await
 }
 
@@ -146,6 +157,7 @@ async fn the_queries_find_what_they_say() -> Result<(), Error> {
         ErrorKind::Usage
     );
 
+    assert_eq!(active(&db).await?.len(), 2);
     assert_eq!(notable(&db).await?, 5);
     let expected = [("Ann", 12), ("Ben", 1), ("Cid", 0)];
     let expected = expected.map(|(name, posts)| (name.to_owned(), posts));
