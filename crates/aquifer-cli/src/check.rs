@@ -49,8 +49,9 @@ const WARNINGS: &str = "warnings";
 /// The database is the one that a service here would use (see `aquifer config print`), unless
 /// --database-url or --embedded says otherwise.
 ///
-/// Exits with 0 when all is well, 1 when something failed, also a statement of a migration, 2 for wrong use or configuration, 3 when a
-/// statement is refused or has a warning that is denied, 4 when migrations can't be applied.
+/// Exits with 0 when all is well, 1 when something failed, also a statement of a migration, 2 for
+/// wrong use or configuration, 3 when a statement is refused or has a warning that is denied, 4 when
+/// the files of the migrations can't be run.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Check {

@@ -17,7 +17,8 @@ impl<S, R: FromRow + Send> Query<S, R> {
     ///
     /// # Errors
     /// As [`fetch`](Self::fetch); [`ErrorKind::Usage`] without an order, for pages without rows, of
-    /// UNION and its like, of `distinct` rows ordered by what is not selected, and for a cursor that was not made by this query with this key.
+    /// UNION and its like, of `distinct` rows ordered by what is not selected, in the order of a window
+    /// function, and for a cursor that was not made by this query with this key.
     ///
     /// # Cancel safety
     /// As described at [`Session`].

@@ -61,10 +61,10 @@ impl<S> IntoExpression for QueryBuilder<S> {
     }
 }
 
-/// What a column may be compared with: a value, or an [`Expression`] such as [`col`].
+/// What a column may be compared with or set to: a value, or an [`Expression`] such as [`col`].
 #[diagnostic::on_unimplemented(
-    message = "a column can't be compared with `{Self}`",
-    note = "values are those that have `IntoValue`; another column is `col(\"name\")`"
+    message = "a column can't be compared with `{Self}`, or set to it",
+    note = "for a type of your own derive `aquifer::Encode`; another column is `col(\"name\")`"
 )]
 pub trait IntoOperand {
     /// The operand.
