@@ -1,12 +1,17 @@
 //! `aquifer demo` on a server that `DATABASE_URL` names.
 
 use std::env;
+use std::sync::{Mutex, PoisonError};
 
 use aquifer_testkit::Postgres;
 
 use crate::{Directory, Run};
 
+/// It measures, so two at once would be in each other's way.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 fn demo(url: &str) -> Run {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     // By which it finds `redis-server`.
     let path = env::var("PATH").unwrap();
     let variables = [("DATABASE_URL", url), ("PATH", path.as_str())];

@@ -110,13 +110,14 @@ async fn obey() -> Result<(), Failure> {
     let tally = Arc::new(Tally::default());
     let config = Config::from_url(env::var(POSTGRES)?)?;
     let db = connect(config, &env::var(REDIS)?, &tally).await?;
+    let before = tally.calls();
     say("ready")?;
     while let Some(order) = next_order().await? {
         let order: Vec<&str> = order.split_whitespace().collect();
         match order.as_slice() {
             ["read"] => {
                 let price = read_by_many(&db).await?;
-                say(&format!("read {price} {}", tally.calls()))?;
+                say(&format!("read {price} {}", tally.calls() - before))?;
             }
             ["write", price] => {
                 set_price(&db, price.parse()?).await?;
