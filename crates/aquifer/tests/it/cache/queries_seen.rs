@@ -58,11 +58,7 @@ async fn writes_that_began_before_the_cache_are_told_too() {
         let db = db.clone();
         tokio::spawn(async move { db.execute(rename, (1_i64,)).await })
     };
-    let waiting = "select count(*) from pg_stat_activity \
-         where wait_event_type = 'Lock' and datname = current_database()";
-    while other.query_value::<i64>(waiting, ()).await.unwrap() == 0 {
-        tokio::task::yield_now().await;
-    }
+    until_waiting(&other).await;
     // Only from here on anything is kept.
     assert_eq!(name(&db, 1).await.as_deref(), Some("user 1"));
     assert_eq!(name(&db, 2).await.as_deref(), Some("user 2"));
@@ -173,4 +169,37 @@ async fn functions_of_the_server_that_tell_of_the_moment_are_refused() {
     let kind = kind.cache(HOUR).get().await;
     assert!(kind.is_ok(), "{kind:?}");
     end(&db).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_does_not_wait_to_tell_again_of_what_is_in_doubt() {
+    let place = Place::with(None).await;
+    let db = place.process().await;
+    let other = Db::connect_with(&support::config(place.url.clone()))
+        .await
+        .unwrap();
+    let holder = other.begin().await.unwrap();
+    let lock = "select 1 from users where id = 1 for update";
+    holder.execute(lock, ()).await.unwrap();
+    let late = {
+        let db = db.clone();
+        let rename = "update users set name = 'new' where id = 1";
+        tokio::spawn(async move { db.execute(rename, ()).await })
+    };
+    until_waiting(&other).await;
+    late.abort();
+    assert!(late.await.unwrap_err().is_cancelled());
+    holder.rollback().await.unwrap();
+    let (limit, half) = (Duration::from_secs(40), Duration::from_secs(20));
+    assert!(db.shutdown(limit).await.elapsed < half);
+    assert_eq!(db.tasks_running(), 0);
+    other.close().await.unwrap();
+}
+
+async fn until_waiting(db: &Db) {
+    let waiting = "select count(*) from pg_stat_activity \
+         where wait_event_type = 'Lock' and datname = current_database()";
+    while db.query_value::<i64>(waiting, ()).await.unwrap() == 0 {
+        tokio::task::yield_now().await;
+    }
 }
