@@ -125,16 +125,17 @@ impl Dedicated {
         list: &[Prepared<'_>],
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        if self.engine.watch().is_none() {
-            return work.await;
-        }
         let noted = self.changes.when_over(&self.engine, list);
         let outcome = work.await;
         drop(noted);
         if self.checkout.client().status() == TransactionStatus::Idle {
             let error = outcome.as_ref().err();
             let in_doubt = error.is_some_and(|error| error.sqlstate().is_none());
-            Box::pin(self.engine.tell(self.changes.take(), in_doubt)).await;
+            let changed = self.changes.take();
+            if self.engine.watch().is_some() {
+                // Boxed: it would be a part of each call's future.
+                Box::pin(self.engine.tell(changed, in_doubt)).await;
+            }
         }
         outcome
     }

@@ -142,6 +142,9 @@ fn pieces(sql: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
+/// Longest name, in bytes.
+const NAME_MAX: usize = 63;
+
 /// A place in a text.
 struct Here<'p, 'a>(&'p [Piece<'a>], usize);
 
@@ -213,7 +216,10 @@ impl<'a> Here<'_, 'a> {
             "comment",
             "security",
         ];
-        !self.is_one_of(0, &KNOWN) || self.is(0, "commit") && self.is(1, "prepared")
+        let executes = || self.0.iter().any(|piece| piece.is("execute"));
+        !self.is_one_of(0, &KNOWN)
+            || self.is(0, "commit") && self.is(1, "prepared")
+            || self.is(0, "explain") && executes()
     }
 
     /// Of statements whose targets stand at their beginning only.
@@ -238,7 +244,10 @@ impl<'a> Here<'_, 'a> {
             // In whichever direction: to be read is no change, but costs little.
             let adds = self.0.iter().any(|piece| piece.is("from"));
             if adds {
-                self.add(1, Effect::Adds, changes);
+                // `copy binary t from …` is an older way to say it.
+                let is_table = |piece: &Piece<'_>| piece.name().is_some() && !piece.is("from");
+                let old = self.is(1, "binary") && self.piece(2).is_some_and(is_table);
+                self.add(1 + usize::from(old), Effect::Adds, changes);
             }
         }
     }
@@ -277,7 +286,8 @@ impl<'a> Here<'_, 'a> {
             at += 2;
             name = self.piece(at).and_then(Piece::name);
         }
-        let Some(table) = name else {
+        // The server cuts a longer name, so the catalog spells it otherwise.
+        let Some(table) = name.filter(|name| name.len() <= NAME_MAX) else {
             changes.anything = true;
             return 0;
         };
@@ -312,7 +322,15 @@ fn equals_of<'a>(pieces: &[Piece<'a>], changes: &mut Changes<'a>) {
     let begin = if here.is(0, "update") { 1 } else { 2 };
     // A column that is assigned is another one afterwards.
     let assigned = pieces.iter().position(|piece| piece.is("set"));
-    let end = pieces.iter().position(|piece| piece.is("where"));
+    let mut depth = 0_usize;
+    let end = pieces.iter().position(|piece| {
+        match piece.token {
+            Token::Open => depth += 1,
+            Token::Close => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && piece.is("where")
+    });
     let assigned: Vec<_> = match (assigned, end) {
         (Some(from), Some(to)) => {
             let between = pieces.get(from..to).unwrap_or_default();
@@ -450,6 +468,10 @@ mod tests {
                 "update users set (a, id) = (1, 2) where id = $2",
                 &["~users"],
             ),
+            (
+                "update users set a = (select b from c where d), id = $1 where id = $2",
+                &["~users"],
+            ),
             ("update users set a = 1 where id = $1 or b", &["~users"]),
             ("update users set a = 1 where not id = $1", &["~users"]),
             (
@@ -491,6 +513,13 @@ mod tests {
                 &["a", "b", "c", "*"],
             ),
             ("copy t (a) from stdin", &["+t"]),
+            ("copy binary s.t from stdin", &["+t"]),
+            ("copy binary from stdin", &["+binary"]),
+            ("explain (analyze) execute x", &["*"]),
+            (
+                "delete from a23456789b123456789c123456789d123456789e123456789f123456789g1234",
+                &["*"],
+            ),
             ("copy t to stdout", &[]),
             ("copy (select 1) to stdout", &[]),
             ("explain analyze update t set a = 1", &["~t"]),

@@ -56,7 +56,9 @@ impl Reply {
         }
         let columns = Arc::new(Columns::new(columns));
         let statement = Statement::new(0, "", Vec::new(), columns);
-        read_one(Bytes::copy_from_slice(rest.0), &statement).ok()
+        let reply = read_one(Bytes::copy_from_slice(rest.0), &statement).ok()?;
+        // Descriptions are not stored: one that comes along is somebody else's.
+        reply.changed_fields.is_none().then_some(reply)
     }
 }
 
@@ -198,6 +200,16 @@ mod tests {
             panic!("other rows");
         };
         assert_eq!(mood, "glad");
+    }
+
+    #[test]
+    fn a_description_among_the_rows_is_not_believed() {
+        let bytes = reply().store().unwrap();
+        let frames = reply().frames;
+        let (columns, _) = bytes.split_at(bytes.len() - frames.len());
+        // No columns, then a row of none.
+        let forged: &[u8] = b"n\0\0\0\x04D\0\0\0\x06\0\0C\0\0\0\rSELECT 1\0";
+        assert!(Reply::restore(&[columns, forged].concat()).is_none());
     }
 
     #[test]

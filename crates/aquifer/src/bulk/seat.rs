@@ -196,7 +196,7 @@ impl Seat {
             }
         });
         let list: [Prepared<'_>; 1] = [(sql, &())];
-        if !writes || self.engine.watch().is_none() || self.around.note(&list) {
+        if !writes || self.around.note(&list) {
             return bounded.await;
         }
         self.engine.telling(&list, bounded).await

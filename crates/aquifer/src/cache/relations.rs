@@ -24,10 +24,11 @@ pub(crate) type Line = (String, String, Option<String>, i64);
 /// | `part` | a table, and a partition or a table that inherits from it |
 /// | `cascade` | a table, one whose rows a foreign key deletes or changes along with it, 1 if it does so for updates |
 /// | `view` | a view, and a table or view that it reads |
-/// | `opaque` | a view that calls a function of the database's own |
+/// | `calls` | a view, or a table by its policies, and a function that is not immutable; 1 if it is volatile or of the database's own |
+/// | `opaque` | one that asks what time it is, or reads a table of the system |
 /// | `policy` | a table, and another one that a row security policy of it reads |
-/// | `acts` | a table with triggers or rules that may change anything |
-/// | `foreign`, `temporary` | a table |
+/// | `acts` | a table with triggers, rules, defaults or checks that may change anything |
+/// | `foreign`, `temporary`, `sequence` | a table, or what can be read like one |
 /// | `volatile`, `stable` | a function of the database's own |
 /// | `random` | a function of PostgreSQL's whose result is another one each time |
 pub(crate) const CATALOG: &str = r"
@@ -37,15 +38,31 @@ with classes as (
   where c.relkind in ('r', 'p', 'v', 'm', 'f')
     and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_toast'
 ), functions as (
-  select p.oid, p.proname::text as name, p.provolatile as changes, p.prorettype as returns
+  select p.oid, p.proname::text as name, p.provolatile as changes, p.prorettype as returns,
+    l.lanname as language, lower(p.prosrc) as text
   from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+    join pg_catalog.pg_language l on l.oid = p.prolang
   where n.nspname not in ('pg_catalog', 'information_schema')
+), writing as (
+  select f.oid, f.name, f.returns from functions f
+  where f.changes = 'v' and f.language not in ('c', 'internal') and (
+    f.language not in ('plpgsql', 'sql') or f.text = ''
+    or f.text ~ '\m(insert|update|delete|merge|truncate|execute|perform|call|copy|refresh|alter|drop)\M'
+    or exists (select from functions o where o.changes = 'v' and o.oid <> f.oid
+      and o.language not in ('c', 'internal') and strpos(f.text, o.name) > 0))
+), expressions as (
+  select c.name, r.ev_action::text as text
+  from pg_catalog.pg_rewrite r join classes c on c.oid = r.ev_class and c.kind = 'v'
+  union all
+  select c.name, p.polqual::text from pg_catalog.pg_policy p join classes c on c.oid = p.polrelid
+    join pg_catalog.pg_class t on t.oid = c.oid and t.relrowsecurity
 )
 select 'key', c.name, a.attname::text, a.atttypid::bigint
 from pg_catalog.pg_index i join classes c on c.oid = i.indrelid
   join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
   left join pg_catalog.pg_collation l on l.oid = a.attcollation
 where i.indisprimary and i.indnkeyatts = 1 and coalesce(l.collisdeterministic, true)
+  and not (c.kind = 'r' and exists (select from pg_catalog.pg_inherits h where h.inhparent = c.oid))
 union all
 select 'part', c.name, h.name, 0 from pg_catalog.pg_inherits i
   join classes c on c.oid = i.inhparent join classes h on h.oid = i.inhrelid
@@ -61,11 +78,20 @@ select distinct 'view', v.name, c.name, 0 from pg_catalog.pg_rewrite r
     and d.refclassid = 'pg_catalog.pg_class'::regclass
   join classes c on c.oid = d.refobjid and c.oid <> v.oid
 union all
-select distinct 'opaque', v.name, null, 0 from pg_catalog.pg_rewrite r
-  join classes v on v.oid = r.ev_class and v.kind = 'v'
-  join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = r.oid
-    and d.refclassid = 'pg_catalog.pg_proc'::regclass
-  join functions f on f.oid = d.refobjid and f.changes <> 'i'
+select distinct 'calls', e.name, p.proname::text,
+  (p.provolatile = 'v' or p.pronamespace <> 'pg_catalog'::regnamespace)::int
+from expressions e, regexp_matches(e.text, ':(?:aggfnoid|funcid|opfuncid|winfnoid) (\d+)', 'g') called
+  join pg_catalog.pg_proc p on p.oid = called[1]::oid
+where p.provolatile <> 'i'
+union all
+select distinct 'opaque', e.name, null, 0 from expressions e
+where e.text ~ 'SQLVALUEFUNCTION :op [0-8] '
+union all
+select distinct 'opaque', e.name, null, 0
+from expressions e, regexp_matches(e.text, ':relid (\d+)', 'g') read
+  join pg_catalog.pg_class c on c.oid = read[1]::oid
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where n.nspname in ('pg_catalog', 'information_schema')
 union all
 select distinct 'policy', c.name, o.name, 0 from pg_catalog.pg_policy p
   join classes c on c.oid = p.polrelid
@@ -77,12 +103,25 @@ select distinct 'acts', c.name, null, 0 from pg_catalog.pg_trigger t
   join classes c on c.oid = t.tgrelid join functions f on f.oid = t.tgfoid
   join pg_catalog.pg_proc p on p.oid = t.tgfoid join pg_catalog.pg_language l on l.oid = p.prolang
 where not t.tgisinternal and t.tgenabled <> 'D' and not (l.lanname = 'plpgsql' and p.prosrc !~*
-  '\m(insert|update|delete|merge|truncate|execute|perform|call|select|copy|refresh|alter|drop)\M')
+  '\m(insert|update|delete|merge|truncate|execute|perform|call|select|copy|refresh|alter|drop)\M'
+  and not exists (select from writing w where w.oid <> p.oid and strpos(lower(p.prosrc), w.name) > 0))
+union all
+select distinct 'acts', c.name, null, 0 from (
+    select adrelid as relation, oid, 'pg_catalog.pg_attrdef'::regclass as kind from pg_catalog.pg_attrdef
+    union all
+    select conrelid, oid, 'pg_catalog.pg_constraint'::regclass from pg_catalog.pg_constraint
+    where contype = 'c'
+  ) e join classes c on c.oid = e.relation
+  join pg_catalog.pg_depend d on d.classid = e.kind and d.objid = e.oid
+    and d.refclassid = 'pg_catalog.pg_proc'::regclass
+  join writing w on w.oid = d.refobjid
 union all
 select distinct 'acts', c.name, null, 0 from pg_catalog.pg_rewrite r
   join classes c on c.oid = r.ev_class where r.ev_type <> '1'
 union all
 select 'foreign', name, null, 0 from classes where kind = 'f'
+union all
+select distinct 'sequence', relname::text, null, 0 from pg_catalog.pg_class where relkind = 'S'
 union all
 select 'temporary', name, null, 0 from classes where kept = 't'
 union all
@@ -92,17 +131,53 @@ union all
 select distinct 'random', proname::text, null, 0 from pg_catalog.pg_proc
 where provolatile = 'v' and pronamespace = 'pg_catalog'::regnamespace";
 
-/// PostgreSQL's own functions that give something else at another time, though they are not volatile.
-const OF_THE_MOMENT: [&str; 8] = [
+/// PostgreSQL's own functions that give something else at another time, though they are not volatile, or
+/// read tables that their text does not show.
+const OF_THE_MOMENT: [&str; 27] = [
     "age",
     "current_setting",
+    "currtid2",
+    "cursor_to_xml",
+    "cursor_to_xmlschema",
+    "database_to_xml",
+    "database_to_xml_and_xmlschema",
+    "database_to_xmlschema",
+    "inet_client_addr",
+    "inet_client_port",
+    "inet_server_addr",
+    "inet_server_port",
+    "lo_get",
     "now",
-    "pg_is_in_recovery",
-    "pg_last_wal_replay_lsn",
+    "query_to_xml",
+    "schema_to_xml",
+    "schema_to_xml_and_xmlschema",
+    "schema_to_xmlschema",
     "statement_timestamp",
+    "table_to_xml",
+    "table_to_xml_and_xmlschema",
+    "table_to_xmlschema",
+    "timenow",
     "transaction_timestamp",
+    "txid_current",
     "txid_current_if_assigned",
+    "txid_current_snapshot",
 ];
+
+/// Of those that begin with `pg_`, which mostly tell how the server is, the ones that only look at what
+/// they are given.
+const OF_THEIR_ARGUMENTS: [&str; 6] = [
+    "pg_collation_for",
+    "pg_column_compression",
+    "pg_column_size",
+    "pg_size_bytes",
+    "pg_size_pretty",
+    "pg_typeof",
+];
+
+fn is_of_the_moment(function: &str) -> bool {
+    OF_THE_MOMENT.contains(&function)
+        || function.starts_with("pg_") && !OF_THEIR_ARGUMENTS.contains(&function)
+}
 
 /// The column of a primary key, and its type.
 type Key = (String, Type);
@@ -120,6 +195,7 @@ pub(crate) struct Relations {
     acting: HashSet<String>,
     opaque: HashSet<String>,
     foreign: HashSet<String>,
+    sequences: HashSet<String>,
     temporary: HashSet<String>,
     volatile: HashSet<String>,
     stable: HashSet<String>,
@@ -147,7 +223,12 @@ impl Relations {
                 }
                 "policy" => push(&mut all.beneath, &name, &other),
                 "acts" => drop(all.acting.insert(name)),
-                "opaque" => drop(all.opaque.insert(name)),
+                // Settings are a part of what a result is known by.
+                "calls"
+                    if number == 0 && (other == "current_setting" || !is_of_the_moment(&other)) => {
+                }
+                "calls" | "opaque" => drop(all.opaque.insert(name)),
+                "sequence" => drop(all.sequences.insert(name)),
                 "foreign" => drop(all.foreign.insert(name)),
                 "temporary" => drop(all.temporary.insert(name)),
                 "volatile" => drop(all.volatile.insert(name)),
@@ -252,6 +333,8 @@ impl Relations {
                 return told(Uncacheable::TemporaryTable);
             } else if is_declared {
                 continue;
+            } else if self.sequences.contains(*name) {
+                return told(Uncacheable::SystemTable);
             } else if self.foreign.contains(*name) {
                 return told(Uncacheable::ForeignTable);
             } else if self.opaque.contains(*name) {
@@ -278,7 +361,7 @@ impl Relations {
             if self.stable.contains(&**function) {
                 return Err(Uncacheable::OwnFunction(function.clone()));
             }
-            if OF_THE_MOMENT.contains(&&**function) {
+            if is_of_the_moment(function) {
                 return Err(Uncacheable::OfTheMoment(function.clone()));
             }
         }

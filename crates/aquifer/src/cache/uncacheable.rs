@@ -20,13 +20,14 @@ pub enum Uncacheable {
     Locks,
     /// It has text written by hand, and nobody said what that reads.
     UnknownTables,
-    /// It reads no table at all, or one of the system's, of whose changes nobody tells.
+    /// It reads one of the system's tables, or a sequence, of whose changes nobody tells.
     SystemTable(Box<str>),
     /// It reads a table that only its session has.
     TemporaryTable(Box<str>),
     /// It reads a table whose rows are elsewhere.
     ForeignTable(Box<str>),
-    /// It reads a view that calls a function of the database's own, which may read anything.
+    /// It reads a view, or a table with policies, that calls a function which gives another result each
+    /// time or which may read anything, or that reads a table of the system.
     OpaqueView(Box<str>),
     /// It calls a function whose result is another one each time, or that may write.
     VolatileFunction(Box<str>),
@@ -60,7 +61,8 @@ impl fmt::Display for Uncacheable {
             ),
             Self::OpaqueView(name) => write!(
                 formatter,
-                "the view {name:?} calls a function that may read anything; name what it reads with \
+                "the view or a policy of {name:?} calls a function that may read anything or gives \
+                 another result later, or reads a table of the system; name what it reads with \
                  `cache_tables`"
             ),
             Self::VolatileFunction(name) => write!(

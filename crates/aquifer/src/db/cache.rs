@@ -9,6 +9,7 @@ use std::time::Duration;
 use aquifer_core::stamps::Noted;
 use aquifer_wire::Reply;
 use quick_cache::sync::Cache as Bounded;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Db;
@@ -16,6 +17,7 @@ use super::fence::Fence;
 use super::foreign::Watcher;
 use crate::cache::{Asked, CATALOG, Cache, Line, Reading, Relations, Rows, Unkept};
 use crate::config::CacheSettings;
+use crate::deadline::Deadline;
 use crate::execute::{self, Engine, Placement, Telling, Watch};
 use crate::pool::Destination;
 use crate::query::Plan;
@@ -49,6 +51,8 @@ pub(super) struct CachePlace {
     known: Mutex<Option<Known>>,
     /// Held by who asks the catalog.
     asking: tokio::sync::Mutex<()>,
+    /// Whether the layer is being shut down.
+    ending: watch::Sender<bool>,
 }
 
 /// What the catalog says, and since when.
@@ -92,6 +96,7 @@ impl CachePlace {
             texts: Bounded::new(TEXTS_MAX),
             known: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
+            ending: watch::Sender::new(false),
         }
     }
 
@@ -106,6 +111,7 @@ impl CachePlace {
 
     /// Those who listen to channels are told that there is nothing more to hear.
     pub(super) fn end(&self) {
+        self.ending.send_replace(true);
         if let Some(cache) = self.begun.get() {
             cache.end_subscriptions();
         }
@@ -207,10 +213,15 @@ impl Watch for CachePlace {
                 return;
             }
             let cache = self.cache().clone();
+            let mut ending = self.ending.subscribe();
             let again = async move {
                 for pause in AGAIN {
-                    tokio::time::sleep(pause).await;
+                    let ended = Deadline::after(pause).run(ending.wait_for(|ending| *ending));
+                    let is_ending = ended.await.is_ok();
                     cache.touch(&tags).await;
+                    if is_ending {
+                        return;
+                    }
                 }
             };
             drop(self.engine.tasks.spawn(again));

@@ -6,7 +6,8 @@
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
@@ -56,21 +57,24 @@ impl Engine {
         list: &[Prepared<'_>],
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let Some(watch) = self.watch() else {
-            return work.await;
+        let changes_nothing = |watch: &Arc<dyn Watch>| {
+            let mut list = list.iter();
+            list.all(|(sql, _)| watch.text(sql).is_none())
         };
-        let texts: Vec<_> = list.iter().filter_map(|(sql, _)| watch.text(sql)).collect();
-        if texts.is_empty() {
-            return work.await;
-        }
-        let midway = texts.iter().any(|text| text.midway);
         let mut running = Running {
             engine: self,
             list,
-            is_over: false,
+            is_over: self.watch().is_some_and(changes_nothing),
         };
         let outcome = work.await;
+        // Who keeps what was read may have begun meanwhile.
+        let watch = self.watch().filter(|_| !running.is_over);
         running.is_over = true;
+        let Some(watch) = watch else {
+            return outcome;
+        };
+        let mut texts = list.iter().filter_map(|(sql, _)| watch.text(sql));
+        let midway = texts.any(|text| text.midway);
         let in_doubt = match &outcome {
             Ok(_) => Some(false),
             Err(error) => doubt(error, midway),
@@ -138,18 +142,29 @@ fn doubt(error: &Error, midway: bool) -> Option<bool> {
 
 /// What a transaction, or a session, has changed so far.
 #[derive(Debug, Default)]
-pub(crate) struct Changes(Mutex<Changed>);
+pub(crate) struct Changes {
+    noted: Mutex<Changed>,
+    /// Whether there were statements while nobody wanted to know what they change.
+    unnoted: AtomicBool,
+}
 
 impl Changes {
     pub(crate) fn take(&self) -> Changed {
-        mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut changed = mem::take(&mut *self.noted());
+        changed.anything |= self.unnoted.swap(false, Ordering::AcqRel);
+        changed
     }
 
     pub(crate) fn note(&self, engine: &Engine, list: &[Prepared<'_>]) {
         if engine.watch().is_some() {
-            let mut changed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            engine.note_changes(list, &mut changed);
+            engine.note_changes(list, &mut self.noted());
+        } else {
+            self.unnoted.store(true, Ordering::Release);
         }
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Changed> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes when it is dropped, be it that the statements were run or that the caller went away.

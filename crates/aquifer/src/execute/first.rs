@@ -1,5 +1,6 @@
 //! A call and its first attempt, which is all that nearly every read of a busy service takes.
 
+use std::future::ready as at_once;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -39,6 +40,8 @@ enum State<'a> {
     New(Instead),
     OnLane(OnLane<'a>),
     Boxed(BoxedRun<'a>),
+    /// As `Boxed`, and when it began nobody wanted to know what it changes.
+    Untold(BoxedRun<'a>),
     /// On its way from one state to another.
     Between,
 }
@@ -115,10 +118,21 @@ impl Future for Run<'_> {
                 *state = State::Boxed(Box::pin(go_on(engine, *call, tried, left)));
             }
         }
+        if let State::Untold(boxed) = state {
+            let outcome = ready!(boxed.as_mut().poll(context));
+            if engine.watch().is_none() {
+                return Poll::Ready(outcome);
+            }
+            let (engine, call) = (*engine, *call);
+            *state = State::Boxed(Box::pin(async move {
+                let list = [(call.sql, call.params)];
+                engine.telling(&list, at_once(outcome)).await
+            }));
+        }
         match state {
             State::Boxed(boxed) => boxed.as_mut().poll(context),
             // A future is not polled again after it was ready.
-            State::New(_) | State::OnLane(_) | State::Between => Poll::Pending,
+            State::New(_) | State::OnLane(_) | State::Untold(_) | State::Between => Poll::Pending,
         }
     }
 }
@@ -153,16 +167,14 @@ fn boxed<'a>(
     call: Call<'a>,
     work: impl Future<Output = Result<Reply, Error>> + Send + 'a,
 ) -> State<'a> {
-    State::Boxed(match engine.watch() {
-        None => Box::pin(work),
-        Some(_) => {
-            let work = Box::pin(work);
-            Box::pin(async move {
-                let list = [(call.sql, call.params)];
-                engine.telling(&list, work).await
-            })
-        }
-    })
+    if engine.watch().is_none() {
+        return State::Untold(Box::pin(work));
+    }
+    let work = Box::pin(work);
+    State::Boxed(Box::pin(async move {
+        let list = [(call.sql, call.params)];
+        engine.telling(&list, work).await
+    }))
 }
 
 fn send<'a>(

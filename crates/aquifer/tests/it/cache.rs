@@ -10,6 +10,7 @@ mod kinds;
 mod outages;
 mod pubsub;
 mod queries;
+mod queries_seen;
 mod scenarios;
 mod stale;
 mod stored;

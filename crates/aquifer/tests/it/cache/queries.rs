@@ -87,7 +87,7 @@ pub(super) async fn end(db: &Db) {
     assert_eq!((status.in_use, status.waiting), (0, 0));
 }
 
-async fn name(db: &Db, id: i64) -> Option<String> {
+pub(super) async fn name(db: &Db, id: i64) -> Option<String> {
     let rows = db.from("users").select("name").where_("id", "=", id);
     rows.cache(HOUR).value("name").await.unwrap()
 }
