@@ -25,6 +25,8 @@ pub(super) struct Given {
     schema: String,
     /// Whether the schema may be there.
     made: bool,
+    /// Whether the layer had a schema of its own there before.
+    had_layers: bool,
 }
 
 /// The server that the environment names; none when it names none.
@@ -34,8 +36,12 @@ pub(super) fn given() -> Option<Server> {
     let seconds = since_epoch.map_or(0, |since| since.as_secs());
     // Two demos on one server do not meet.
     let schema = format!("aquifer_demo_{seconds}_{}", std::process::id());
-    let made = false;
-    (!url.is_empty()).then_some(Server::Given(Given { url, schema, made }))
+    (!url.is_empty()).then_some(Server::Given(Given {
+        url,
+        schema,
+        made: false,
+        had_layers: true,
+    }))
 }
 
 pub(super) fn chapter(given: bool) -> Chapter {
@@ -95,6 +101,8 @@ async fn start() -> Result<Embedded, Failure> {
 impl Given {
     async fn make_schema(&mut self, step: &mut Step) -> Result<(), Failure> {
         let db = Db::connect(&self.url).await?;
+        let layers = "select to_regnamespace('aquifer') is not null";
+        self.had_layers = db.query_value(layers, ()).await?;
         let create = AssertSafe(format!("create schema {}", self.schema));
         self.made = true;
         if let Err(error) = db.execute_script(create).await {
@@ -125,6 +133,11 @@ impl Given {
             "drop schema if exists {schema} cascade"
         )))
         .await?;
+        if !self.had_layers {
+            // Where the cache notes what Redis missed.
+            let drop = "drop table if exists aquifer.cache_fence; drop schema if exists aquifer";
+            db.execute_script(drop).await?;
+        }
         let left: bool = db
             .query_value(
                 "select exists (select from pg_namespace where nspname = $1)",

@@ -169,14 +169,13 @@ impl Snapshot {
         })
     }
 
-    /// The whole number of a transaction of which the log has the lower half; it is not from the future.
+    /// The whole number of a transaction of which the log has the lower half. It may be `next` or above:
+    /// that counts only transactions which have ended, and one that waits for a standby has not.
     fn whole(&self, half: i64) -> Result<u64, Error> {
         let half = u32::try_from(half).map_err(|_negative| malformed())?;
-        let whole = (self.next & !u64::from(u32::MAX)) | u64::from(half);
-        Ok(match whole >= self.next {
-            true => whole.saturating_sub(1 << 32),
-            false => whole,
-        })
+        let next = u32::try_from(self.next & u64::from(u32::MAX)).unwrap_or_default();
+        let ahead = half.wrapping_sub(next).cast_signed();
+        Ok(self.next.saturating_add_signed(i64::from(ahead)))
     }
 
     fn shows(&self, id: u64) -> bool {
@@ -234,4 +233,38 @@ fn tags<'a>(
 fn malformed() -> Error {
     let text = "the server wrote a snapshot or a change in a form that is not known";
     Error::new(ErrorKind::Protocol, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Snapshot;
+
+    #[test]
+    fn a_transaction_that_has_not_ended_is_not_shown_though_nobody_has_a_higher_number() {
+        let snapshot = Snapshot::parse("740:740:").unwrap();
+        let ids = [739, 740, 741].map(|half| snapshot.whole(half).unwrap());
+        assert_eq!(ids, [739, 740, 741]);
+        assert_eq!(ids.map(|id| snapshot.shows(id)), [true, false, false]);
+        let running = Snapshot::parse("740:743:740,742").unwrap();
+        let shown = [739, 740, 741, 742, 743].map(|id| running.shows(id));
+        assert_eq!(shown, [true, false, true, false, false]);
+    }
+
+    #[test]
+    fn the_upper_half_is_that_of_the_nearest_number() {
+        let turn = 1_u64 << 32;
+        let whole = |next: u64, half| {
+            let snapshot = Snapshot {
+                least: next,
+                next,
+                running: Vec::new(),
+            };
+            snapshot.whole(half).unwrap()
+        };
+        assert_eq!(whole(turn + 5, i64::from(u32::MAX)), turn - 1);
+        assert_eq!(whole(turn + 5, 7), turn + 7);
+        assert_eq!(whole(turn - 1, 3), turn + 3);
+        let far = Snapshot::parse("5:5:").unwrap();
+        assert!(far.whole(-1).is_err());
+    }
 }
