@@ -14,7 +14,6 @@ use super::key::check_key;
 use super::load::Absence;
 use super::options::CacheOptions;
 use super::read::Want;
-use super::store::StampFor;
 use super::{Cache, tag};
 use crate::query::{Keeping, Plan};
 use crate::settings::Settings;
@@ -134,8 +133,7 @@ impl Cache {
 
     /// Makes everything a miss that depends on one of these tags.
     pub(crate) async fn touch(&self, tags: &[Box<str>]) {
-        let stamp = |tag: &str| StampFor::ever(self.0.names.stamp_of_tag(tag));
-        let stamps: Vec<StampFor> = tags.iter().map(AsRef::as_ref).map(stamp).collect();
+        let stamps = self.0.stamps_of_tags(tags);
         let bumped = self.0.store.bump_present(&stamps).await;
         let missed = bumped.is_err();
         // What Redis was not told is remembered, here and in the database.

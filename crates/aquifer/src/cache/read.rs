@@ -250,10 +250,7 @@ impl Inner {
             names.extend(of_this);
         }
         let now = clock::now();
-        if !self.knows_servers() {
-            // Boxed: it is rare.
-            Box::pin(self.store.unless_away(self.know_servers())).await?;
-        }
+        self.believe_servers().await?;
         let (is_ours, stored) = match (claim, entries.as_slice()) {
             (Some(claim), [entry]) => self.store.read_claiming(entry, &names, claim).await?,
             _ => (false, self.store.read(&entries, &names).await?),

@@ -54,6 +54,15 @@ impl Inner {
         Err(Error::new(ErrorKind::Connection, text))
     }
 
+    /// As [`know_servers`](Self::know_servers), for calls: they do not wait for Redis that is away.
+    pub(super) async fn believe_servers(&self) -> Result<(), Error> {
+        if self.knows_servers() {
+            return Ok(());
+        }
+        // Boxed: it is rare.
+        Box::pin(self.store.unless_away(self.know_servers())).await
+    }
+
     async fn check_servers(&self, redis: &Redis) -> Result<(), Error> {
         let place = self.names.servers();
         let before = redis.identity();

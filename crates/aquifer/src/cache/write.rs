@@ -79,11 +79,10 @@ impl Inner {
         (stamps, ttl): (&[StampFor], Duration),
     ) -> Result<(), Error> {
         self.links.begun().await;
-        self.know_servers().await?;
+        self.believe_servers().await?;
         // Of what they depend on besides their keys; read before the values are there.
         let mut others = vec![StampFor::ever(self.names.stamp_of_all())];
-        let of_tag = |tag: &str| StampFor::ever(self.names.stamp_of_tag(tag));
-        others.extend(tags.iter().map(AsRef::as_ref).map(of_tag));
+        others.extend(self.stamps_of_tags(tags));
         let others = self.store.ensure(&others).await?;
         let bumped = if keeps(Rule::SetBumps) {
             self.store.bump(stamps).await?
@@ -119,8 +118,7 @@ impl Inner {
     }
 
     pub(super) async fn invalidate(self: Arc<Self>, tags: Vec<Box<str>>) -> Result<(), Error> {
-        let stamp = |tag: &str| StampFor::ever(self.names.stamp_of_tag(tag));
-        let stamps: Vec<StampFor> = tags.iter().map(AsRef::as_ref).map(stamp).collect();
+        let stamps = self.stamps_of_tags(&tags);
         let bumped = self.store.bump(&stamps).await;
         self.changed(&stamps, bumped.map(drop))
     }
@@ -191,6 +189,12 @@ impl Inner {
         let _stored_or_missed = self.store.put(&entry, span.kept).await;
         let encoded = (sealed.checksum, sealed.length());
         self.keep_here((&want.key, times), value, ticket, encoded);
+    }
+
+    /// They stay for ever: how long what depends on them is kept, nobody knows.
+    pub(super) fn stamps_of_tags(&self, tags: &[Box<str>]) -> Vec<StampFor> {
+        let stamp = |tag: &str| StampFor::ever(self.names.stamp_of_tag(tag));
+        tags.iter().map(AsRef::as_ref).map(stamp).collect()
     }
 
     fn stamp_of_key(&self, key: &str, ttl: Duration) -> StampFor {
