@@ -1,6 +1,7 @@
 //! The code of `guides/*.md`: compiled here, run here, and compared with the pages by `tidy`.
 
 mod best_practices;
+mod cache;
 mod dynamic;
 mod from_deadpool;
 mod from_sqlx;
