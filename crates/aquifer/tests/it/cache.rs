@@ -23,6 +23,8 @@ use std::time::Duration;
 
 use aquifer::{Cache, Config, Error, Redis};
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 pub(super) use super::support::{PATIENCE, abort_at};
 
@@ -108,6 +110,35 @@ pub(super) async fn load(cache: &Cache, key: &str, loader: &Loader, name: &str) 
     let found = cache.get_or_load(key, loader.load(user(1, name))).await;
     let found: Arc<User> = found.unwrap();
     found.name.clone()
+}
+
+/// A load that has begun, and gives what it is told to, when it is told.
+pub(super) struct Held {
+    pub(super) open: oneshot::Sender<Result<&'static str, Error>>,
+    pub(super) loading: JoinHandle<Result<Arc<User>, Error>>,
+}
+
+pub(super) async fn held(cache: &Cache, key: &'static str) -> Held {
+    let (open, gate) = oneshot::channel::<Result<&'static str, Error>>();
+    let (begun, has_begun) = oneshot::channel::<()>();
+    let cache = cache.clone();
+    let loading = tokio::spawn(async move {
+        let load = || async move {
+            begun.send(()).unwrap();
+            gate.await.unwrap().map(|name| user(1, name))
+        };
+        cache.get_or_load(key, load).await
+    });
+    has_begun.await.unwrap();
+    Held { open, loading }
+}
+
+impl Held {
+    /// Lets it give this, as it then does.
+    pub(super) async fn gives(self, name: &'static str) {
+        self.open.send(Ok(name)).unwrap();
+        assert_eq!(self.loading.await.unwrap().unwrap().name, name);
+    }
 }
 
 /// Shuts down and checks that nothing is left.

@@ -6,35 +6,11 @@ use std::time::Duration;
 
 use aquifer::{Cache, CacheOptions, Error, ErrorKind};
 use aquifer_testkit::{Ending, Proxy, Redis as Server, RedisCluster, Upstream};
-use tokio::sync::oneshot;
 
 use super::super::support::until;
 use super::{
-    Loader, User, config, end, load, name, process, until_in_doubt, until_linked, until_name, user,
+    Loader, config, end, held, load, name, process, until_in_doubt, until_linked, until_name, user,
 };
-
-/// A load that has begun and waits.
-struct Held {
-    open: oneshot::Sender<Result<&'static str, Error>>,
-    loading: tokio::task::JoinHandle<Result<Arc<User>, Error>>,
-}
-
-async fn held(cache: &Cache, key: &'static str) -> Held {
-    let (open, gate) = oneshot::channel::<Result<&'static str, Error>>();
-    let (begun, has_begun) = oneshot::channel::<()>();
-    let loading = tokio::spawn({
-        let cache = cache.clone();
-        async move {
-            let load = || async move {
-                begun.send(()).unwrap();
-                gate.await.unwrap().map(|name| user(1, name))
-            };
-            cache.get_or_load(key, load).await
-        }
-    });
-    has_begun.await.unwrap();
-    Held { open, loading }
-}
 
 /// Waits until somebody looks for what another process loads.
 async fn until_looked_for(server: &Server, key: &str) {
@@ -136,8 +112,7 @@ async fn after_a_change_nobody_waits_for_a_load_from_before() {
     two.delete(["a"]).await.unwrap();
     let loader = Loader::default();
     assert_eq!(load(&two, "a", &loader, "new").await, "new");
-    first.open.send(Ok("old")).unwrap();
-    assert_eq!(first.loading.await.unwrap().unwrap().name, "old");
+    first.gives("old").await;
     assert_eq!(name(&two, "a").await.as_deref(), Some("new"));
     assert_eq!(load(&two, "a", &loader, "newer").await, "new");
     end(one).await;
@@ -237,8 +212,7 @@ async fn a_load_that_needs_another_one_has_its_place_for_both() {
         error.to_string().contains("advanced.cache_loads_max"),
         "{error}"
     );
-    full.open.send(Ok("held")).unwrap();
-    assert_eq!(full.loading.await.unwrap().unwrap().name, "held");
+    full.gives("held").await;
     end(cache).await;
 }
 

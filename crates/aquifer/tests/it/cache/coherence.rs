@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use aquifer::{Cache, CacheOptions, Error};
+use aquifer::{Cache, CacheOptions};
 use aquifer_testkit::{Ending, Mode, Proxy, Redis as Server, RedisCluster, Sentinels, Upstream};
-use tokio::sync::oneshot;
 
 use super::{
-    Loader, config, end, load, name, process, until_in_doubt, until_linked, until_name, user,
+    Loader, config, end, held, load, name, process, until_in_doubt, until_linked, until_name, user,
 };
 
 /// Each of two processes changes a value that the other has in memory.
@@ -48,23 +47,9 @@ async fn see_each_others_changes(one: &Cache, two: &Cache) {
 
 /// A loader in one process is held open while the other deletes.
 async fn keep_no_value_that_was_loaded_before_a_delete(one: &Cache, two: &Cache) {
-    let (open, gate) = oneshot::channel::<()>();
-    let (begun, has_begun) = oneshot::channel::<()>();
-    let loading = tokio::spawn({
-        let one = one.clone();
-        async move {
-            let load = || async move {
-                begun.send(()).unwrap();
-                gate.await.unwrap();
-                Ok::<_, Error>(user(1, "old"))
-            };
-            one.get_or_load("held", load).await.unwrap()
-        }
-    });
-    has_begun.await.unwrap();
+    let early = held(one, "held").await;
     two.delete(["held"]).await.unwrap();
-    open.send(()).unwrap();
-    assert_eq!(loading.await.unwrap().name, "old");
+    early.gives("old").await;
     assert_eq!(name(two, "held").await, None);
     // It may have been used until the announcement came; no longer.
     until_name(one, "held", None, &[Some("old")]).await;

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use aquifer::{Cache, CacheOptions, Error, ErrorKind};
 use aquifer_testkit::{Redis as Server, RedisCluster};
-use tokio::sync::oneshot;
 
-use super::{Loader, User, config, end, load, name, until_linked, user};
+use super::{Loader, User, config, end, held, load, name, until_linked, user};
 
 /// Runs every part on a cache with a namespace of its own.
 async fn keep_the_contract(url: Option<&str>) {
@@ -351,27 +350,13 @@ async fn a_herd_loads_once(cache: &Cache) {
 }
 
 async fn what_was_loaded_before_a_delete_is_not_used_after_it(cache: &Cache) {
-    let (open, gate) = oneshot::channel::<()>();
-    let (begun, has_begun) = oneshot::channel::<()>();
-    let early = tokio::spawn({
-        let cache = cache.clone();
-        async move {
-            let load = || async move {
-                begun.send(()).unwrap();
-                gate.await.unwrap();
-                Ok::<_, Error>(user(1, "old"))
-            };
-            cache.get_or_load("user:1", load).await.unwrap()
-        }
-    });
-    has_begun.await.unwrap();
+    let early = held(cache, "user:1").await;
     // The row was changed and committed.
     cache.delete(["user:1"]).await.unwrap();
     // Who asks now does not wait for what began before.
     let loader = Loader::default();
     assert_eq!(load(cache, "user:1", &loader, "new").await, "new");
-    open.send(()).unwrap();
-    assert_eq!(early.await.unwrap().name, "old");
+    early.gives("old").await;
     let found = name(cache, "user:1").await;
     assert_ne!(found.as_deref(), Some("old"));
     assert_eq!(load(cache, "user:1", &loader, "new").await, "new");
