@@ -4,6 +4,7 @@ mod abort;
 mod claims;
 mod coherence;
 mod contract;
+mod dependencies;
 mod figures;
 mod foreign;
 mod kinds;
