@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aquifer::{CacheContent, CacheEntry, CacheStamp, Config, ErrorKind, Redis};
+use aquifer::{CacheContent, CacheEntry, CacheFormat, CacheStamp, Config, ErrorKind, Redis};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -24,9 +24,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(crate) enum Command {
     /// Tells what Redis holds under a key of the cache, and whether it would be used
     ///
-    /// That is: its kind, the layout of its type, its time left, its length, its tags, and each stamp
-    /// that it depends on, with what it was when the value was loaded and what it is now; of a counter
-    /// its number. Other values are printed with --value only.
+    /// That is: its kind, the layout of its type, its format, its time left, for how long of it it is
+    /// fresh, how long its load took, its length, its tags, and each stamp that it depends on, with what
+    /// it was when the value was loaded and what it is now; of a counter its number. Other values are
+    /// printed with --value only.
     ///
     /// Redis and the namespace are those that a service here would use (see `aquifer config print`).
     /// Nothing is changed.
@@ -128,10 +129,13 @@ fn is_whole(content: &CacheContent) -> Option<bool> {
     }
 }
 
+fn milliseconds(time: Duration) -> Option<u64> {
+    u64::try_from(time.as_millis()).ok()
+}
+
 fn write_json(entry: &CacheEntry, with_value: bool, output: &mut impl Write) -> io::Result<()> {
     let stamp = |stamp: &CacheStamp| json!({ "name": stamp.name, "was": stamp.was, "is": stamp.is, "holds": stamp.holds() });
     let stamps: Vec<Value> = entry.stamps.iter().map(stamp).collect();
-    let left = entry.left.map(|left| left.as_millis());
     let mut object = json!({
         "name": entry.name,
         "kind": kind(&entry.content),
@@ -139,7 +143,10 @@ fn write_json(entry: &CacheEntry, with_value: bool, output: &mut impl Write) -> 
         "number": number(&entry.content),
         "layout": layout(&entry.content),
         "checksum_ok": is_whole(&entry.content),
-        "left_ms": left.and_then(|left| u64::try_from(left).ok()),
+        "format": entry.format.map(CacheFormat::name),
+        "fresh_ms": entry.fresh.and_then(milliseconds),
+        "effort_us": entry.effort.and_then(|effort| u64::try_from(effort.as_micros()).ok()),
+        "left_ms": entry.left.and_then(milliseconds),
         "length": entry.length,
         "tags": entry.tags,
         "stamps": stamps,
@@ -165,8 +172,17 @@ fn write_text(entry: &CacheEntry, with_value: bool, output: &mut impl Write) -> 
     if let Some(layout) = layout(&entry.content) {
         line("layout", &layout)?;
     }
+    if let Some(format) = entry.format {
+        line("format", format.name())?;
+    }
     let left = entry.left.map(|left| format!("{left:?}"));
     line("left", left.as_deref().unwrap_or("for ever"))?;
+    if let Some(fresh) = entry.fresh {
+        line("fresh", &format!("{fresh:?}"))?;
+    }
+    if let Some(effort) = entry.effort.filter(|effort| !effort.is_zero()) {
+        line("effort", &format!("{effort:?} to load"))?;
+    }
     line("length", &format!("{} bytes", entry.length))?;
     for tag in &entry.tags {
         line("tag", tag)?;

@@ -5,6 +5,7 @@ mod budget;
 mod cached;
 mod claim;
 mod debts;
+mod encoding;
 mod envelope;
 mod fence;
 mod fill;
@@ -74,7 +75,7 @@ pub use self::status::CacheStatus;
 use self::store::Store;
 pub use self::subscription::{Messages, Received, Subscription};
 pub use self::uncacheable::Uncacheable;
-use crate::config::{CacheSettings, Config};
+use crate::config::{CacheFormat, CacheSettings, Config};
 use crate::observe::Observers;
 use crate::redis::Redis;
 use crate::tasks::Tasks;
@@ -88,9 +89,10 @@ const TTL_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 
 /// What can be kept: any type that serde writes and reads, and that owns what it holds.
 ///
-/// Values are written with the names of their fields. With each stands the layout of its type, all the
-/// way down: a value of an older or newer program whose type has other names, fields or types is not
-/// read, but loaded anew. Where a type is read by `flatten` or `untagged`, only its reading tells.
+/// Values are written with the names of their fields, as MessagePack or as JSON (`cache_format`). With each
+/// stands the layout of its type, all the way down: a value of an older or newer program whose type has
+/// other names, fields or types is not read, but loaded anew. Where a type is read by `flatten` or
+/// `untagged`, only its reading tells.
 pub trait CacheValue: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
 impl<T> CacheValue for T where T: Serialize + DeserializeOwned + Send + Sync + 'static {}
@@ -150,7 +152,7 @@ impl<T> CacheValue for T where T: Serialize + DeserializeOwned + Send + Sync + '
 /// The value of `user:1` is at `aquifer:user:1`, its stamp at `aquifer#k:user:1`; `aquifer` is
 /// `cache_namespace`. Losing any of them, by eviction or FLUSHALL, makes values misses and nothing
 /// else. Each process holds a connection more to each master, by which it is told of changes (RESP3,
-/// Redis 6 or newer). Where the server can't or may not do that, as with `protocol=resp2`, processes tell
+/// Redis 6 or newer). With `cache_format` `json` a value can be read by eye behind its envelope. Where the server can't or may not do that, as with `protocol=resp2`, processes tell
 /// each other by a channel, `aquifer#changes`; where that is refused too, every read asks Redis.
 #[derive(Clone)]
 #[doc(alias("RedisCache", "layered cache"))]
@@ -173,6 +175,7 @@ struct Inner {
     wake: Arc<Notify>,
     tasks: Arc<Tasks>,
     observers: Observers,
+    format: CacheFormat,
     ttl: Duration,
     negative_ttl: Duration,
     load_timeout: Duration,
@@ -279,6 +282,7 @@ impl Cache {
             wake: Arc::default(),
             tasks,
             observers,
+            format: settings.format,
             ttl: settings.ttl,
             negative_ttl: settings.negative_ttl,
             load_timeout: settings.load_timeout,

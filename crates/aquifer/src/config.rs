@@ -8,6 +8,7 @@ mod check;
 mod connection;
 mod environment;
 mod file;
+mod format;
 mod hosts;
 mod knob;
 mod listing;
@@ -31,6 +32,7 @@ pub use self::advanced::Advanced;
 pub(crate) use self::cache::CacheSettings;
 pub(crate) use self::check::{Settings, check_resize};
 use self::environment::Environment;
+pub use self::format::CacheFormat;
 pub(crate) use self::hosts::Hosts;
 pub use self::origin::Origin;
 use self::origin::Sourced;
@@ -76,6 +78,7 @@ pub(crate) type PasswordFuture =
 /// | [`redis_timeout`](Self::redis_timeout) | 1s | 1ms to 1h | `AQUIFER_REDIS_TIMEOUT` |
 /// | [`redis_required`](Self::redis_required) | false | false to true | `AQUIFER_REDIS_REQUIRED` |
 /// | [`cache_namespace`](Self::cache_namespace) | `aquifer` | 1 to 64 of `A-Z a-z 0-9 _ . -` | `AQUIFER_CACHE_NAMESPACE` |
+/// | [`cache_format`](Self::cache_format) | `messagepack` | `messagepack` or `json` | `AQUIFER_CACHE_FORMAT` |
 /// | [`cache_ttl`](Self::cache_ttl) | 1h | 1ms to 8760h | `AQUIFER_CACHE_TTL` |
 /// | [`cache_foreign_writes`](Self::cache_foreign_writes) | false | false to true | `AQUIFER_CACHE_FOREIGN_WRITES` |
 /// | [`connections_max`](Self::connections_max) | 10 | 1 to 10000 | `AQUIFER_CONNECTIONS_MAX` |

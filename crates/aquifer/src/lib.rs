@@ -120,7 +120,7 @@ pub use crate::cache::{
     Cached, Messages, Received, StaleCause, Staleness, Subscription, Uncacheable,
 };
 pub use crate::coalesce::{Lookup, LookupKey};
-pub use crate::config::{Advanced, Config, Origin, Pooler};
+pub use crate::config::{Advanced, CacheFormat, Config, Origin, Pooler};
 pub use crate::db::{Db, Shutdown};
 pub use crate::dedicated::{Dedicated, Description};
 pub use crate::entity::Entity;

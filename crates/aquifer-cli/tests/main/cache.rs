@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use aquifer::{Cache, CacheOptions, Config, Error};
+use aquifer::{Cache, CacheFormat, CacheOptions, Config, Error};
 use aquifer_testkit::Redis;
 use serde_json::{Value, json};
 
@@ -84,6 +84,45 @@ fn a_value_is_told_by_its_stamps_and_shown_only_when_asked_for() {
     assert_eq!(object["length"], length);
     let object = inspect_json(&redis, &["user:1", "--value"]);
     assert_eq!(object["value"], json!({ "id": 1, "name": SECRET }));
+}
+
+/// A value as JSON, whose load took some time, and that is of use when it is stale too.
+#[tokio::main(flavor = "current_thread")]
+async fn fill_json(redis: &Redis) {
+    let config = Config::new()
+        .redis_url(redis.url())
+        .cache_format(CacheFormat::Json);
+    let cache = Cache::connect(&config).await.unwrap();
+    let options = CacheOptions::new()
+        .ttl(Duration::from_secs(60))
+        .stale_on_error(Duration::from_secs(600));
+    let load = || async {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        Ok::<_, Error>(json!({ "name": SECRET }))
+    };
+    let loaded = cache.get_or_load_with("user:3", &options, load).await;
+    drop(loaded.unwrap());
+}
+
+#[test]
+fn json_its_fresh_time_and_its_effort_are_told() {
+    let redis = Redis::start();
+    fill_json(&redis);
+    let object = inspect_json(&redis, &["user:3", "--value"]);
+    assert_eq!(object["format"], "json");
+    assert_eq!(object["value"], json!({ "name": SECRET }));
+    let number = |name: &str| object[name].as_u64().unwrap();
+    assert!((600_000..=660_000).contains(&number("left_ms")), "{object}");
+    assert!((1..=60_000).contains(&number("fresh_ms")), "{object}");
+    assert!(number("effort_us") >= 2_000, "{object}");
+    let run = inspect(&redis, &["user:3"]);
+    for line in ["format    json\n", "fresh     ", " to load\n"] {
+        assert!(run.stdout.contains(line), "{}", run.stdout);
+    }
+    fill(&redis);
+    let object = inspect_json(&redis, &["user:1"]);
+    assert_eq!(object["format"], "messagepack");
+    assert_eq!(object["effort_us"], 0);
 }
 
 #[test]

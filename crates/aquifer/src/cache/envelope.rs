@@ -3,7 +3,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 3 | `AQ1` |
-//! | 1 | 1 if there is no value, and that is known |
+//! | 1 | 1 if there is no value, and that is known; 2 if the value is JSON |
 //! | 8 | the layout of the value's type |
 //! | 8 | for how long it is fresh, in milliseconds |
 //! | 8 | for how long it is kept, of which the last part it is stale |
@@ -11,7 +11,7 @@
 //! | 1 | how many tags |
 //! | 32 each | the marks of the key, of the namespace, and of each tag |
 //! | 2 + length each | the tags |
-//! | … | the value in MessagePack |
+//! | … | the value in MessagePack or JSON |
 //! | 8 | XXH3 of all but the marks, which are known only when the rest is made |
 //!
 //! Anything else is not an envelope, and so no value.
@@ -22,6 +22,7 @@ use std::time::Duration;
 use aquifer_core::stamps::Mark;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::encoding::{Encoded, Encoding};
 use super::rules::{Rule, keeps};
 use super::times::Span;
 
@@ -29,6 +30,12 @@ const MAGIC: &[u8; 3] = b"AQ1";
 const HEAD: usize = 33;
 const MARK: usize = 32;
 const CHECKSUM: usize = 8;
+
+/// There is no value, and that is known.
+const NONE: u8 = 1;
+
+/// The value is JSON.
+const JSON: u8 = 2;
 
 /// Of the length before each tag.
 const LENGTH: usize = 2;
@@ -50,18 +57,19 @@ pub(super) struct Opened<'a> {
     pub(super) tags: Vec<Box<str>>,
     /// None if it is known that there is no value.
     pub(super) value: Option<&'a [u8]>,
+    pub(super) encoding: Encoding,
     pub(super) checksum: u64,
 }
 
 impl Sealed {
     /// Of a value of this layout, or of none.
-    pub(super) fn new(layout: u64, span: Span, tags: &[Box<str>], value: Option<&[u8]>) -> Self {
+    pub(super) fn new(layout: u64, span: Span, tags: &[Box<str>], value: Option<&Encoded>) -> Self {
         let effort = u32::try_from(span.effort.as_micros()).unwrap_or(u32::MAX);
         let mut head = [0; HEAD];
         let fields = MAGIC
             .iter()
             .copied()
-            .chain([u8::from(value.is_none())])
+            .chain([flag_of(value)])
             .chain(layout.to_le_bytes())
             .chain(milliseconds(span.fresh).to_le_bytes())
             .chain(milliseconds(span.kept).to_le_bytes())
@@ -70,7 +78,7 @@ impl Sealed {
         for (place, byte) in head.iter_mut().zip(fields) {
             *place = byte;
         }
-        let value = value.unwrap_or_default();
+        let value = value.map_or(&[][..], |value| &value.bytes);
         let mut tail = Vec::with_capacity(value.len() + CHECKSUM + 32 * tags.len());
         for tag in tags {
             let length = u16::try_from(tag.len()).unwrap_or(u16::MAX);
@@ -115,6 +123,13 @@ impl<'a> Opened<'a> {
             return None;
         }
         let ([flag], fields) = fields.split_first_chunk::<1>()?;
+        let (is_none, encoding) = match *flag {
+            0 => (false, Encoding::MessagePack),
+            JSON => (false, Encoding::Json),
+            NONE => (true, Encoding::MessagePack),
+            // Of a later version of the layer.
+            _ => return None,
+        };
         let (layout, fields) = number(fields)?;
         let (fresh, fields) = number(fields)?;
         let (kept, fields) = number(fields)?;
@@ -144,7 +159,8 @@ impl<'a> Opened<'a> {
             span,
             marks,
             tags,
-            value: (*flag == 0).then_some(body),
+            value: (!is_none).then_some(body),
+            encoding,
             checksum,
         })
     }
@@ -190,6 +206,14 @@ pub(super) fn is_later(present: &[u8], new: &[u8]) -> bool {
     }
 }
 
+fn flag_of(value: Option<&Encoded>) -> u8 {
+    match value.map(|value| value.encoding) {
+        None => NONE,
+        Some(Encoding::MessagePack) => 0,
+        Some(Encoding::Json) => JSON,
+    }
+}
+
 fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (number, rest) = bytes.split_first_chunk::<8>()?;
     Some((u64::from_le_bytes(*number), rest))
@@ -218,17 +242,26 @@ mod tests {
         effort: Duration::from_micros(56),
     };
 
-    fn envelope(value: Option<&[u8]>) -> Vec<u8> {
+    fn envelope(value: Option<&[u8]>, encoding: Encoding) -> Vec<u8> {
         let tags = ["one".into(), "two".into()];
         let stamps = [1, 2, 3, 4].map(Stamp::first);
-        Sealed::new(7, SPAN, &tags, value).with_marks(stamps.iter().map(|stamp| stamp.mark()))
+        let encoded = value.map(|value| Encoded {
+            bytes: value.to_vec(),
+            encoding,
+        });
+        Sealed::new(7, SPAN, &tags, encoded.as_ref())
+            .with_marks(stamps.iter().map(|stamp| stamp.mark()))
     }
 
     #[test]
     fn what_was_sealed_is_read_again() {
-        for value in [Some(b"value".as_slice()), Some(b""), None] {
-            let bytes = envelope(value);
+        let json = (Some(b"{}".as_slice()), Encoding::Json);
+        let others = [Some(b"value".as_slice()), Some(b""), None];
+        let others = others.map(|value| (value, Encoding::MessagePack));
+        for (value, encoding) in others.into_iter().chain([json]) {
+            let bytes = envelope(value, encoding);
             let opened = Opened::read(&bytes).expect("an envelope");
+            assert_eq!(opened.encoding, encoding);
             assert_eq!(opened.value, value);
             assert_eq!(opened.layout, 7);
             assert_eq!(opened.span, SPAN);
@@ -243,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_damaged_envelope_is_none_or_has_other_marks() {
-        let bytes = envelope(Some(b"value"));
+        let bytes = envelope(Some(b"value"), Encoding::MessagePack);
         let marks = || [1, 2, 3, 4].map(Stamp::first).map(Stamp::mark).into_iter();
         for length in 0..bytes.len() {
             assert!(Opened::read(&bytes[..length]).is_none(), "{length}");

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use aquifer_core::stamps::Stamp;
 
+use super::encoding::Encoded;
 use super::envelope::{self, Opened};
 use super::key::{Names, check_length};
 use super::read::number;
 use super::remote::Remote;
 use super::store::{Entry, Stored};
 use super::tag;
-use crate::config::Config;
+use crate::config::{CacheFormat, Config};
 use crate::redis::Redis;
 use crate::{Error, ErrorKind};
 
@@ -42,14 +43,20 @@ pub struct CacheEntry {
     pub content: CacheContent,
     /// For how long it is still there; `None` if for ever, or there is nothing.
     pub left: Option<Duration>,
+    /// For how long a value is still fresh, if nothing that it depends on changes; zero if it is only
+    /// of use to who takes stale ones. `None` of what is no value.
+    pub fresh: Option<Duration>,
+    /// How long its load took, by which it is reckoned when to load it again; zero if it was not loaded.
+    pub effort: Option<Duration>,
+    /// How the value is written.
+    pub format: Option<CacheFormat>,
     /// In Redis, in bytes: the value and all that stands around it.
     pub length: usize,
     /// The names that it was given to be invalidated by.
     pub tags: Vec<String>,
     /// What it depends on: the key, the namespace, then each tag, and tables and rows of which it was made.
     pub stamps: Vec<CacheStamp>,
-    /// As MessagePack; empty where there is none.
-    encoded: Vec<u8>,
+    encoded: Option<Encoded>,
 }
 
 /// What stands at a key of the cache.
@@ -147,9 +154,12 @@ impl CacheEntry {
             content,
             left,
             length: bytes.len(),
+            fresh: None,
+            effort: None,
+            format: None,
             tags: Vec::new(),
             stamps: Vec::new(),
-            encoded: Vec::new(),
+            encoded: None,
         };
         if let Some(number) = number(bytes) {
             return bare(CacheContent::Counter(number));
@@ -169,7 +179,13 @@ impl CacheEntry {
         Self {
             tags: opened.tags.iter().filter_map(|tag| named(tag)).collect(),
             stamps: stamps.collect(),
-            encoded: opened.value.unwrap_or_default().to_vec(),
+            fresh: left.map(|left| opened.span.fresh_left(left)),
+            effort: Some(opened.span.effort),
+            format: opened.value.map(|_| opened.encoding.format()),
+            encoded: opened.value.map(|bytes| Encoded {
+                bytes: bytes.to_vec(),
+                encoding: opened.encoding,
+            }),
             ..bare(match opened.value {
                 Some(_) => CacheContent::Value {
                     layout: opened.layout,
@@ -190,10 +206,13 @@ impl CacheEntry {
             name,
             content,
             left: None,
+            fresh: None,
+            effort: None,
+            format: None,
             length: 0,
             tags: Vec::new(),
             stamps: Vec::new(),
-            encoded: Vec::new(),
+            encoded: None,
         })
     }
 
@@ -216,7 +235,10 @@ impl CacheEntry {
     pub fn value(&self) -> Option<serde_json::Value> {
         match self.content {
             CacheContent::Counter(number) => Some(number.into()),
-            CacheContent::Value { .. } => rmp_serde::from_slice(&self.encoded).ok(),
+            CacheContent::Value { .. } => {
+                let encoded = self.encoded.as_ref()?;
+                encoded.encoding.read(&encoded.bytes)
+            }
             _ => None,
         }
     }
@@ -235,6 +257,9 @@ impl fmt::Debug for CacheEntry {
             .debug_struct("CacheEntry")
             .field("name", &self.name)
             .field("left", &self.left)
+            .field("fresh", &self.fresh)
+            .field("effort", &self.effort)
+            .field("format", &self.format)
             .field("length", &self.length)
             .field("tags", &self.tags)
             .field("stamps", &self.stamps)

@@ -375,9 +375,9 @@ impl Inner {
                 self.observers.cache_counts().unreadable();
                 None
             }
-            Some(bytes) => match rmp_serde::from_slice(bytes) {
-                Ok(value) => Some(Some(Arc::new(value))),
-                Err(_of_another_layout) => {
+            Some(bytes) => match opened.encoding.read(bytes) {
+                Some(value) => Some(Some(Arc::new(value))),
+                None => {
                     self.observers.cache_counts().unreadable();
                     None
                 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use aquifer_core::stamps::Ticket;
 use tokio::sync::oneshot;
 
+use super::encoding::Encoded;
 use super::envelope::Sealed;
 use super::key::{check_tags, tag_of};
 use super::options::CacheOptions;
@@ -48,8 +49,8 @@ impl Inner {
         let span = span_of(self.ttl_of(options), options);
         let sealed = |(key, value): (&str, &T)| {
             super::key::check_key(key)?;
-            let bytes = encoded(value)?;
-            let sealed = Sealed::new(layout, span, &options.tags, Some(&bytes));
+            let encoded = Encoded::of(value, self.format)?;
+            let sealed = Sealed::new(layout, span, &options.tags, Some(&encoded));
             Ok((Box::from(key), sealed))
         };
         values.into_iter().map(sealed).collect()
@@ -166,8 +167,9 @@ impl Inner {
             Some(_) => (self.ttl_of(options), self.layout::<T>()),
             None => (self.negative_ttl_of(options), 0),
         };
-        let bytes = match value.map(|value| encoded::<T>(value)).transpose() {
-            Ok(bytes) => bytes,
+        let encoded = value.map(|value| Encoded::of::<T>(value, self.format));
+        let encoded = match encoded.transpose() {
+            Ok(encoded) => encoded,
             Err(_not_for_a_cache) => {
                 self.observers.cache_counts().unreadable();
                 return;
@@ -182,7 +184,7 @@ impl Inner {
             effort,
             ..span_of(ttl.mul_f64(1.0 - JITTER * chance()), options)
         };
-        let sealed = Sealed::new(layout, span, &want.tags, bytes.as_deref());
+        let sealed = Sealed::new(layout, span, &want.tags, encoded.as_ref());
         let envelope = sealed.with_marks(ticket.marks());
         let times = Times::new(span, None, clock::now());
         let entry = [(self.names.entry(&want.key), envelope)];
@@ -245,17 +247,6 @@ const JITTER: f64 = 0.1;
 fn chance() -> f64 {
     let some = u32::try_from(clock::random() >> 32).unwrap_or(0);
     f64::from(some) / f64::from(u32::MAX)
-}
-
-/// Fields stand with their names, so that each is read as the one it was.
-fn encoded<T: CacheValue>(value: &T) -> Result<Vec<u8>, Error> {
-    rmp_serde::to_vec_named(value).map_err(|error| {
-        let text = format!(
-            "a value of type {} can't be kept in the cache: its serialization failed",
-            std::any::type_name::<T>()
-        );
-        Error::new(ErrorKind::Encode, text).with_source(error)
-    })
 }
 
 pub(super) fn closed() -> Error {

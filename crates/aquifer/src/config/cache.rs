@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Config, Origin, knob, refusal};
+use super::{CacheFormat, Config, Origin, knob, refusal};
 use crate::Error;
 
 /// What the namespace is called unless something else is set.
@@ -13,6 +13,7 @@ const NAMESPACE_MAX: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct CacheSettings {
     pub(crate) namespace: String,
+    pub(crate) format: CacheFormat,
     pub(crate) ttl: Duration,
     pub(crate) negative_ttl: Duration,
     pub(crate) load_timeout: Duration,
@@ -36,6 +37,7 @@ impl Config {
         }
         Ok(CacheSettings {
             namespace,
+            format: self.format()?,
             ttl: self.time(&knob::CACHE_TTL)?,
             negative_ttl: self.time(&knob::CACHE_NEGATIVE_TTL)?,
             foreign_interval: match self.flag(&knob::CACHE_FOREIGN_WRITES) {

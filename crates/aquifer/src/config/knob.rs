@@ -44,6 +44,9 @@ pub(super) static REDIS_REQUIRED: Knob<bool> = Knob {
 pub(super) static CACHE_NAMESPACE: TextKnob = TextKnob {
     name: "cache_namespace",
 };
+pub(super) static CACHE_FORMAT: TextKnob = TextKnob {
+    name: "cache_format",
+};
 pub(super) static CACHE_TTL: Knob<Duration> = time("cache_ttl", 3600, 365 * 24 * 3600);
 pub(super) static CACHE_FOREIGN_WRITES: Knob<bool> = Knob {
     name: "cache_foreign_writes",
@@ -159,12 +162,13 @@ pub(super) static MESSAGE_MAX: Knob<u32> =
     count("advanced.message_max", 1 << 30, 1 << 16, (1 << 31) - 1);
 
 /// All knobs, the essential ones first, in the order in which they are listed.
-pub(super) static ALL: [AnyKnob; 54] = [
+pub(super) static ALL: [AnyKnob; 55] = [
     AnyKnob::Text(&URL),
     AnyKnob::Text(&REDIS_URL),
     AnyKnob::Time(&REDIS_TIMEOUT),
     AnyKnob::Flag(&REDIS_REQUIRED),
     AnyKnob::Text(&CACHE_NAMESPACE),
+    AnyKnob::Text(&CACHE_FORMAT),
     AnyKnob::Time(&CACHE_TTL),
     AnyKnob::Flag(&CACHE_FOREIGN_WRITES),
     AnyKnob::Count(&CONNECTIONS_MAX),

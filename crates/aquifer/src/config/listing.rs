@@ -62,6 +62,9 @@ impl Config {
         if name == knob::CACHE_NAMESPACE.name {
             return self.cache_namespace_unchecked();
         }
+        if name == knob::CACHE_FORMAT.name {
+            return self.shown_format();
+        }
         if name == knob::BREAKER.name {
             return self.shown_breaker();
         }

@@ -3,25 +3,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer::{Cache, CacheOptions, Error, ErrorKind};
+use aquifer::{Cache, CacheFormat, CacheOptions, Error, ErrorKind};
 use aquifer_testkit::{Redis as Server, RedisCluster};
 
 use super::{Loader, User, config, end, held, load, name, until_linked, user};
 
 /// Runs every part on a cache with a namespace of its own.
 async fn keep_the_contract(url: Option<&str>) {
+    for format in [CacheFormat::MessagePack, CacheFormat::Json] {
+        Box::pin(keep_the_contract_in(url, format)).await;
+    }
+}
+
+async fn keep_the_contract_in(url: Option<&str>, format: CacheFormat) {
     macro_rules! parts {
         ($($part:ident),* $(,)?) => {
             $({
-                println!("{}", stringify!($part));
-                let namespace = stringify!($part).replace('_', "-");
+                println!("{} in {}", stringify!($part), format.name());
+                let namespace = format!("{}-{}", format.name(), stringify!($part));
                 let namespace = namespace.get(..namespace.len().min(60)).unwrap();
+                let config = config(url.unwrap_or_default())
+                    .cache_namespace(namespace)
+                    .cache_format(format);
                 let cache = match url {
-                    Some(url) => {
-                        let config = config(url).cache_namespace(namespace);
-                        Cache::connect(&config).await.unwrap()
-                    }
-                    None => Cache::in_process(&aquifer::Config::new()).unwrap(),
+                    Some(_) => Cache::connect(&config).await.unwrap(),
+                    None => Cache::in_process(&config).unwrap(),
                 };
                 until_linked(&cache).await;
                 $part(&cache).await;

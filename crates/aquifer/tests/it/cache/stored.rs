@@ -1,13 +1,14 @@
 //! What stands in Redis, and what becomes of the cache when somebody else changes it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aquifer::CacheOptions;
+use aquifer::{Cache, CacheFormat, CacheOptions};
 use aquifer_testkit::Redis as Server;
 use serde::{Deserialize, Serialize};
 
 use super::super::support::until;
-use super::{Loader, User, end, load, name, process, until_name, user};
+use super::{Loader, User, config, end, load, name, process, until_linked, until_name, user};
 
 #[tokio::test]
 async fn keys_are_readable_and_stamps_stand_beside_them() {
@@ -186,6 +187,75 @@ async fn another_layout_is_a_miss_though_it_could_be_read() {
     assert!(lists.is_some());
     end(old).await;
     end(new).await;
+}
+
+async fn in_format(server: &Server, format: CacheFormat) -> Cache {
+    let config = config(&server.url()).cache_format(format);
+    let cache = Cache::connect(&config).await.unwrap();
+    until_linked(&cache).await;
+    cache
+}
+
+#[tokio::test]
+async fn either_format_is_read_by_processes_with_the_other() {
+    let server = Server::start();
+    let formats = [CacheFormat::MessagePack, CacheFormat::Json];
+    let [one, two] = formats.map(|format| in_format(&server, format));
+    let (one, two) = (one.await, two.await);
+    let loader = Loader::default();
+    for (writer, reader) in [(&one, &two), (&two, &one)] {
+        for number in 0..3 {
+            let text = format!("number {number}");
+            writer.set("a", &user(1, &text)).await.unwrap();
+            let seen = until_name(reader, "a", Some(&text), &[None, Some("old")]);
+            // What the reader had in memory is old until it is told.
+            seen.await;
+            reader.set("a", &user(1, "old")).await.unwrap();
+            until_name(writer, "a", Some("old"), &[Some(&text), None]).await;
+        }
+        reader.delete(["a"]).await.unwrap();
+        until_name(writer, "a", None, &[Some("old")]).await;
+        assert_eq!(load(writer, "a", &loader, "loaded").await, "loaded");
+        assert_eq!(load(reader, "a", &loader, "again").await, "loaded");
+        writer.delete(["a"]).await.unwrap();
+        until_name(reader, "a", None, &[Some("loaded")]).await;
+    }
+    assert_eq!(loader.loads(), 2);
+    two.set("a", &user(1, "by eye")).await.unwrap();
+    let stored = server.command(&["GET", "aquifer:a"]);
+    assert!(stored.contains(r#"{"id":1,"name":"by eye"}"#), "{stored}");
+    end(one).await;
+    end(two).await;
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Odd {
+    places: BTreeMap<(i32, i32), f64>,
+    exact: Vec<f64>,
+    bytes: Vec<u8>,
+}
+
+#[tokio::test]
+async fn what_json_can_not_hold_is_kept_all_the_same() {
+    let server = Server::start();
+    let cache = in_format(&server, CacheFormat::Json).await;
+    let odd = Odd {
+        places: BTreeMap::from([((1, 2), 3.5)]),
+        exact: (1..5_000)
+            .map(|number| 1e300_f64.powf(1.0 / f64::from(number)) / 3.0)
+            .collect(),
+        bytes: (0..=255).collect(),
+    };
+    cache.set("odd", &odd).await.unwrap();
+    let even = &odd.exact;
+    cache.set("even", even).await.unwrap();
+    let fresh = in_format(&server, CacheFormat::MessagePack).await;
+    let found: Option<Arc<Odd>> = fresh.get("odd").await.unwrap();
+    assert_eq!(found.as_deref(), Some(&odd));
+    let found: Option<Arc<Vec<f64>>> = fresh.get("even").await.unwrap();
+    assert_eq!(found.as_deref(), Some(even));
+    end(cache).await;
+    end(fresh).await;
 }
 
 /// How often this command was called.
