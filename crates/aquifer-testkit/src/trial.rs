@@ -104,7 +104,7 @@ impl Trial {
             redis: servers.redis_url(number),
         };
         let mut processes = Processes::start((0..PROCESSES).map(part), process);
-        let herds = (0..HERDS).map(|herd| processes.herd(CELLS + herd));
+        let herds = (0..HERDS).map(|herd| processes.herd(CELLS + layer::CALM + herd));
         let herd = herds.max().unwrap_or(0);
         processes.order("go");
         let calm_from = record::now();

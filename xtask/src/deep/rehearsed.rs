@@ -34,7 +34,7 @@ impl Rehearsed {
         // One of an earlier run must not be taken for this one's.
         fs::remove_file(&report).ok();
         let mut cargo = workspace.cargo();
-        cargo.args(["test", "-p", "aquifer", "--test", "it"]);
+        cargo.args(["test", "-p", "aquifer", "--all-features", "--test", "it"]);
         if let Some(cfg) = self.cfg {
             cargo.arg("--target-dir").arg(directory.join(cfg));
             cargo.env("RUSTFLAGS", format!("--cfg {cfg}"));

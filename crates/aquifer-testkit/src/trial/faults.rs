@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use super::processes::Processes;
 use super::record::now;
-use super::{PROCESSES, Servers};
+use super::{BOUND, PROCESSES, Servers};
 use crate::numbers::Numbers;
 use crate::{Direction, Ending, Mode, Proxy};
 
@@ -49,6 +49,8 @@ enum Fault {
     Garbage,
     /// The server ends the connections that tell of changes.
     LinksKilled,
+    /// Those too, and one process can't open another for a while; all else that it has with Redis goes on.
+    LinkGone,
     /// The server ends all connections.
     ClientsKilled,
     /// One process stands still.
@@ -58,7 +60,7 @@ enum Fault {
 }
 
 /// Those that few rules stand against come twice.
-const ALL: [Fault; 19] = [
+const ALL: [Fault; 22] = [
     Fault::Blip,
     Fault::Cut,
     Fault::Unreachable,
@@ -72,13 +74,19 @@ const ALL: [Fault; 19] = [
     Fault::Flushed,
     Fault::Evicted,
     Fault::StampsLost,
+    Fault::StampsLost,
     Fault::Garbage,
     Fault::LinksKilled,
+    Fault::LinkGone,
+    Fault::LinkGone,
     Fault::ClientsKilled,
     Fault::Paused,
     Fault::Paused,
     Fault::DatabaseCut,
 ];
+
+/// After what is seen only when it was not made good by something else for longer than the bound.
+const LEFT_ALONE: Duration = Duration::from_millis(500);
 
 /// Some keys, whatever they are.
 const EVICT: &str = "for _ = 1, 10 do local key = redis.call('RANDOMKEY') \
@@ -152,6 +160,14 @@ impl<'a> Faults<'a> {
                 self.span(500, 2_500);
                 network.set(Mode::Pass);
             }
+            Fault::LinkGone => {
+                network.refuse();
+                self.kill_links();
+                // Not for so long that what is in memory is not used any more.
+                self.span(50, 600);
+                network.accept();
+                thread::sleep(BOUND + LEFT_ALONE);
+            }
             Fault::Paused => {
                 processes.signal(process, Signal::STOP);
                 self.span(500, 3_000);
@@ -200,28 +216,15 @@ impl<'a> Faults<'a> {
             Fault::Flushed => self.ask(&["FLUSHALL"]),
             Fault::StampsLost => {
                 // So many writes come after the second time as between both, and some more.
-                let between = self.numbers.milliseconds(800, 1_500);
+                let between = self.numbers.milliseconds(400, 1_200);
                 self.ask(&["EVAL", FORGET, "0"]);
                 thread::sleep(between);
                 self.ask(&["EVAL", FORGET, "0"]);
-                thread::sleep(2 * between);
+                thread::sleep(between + BOUND + LEFT_ALONE);
             }
             Fault::Evicted => self.ask(&["EVAL", EVICT, "0"]),
             Fault::Garbage => self.ask(&["EVAL", SPOIL, "0"]),
-            Fault::LinksKilled => {
-                // Those that track others' changes have a `t` among their flags.
-                let clients = redis.try_command(&["CLIENT", "LIST"]).unwrap_or_default();
-                for client in clients.lines() {
-                    let field = |name: &str| {
-                        let mut fields = client.split(' ');
-                        fields.find_map(|field| field.strip_prefix(name))
-                    };
-                    let tracks = field("flags=").is_some_and(|flags| flags.contains(['t', 'P']));
-                    if let (true, Some(id)) = (tracks, field("id=")) {
-                        self.ask(&["CLIENT", "KILL", "ID", id]);
-                    }
-                }
-            }
+            Fault::LinksKilled => self.kill_links(),
             Fault::ClientsKilled => self.ask(&["CLIENT", "KILL", "TYPE", "normal"]),
             Fault::DatabaseCut => self.servers.database.cut_all(Ending::Reset),
             fault => panic!("{fault:?} is done to one process"),
@@ -236,6 +239,21 @@ impl<'a> Faults<'a> {
             network.cut_all(Ending::Reset);
         }
         network.set(Mode::Pass);
+    }
+
+    fn kill_links(&self) {
+        // Those that track others' changes have a `t` among their flags.
+        let list = self.servers.redis.try_command(&["CLIENT", "LIST"]);
+        for client in list.unwrap_or_default().lines() {
+            let field = |name: &str| {
+                let mut fields = client.split(' ');
+                fields.find_map(|field| field.strip_prefix(name))
+            };
+            let tracks = field("flags=").is_some_and(|flags| flags.contains(['t', 'P']));
+            if let (true, Some(id)) = (tracks, field("id=")) {
+                self.ask(&["CLIENT", "KILL", "ID", id]);
+            }
+        }
     }
 
     fn ending(&mut self) -> Ending {
@@ -272,6 +290,7 @@ impl Fault {
             Self::StampsLost => "stamps_lost",
             Self::Garbage => "garbage",
             Self::LinksKilled => "links_killed",
+            Self::LinkGone => "link_gone",
             Self::ClientsKilled => "clients_killed",
             Self::Paused => "paused",
             Self::DatabaseCut => "database_cut",

@@ -5,8 +5,13 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// How many cells are read and written all the time; those above are for herds.
+/// How many cells are read and written all the time.
 pub const CELLS: u32 = 16;
+
+/// How many cells there are besides that are read all the time and written now and then: whoever has
+/// missed a write of one of them is not told of the next one before that is found out. Those above are for
+/// herds.
+pub(super) const CALM: u32 = 64;
 
 /// A cache in front of the table `cells (id int, version bigint)`, as a process of a trial calls it.
 pub trait Cached: Clone + Send + Sync + 'static {

@@ -5,13 +5,22 @@ use std::time::Duration;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
-use super::layer::{CELLS, Cached, Loading, Way};
+use super::layer::{CALM, CELLS, Cached, Loading, Way};
 use super::part::{Output, Part};
 use super::record::{Read, Record, Write, now};
 use crate::numbers::Numbers;
 
 const READERS: u64 = 16;
 const WRITERS: u64 = 3;
+
+/// Those that load calm cells.
+const LOADERS: u64 = 2;
+
+/// How long a loader waits for a load, which may go on after that.
+const LOADED_WITHIN: Duration = Duration::from_millis(50);
+
+/// How long the reader and the loaders of calm cells rest.
+const CALM_PAUSE: Duration = Duration::from_millis(10);
 
 /// Callers who miss the same thing at once, in each process.
 const HERD: usize = 250;
@@ -90,6 +99,15 @@ impl<C: Cached> Tasks<C> {
             let (shared, numbers) = (Arc::clone(&self.shared), self.numbers(READERS + task));
             self.writers.spawn(write(shared, task, numbers));
         }
+        let task = READERS + WRITERS;
+        let (shared, numbers) = (Arc::clone(&self.shared), self.numbers(task));
+        self.writers.spawn(write_calm(shared, numbers));
+        for task in (task + 1..).take(usize::try_from(LOADERS).unwrap_or(0)) {
+            let loader = Reader::new(Arc::clone(&self.shared), self.numbers(task));
+            self.readers.spawn(loader.load_calm());
+        }
+        let reader = Reader::new(Arc::clone(&self.shared), self.numbers(task + 1 + LOADERS));
+        self.readers.spawn(reader.peek_calm());
         self.readers.spawn(watch(Arc::clone(&self.shared)));
     }
 
@@ -114,7 +132,7 @@ impl<C: Cached> Tasks<C> {
         self.shared.readers_end.store(true, Ordering::Relaxed);
         join(&mut self.readers).await;
         let mut reader = Reader::new(Arc::clone(&self.shared), self.numbers(0));
-        for cell in 0..CELLS {
+        for cell in 0..CELLS + CALM {
             reader.read(cell, Loading::default()).await;
         }
         reader.tell();
@@ -152,6 +170,23 @@ impl<C> Shared<C> {
     }
 }
 
+impl<C: Cached> Shared<C> {
+    /// Writes it down only if it was acknowledged.
+    async fn write(&self, cell: u32, begun: u64) {
+        let written = self.cached.write(cell, Way::of(cell)).await;
+        if let Some(version) = self.complain(written) {
+            let acknowledged = now();
+            self.output.write(&Record::Write(Write {
+                cell,
+                version,
+                begun,
+                acknowledged,
+                owed: self.cached.owes(),
+            }));
+        }
+    }
+}
+
 /// Says when nothing is owed any more, and writes what is kept back.
 async fn watch<C: Cached>(shared: Arc<Shared<C>>) {
     let mut owed = false;
@@ -181,7 +216,7 @@ impl<C: Cached> Reader<C> {
         Self {
             shared,
             numbers,
-            runs: (0..CELLS).map(run).collect(),
+            runs: (0..CELLS + CALM).map(run).collect(),
         }
     }
 
@@ -200,6 +235,38 @@ impl<C: Cached> Reader<C> {
             }
             yield_now().await;
             sleep(self.shared.part.pause).await;
+        }
+        self.tell();
+    }
+
+    /// Looks at all calm cells, one after the other.
+    async fn peek_calm(mut self) {
+        while !self.shared.readers_end.load(Ordering::Relaxed) {
+            for cell in CELLS..CELLS + CALM {
+                self.peek(cell).await;
+            }
+            sleep(self.shared.part.pause.max(CALM_PAUSE)).await;
+        }
+        self.tell();
+    }
+
+    /// Sees to it that calm cells have values, some of which come so late that everything may have
+    /// happened meanwhile.
+    async fn load_calm(mut self) {
+        while !self.shared.readers_end.load(Ordering::Relaxed) {
+            let cell = CELLS + below(&mut self.numbers, CALM);
+            let mut loading = Loading::default();
+            if self.numbers.one_in(3) {
+                loading.after = self.numbers.milliseconds(0, 2_000);
+            }
+            let start = now();
+            let read = self.shared.cached.read(cell, loading);
+            if let Ok(read) = timeout(LOADED_WITHIN, read).await
+                && let Some(version) = self.shared.complain(read)
+            {
+                self.note(cell, version, start);
+            }
+            sleep(CALM_PAUSE).await;
         }
         self.tell();
     }
@@ -282,7 +349,7 @@ async fn write<C: Cached>(shared: Arc<Shared<C>>, task: u64, mut numbers: Number
         let cell = if task == 0 && numbers.one_in(2) {
             own
         } else {
-            u32::try_from(numbers.below(u64::from(CELLS))).unwrap_or(0)
+            below(&mut numbers, CELLS)
         };
         let (way, begun) = (Way::of(cell), now());
         if way == Way::Set && (task, cell) != (0, own) {
@@ -293,27 +360,27 @@ async fn write<C: Cached>(shared: Arc<Shared<C>>, task: u64, mut numbers: Number
             shared.complain(taken_back);
             continue;
         }
-        let write = shared.cached.write(cell, way);
-        let written = if way != Way::Set && numbers.one_in(30) {
+        if way != Way::Set && numbers.one_in(30) {
             // Whatever it has done by then, nobody was told.
-            match timeout(numbers.milliseconds(0, 20), write).await {
-                Ok(written) => written,
-                Err(_gone) => continue,
-            }
+            let _gone = timeout(numbers.milliseconds(0, 20), shared.write(cell, begun)).await;
         } else {
-            write.await
-        };
-        if let Some(version) = shared.complain(written) {
-            let acknowledged = now();
-            shared.output.write(&Record::Write(Write {
-                cell,
-                version,
-                begun,
-                acknowledged,
-                owed: shared.cached.owes(),
-            }));
+            shared.write(cell, begun).await;
         }
     }
+}
+
+async fn write_calm<C: Cached>(shared: Arc<Shared<C>>, mut numbers: Numbers) {
+    while !shared.writers_end.load(Ordering::Relaxed) {
+        sleep(numbers.milliseconds(0, 500)).await;
+        let cell = CELLS + below(&mut numbers, CALM);
+        if Way::of(cell) != Way::Set || is_of(&shared.part, cell) {
+            shared.write(cell, now()).await;
+        }
+    }
+}
+
+fn below(numbers: &mut Numbers, limit: u32) -> u32 {
+    u32::try_from(numbers.below(u64::from(limit))).unwrap_or(0)
 }
 
 /// Values that take the place of others must not come in another order than they were written, so one
@@ -321,4 +388,10 @@ async fn write<C: Cached>(shared: Arc<Shared<C>>, task: u64, mut numbers: Number
 fn own_cell(part: &Part) -> u32 {
     let number = u32::try_from(part.number).unwrap_or(0);
     4 * number + 2
+}
+
+/// Of calm cells too.
+fn is_of(part: &Part, cell: u32) -> bool {
+    let processes = u32::try_from(super::PROCESSES).unwrap_or(1);
+    cell % (4 * processes) == own_cell(part)
 }
