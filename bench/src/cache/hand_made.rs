@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_testkit::{Cached, Loading, Part, Way};
+use aquifer_testkit::{Cached, Failpoint, List, Loading, Part, Versions, Way};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use futures_util::StreamExt;
 use moka::future::Cache;
@@ -79,8 +79,9 @@ impl HandMade {
 
     async fn select(&self, cell: u32) -> Result<i64, String> {
         let client = self.database.get().await.map_err(text)?;
+        let select = format!("select version from {} where id = $1", table(cell));
         let row = client
-            .query_one("select version from cells where id = $1", &[&id(cell)])
+            .query_one(&select, &[&id(cell)])
             .await
             .map_err(text)?;
         Ok(row.get(0))
@@ -106,6 +107,10 @@ async fn follow(client: Client, memory: Cache<u32, i64>) {
     }
 }
 
+fn table(cell: u32) -> String {
+    List::of(cell).map_or_else(|| "cells".to_owned(), List::table)
+}
+
 fn key(cell: u32) -> String {
     format!("cell:{cell}")
 }
@@ -120,6 +125,9 @@ fn text(error: impl std::fmt::Display) -> String {
 
 impl Cached for HandMade {
     async fn read(&self, cell: u32, loading: Loading) -> Result<i64, String> {
+        if loading.is_fresh() {
+            return self.select(cell).await;
+        }
         let load = self.load(cell, loading);
         let found = self.memory.try_get_with(cell, load).await;
         found.map_err(|error: Arc<String>| String::clone(&error))
@@ -134,11 +142,28 @@ impl Cached for HandMade {
         Ok(found.ok().flatten())
     }
 
-    async fn write(&self, cell: u32, way: Way) -> Result<i64, String> {
+    /// It keeps no lists.
+    async fn list(&self, list: List) -> Result<Versions, String> {
         let client = self.database.get().await.map_err(text)?;
-        let write = "update cells set version = version + 1 where id = $1 returning version";
-        let row = client.query_one(write, &[&id(cell)]).await.map_err(text)?;
+        let select = format!("select id, version from {}", list.table());
+        let rows = client.query(&select, &[]).await.map_err(text)?;
+        let cell = |row: &tokio_postgres::Row| {
+            let id: i32 = row.get(0);
+            (u32::try_from(id).unwrap_or(u32::MAX), row.get(1))
+        };
+        Ok(rows.iter().map(cell).collect())
+    }
+
+    async fn write(&self, cell: u32, way: Way, committed: Failpoint) -> Result<i64, String> {
+        let client = self.database.get().await.map_err(text)?;
+        let write = "set version = version + 1 where id = $1 returning version";
+        let write = format!("update {} {write}", table(cell));
+        let row = client
+            .query_one(&write, &[&id(cell)])
+            .await
+            .map_err(text)?;
         drop(client);
+        committed.reach();
         let version: i64 = row.get(0);
         let mut redis = self.redis.clone();
         // When Redis is away its values end by themselves, sooner or later.

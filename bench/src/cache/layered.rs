@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use aquifer::{CacheOptions, Config, Db, Error as LayerError, Session};
-use aquifer_testkit::{Cached, Loading, Part, Way};
+use aquifer::{AssertSafe, CacheOptions, Config, Db, Error as LayerError, Session};
+use aquifer_testkit::{Cached, Failpoint, List, Loading, Part, Versions, Way};
 
 use crate::Error;
+
+/// How long results of queries are kept.
+const TTL: Duration = Duration::from_secs(3_600);
 
 /// A database with its cache.
 #[derive(Clone, Debug)]
@@ -41,18 +44,32 @@ fn id(cell: u32) -> i32 {
     i32::try_from(cell).unwrap_or(i32::MAX)
 }
 
+fn cell_of((id, version): (i32, i64)) -> (u32, i64) {
+    (u32::try_from(id).unwrap_or(u32::MAX), version)
+}
+
 fn text(error: LayerError) -> String {
     format!("{:?}", error.kind())
 }
 
 impl Cached for Layered {
     async fn read(&self, cell: u32, loading: Loading) -> Result<i64, String> {
+        if let Some(list) = List::of(cell) {
+            let row = self.0.from(list.table()).where_("id", "=", id(cell));
+            let version = row.cache(TTL).value("version").await.map_err(text)?;
+            return version.ok_or_else(|| "no row".to_owned());
+        }
+        let is_fresh = loading.is_fresh();
         let db = self.0.clone();
         let load = move || async move {
             let read = db.query_value("select version from cells where id = $1", (id(cell),));
             loading.around(read).await
         };
-        let (key, options) = (key(cell), options(cell));
+        let key = key(cell);
+        let options = match is_fresh {
+            true => options(cell).max_staleness(Duration::ZERO),
+            false => options(cell),
+        };
         let cache = self.0.cache();
         let found = cache
             .get_or_load_with::<i64, LayerError, _, _>(&key, &options, load)
@@ -65,9 +82,21 @@ impl Cached for Layered {
         found.map(|found| found.as_deref().copied()).map_err(text)
     }
 
-    async fn write(&self, cell: u32, way: Way) -> Result<i64, String> {
+    async fn list(&self, list: List) -> Result<Versions, String> {
+        let all = self.0.from(list.table()).cache(TTL);
+        let rows = all.get_as::<(i32, i64)>().await.map_err(text)?;
+        Ok(rows.into_iter().map(cell_of).collect())
+    }
+
+    async fn write(&self, cell: u32, way: Way, committed: Failpoint) -> Result<i64, String> {
+        if let Some(list) = List::of(cell) {
+            let write = "set version = version + 1 where id = $1 returning version";
+            let write = AssertSafe(format!("update {} {write}", list.table()));
+            return self.0.query_value(write, (id(cell),)).await.map_err(text);
+        }
         let write = "update cells set version = version + 1 where id = $1 returning version";
         let version: i64 = self.0.query_value(write, (id(cell),)).await.map_err(text)?;
+        committed.reach();
         let cache = self.0.cache();
         match way {
             Way::Invalidate => cache.invalidate([key(cell)]).await,

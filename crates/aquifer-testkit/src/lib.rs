@@ -54,4 +54,4 @@ pub use redis::{Redis, RedisCluster, Sentinels};
 pub use rehearsal::{Failovers, Fault, Rehearsal, Round};
 pub use scripted::{CancelRequest, Gate, Received, Script, ScriptedServer, message};
 pub use tls::{CertificateFiles, ServerCertificate, Tls};
-pub use trial::{CELLS, Cached, Figures, Loading, Part, Trial, Way};
+pub use trial::{CELLS, Cached, Failpoint, Figures, List, Loading, Part, Trial, Versions, Way};

@@ -42,6 +42,8 @@ pub struct Proxy {
     state: Arc<State>,
     upstream: Arc<Mutex<Upstream>>,
     acceptor: Mutex<Option<JoinHandle<()>>>,
+    /// Takes connections that nobody accepts yet.
+    waiting: Mutex<Option<std::net::TcpListener>>,
     postgres: bool,
     port: u16,
 }
@@ -121,6 +123,7 @@ impl Proxy {
             state: Arc::new(State::new()),
             upstream: Arc::new(Mutex::new(upstream)),
             acceptor: Mutex::new(None),
+            waiting: Mutex::new(None),
             postgres,
             port,
         };
@@ -181,7 +184,15 @@ impl Proxy {
         }
     }
 
-    /// Accepts connections again after [`refuse`](Self::refuse), on the same port.
+    /// Lets new connections wait, as a machine does that is too busy to take them; open ones go on.
+    pub fn keep_waiting(&self) {
+        self.refuse();
+        let listener = listen(self.port).expect("the port is still free");
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);
+    }
+
+    /// Accepts connections again after [`refuse`](Self::refuse), on the same port, and those that
+    /// [wait](Self::keep_waiting).
     pub fn accept(&self) {
         let accepting = self
             .acceptor
@@ -189,7 +200,13 @@ impl Proxy {
             .unwrap_or_else(PoisonError::into_inner)
             .is_some();
         if !accepting {
-            self.accept_on(listen(self.port).expect("the port is still free"));
+            let waiting = self
+                .waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            let listener = waiting.or_else(|| listen(self.port));
+            self.accept_on(listener.expect("the port is still free"));
         }
     }
 

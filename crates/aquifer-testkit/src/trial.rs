@@ -7,7 +7,9 @@
 //!
 //! - What a process was told is done, its own reads from then on see: *read your writes*.
 //! - A read that begins a second after a write was acknowledged, anywhere, sees it: the *bound*.
+//! - A fresh read sees all that was acknowledged anywhere before it began.
 //! - Nobody reads what was not written yet, or was taken back.
+//! - What one list shows was there at the same time.
 
 mod faults;
 mod figures;
@@ -26,7 +28,7 @@ use faults::Faults;
 use processes::Processes;
 
 pub use figures::Figures;
-pub use layer::{CELLS, Cached, Loading, Way};
+pub use layer::{CELLS, Cached, Failpoint, List, Loading, Versions, Way};
 pub use part::Part;
 
 use crate::numbers::Numbers;
@@ -37,7 +39,7 @@ const BOUND: Duration = Duration::from_secs(1);
 
 const SCHEMA: &str = "
     create table cells (id int primary key, version bigint not null);
-    insert into cells select id, 0 from generate_series(0, 9999) as id";
+    insert into cells select id, 0 from generate_series(0, 9999) as id;";
 
 /// How many processes there are.
 const PROCESSES: usize = 4;
@@ -104,7 +106,7 @@ impl Trial {
             redis: servers.redis_url(number),
         };
         let mut processes = Processes::start((0..PROCESSES).map(part), process);
-        let herds = (0..HERDS).map(|herd| processes.herd(CELLS + layer::CALM + herd));
+        let herds = (0..HERDS).map(|herd| processes.herd(layer::ALL_CELLS + herd));
         let herd = herds.max().unwrap_or(0);
         processes.order("go");
         let calm_from = record::now();
@@ -113,7 +115,7 @@ impl Trial {
         let mut faults = Faults::new(&servers, Numbers::of(self.seed));
         let begun = Instant::now();
         while self.goes_on(begun, &processes) {
-            faults.one(&processes);
+            faults.one(&mut processes);
             self.wait(faults.respite(), &processes);
         }
         servers.heal();
@@ -128,18 +130,18 @@ impl Trial {
         figures
     }
 
-    fn goes_on(&self, begun: Instant, processes: &Processes) -> bool {
+    fn goes_on(&self, begun: Instant, processes: &Processes<'_>) -> bool {
         let wants_more = || processes.history().reads() < self.reads_min;
         let time = begun.elapsed();
         (time < self.time || time < 4 * self.time && wants_more()) && !self.is_over(processes)
     }
 
-    fn is_over(&self, processes: &Processes) -> bool {
+    fn is_over(&self, processes: &Processes<'_>) -> bool {
         self.until_found && processes.history().is_wrong()
     }
 
     /// Not longer than until something was found, if that ends it.
-    fn wait(&self, time: Duration, processes: &Processes) {
+    fn wait(&self, time: Duration, processes: &Processes<'_>) {
         let end = Instant::now() + time;
         while Instant::now() < end {
             thread::sleep(Duration::from_millis(50).min(end - Instant::now()));
@@ -165,6 +167,14 @@ impl Servers {
     fn start() -> Self {
         let postgres = Postgres::start();
         postgres.psql(SCHEMA);
+        for list in List::all() {
+            let (table, cells) = (list.table(), list.cells());
+            let (first, end) = (cells.start, cells.end);
+            postgres.psql(&format!(
+                "create table {table} (id int primary key, version bigint not null);
+                 insert into {table} select id, 0 from generate_series({first}, {end} - 1) as id"
+            ));
+        }
         let redis = Redis::start();
         let network = |_number| Proxy::to_any(Upstream::Port(redis.port()));
         Self {

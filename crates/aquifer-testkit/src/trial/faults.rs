@@ -15,7 +15,7 @@ pub(super) struct Faults<'a> {
     servers: &'a Servers,
     numbers: Numbers,
     /// Those of this round that are still to come.
-    round: Vec<Fault>,
+    round: Vec<(Fault, bool)>,
     told: Vec<(String, u64, u64)>,
     done: BTreeMap<&'static str, u64>,
 }
@@ -38,6 +38,8 @@ enum Fault {
     Killed,
     /// Redis is killed, and comes back with what it had some time ago.
     OldCopy,
+    /// The same while nobody writes, so that nobody misses it.
+    OldCopyAtRest,
     /// Redis hangs.
     Hangs,
     Flushed,
@@ -49,44 +51,65 @@ enum Fault {
     Garbage,
     /// The server ends the connections that tell of changes.
     LinksKilled,
-    /// Those too, and one process can't open another for a while; all else that it has with Redis goes on.
+    /// Those too, and one process has to wait for another; all else that it has with Redis goes on.
     LinkGone,
     /// The server ends all connections.
     ClientsKilled,
+    /// Redis takes no writes, and answers reads.
+    WritesRefused,
     /// One process stands still.
     Paused,
+    /// One process is killed, wherever it is, and another takes its place.
+    Ended,
+    /// As soon as it has loaded a value that others wait for.
+    EndedLoading,
+    /// As soon as a write is committed that nobody knows of.
+    EndedWriting,
     /// All connections to the database end.
     DatabaseCut,
 }
 
-/// Those that few rules stand against come twice.
-const ALL: [Fault; 22] = [
-    Fault::Blip,
-    Fault::Cut,
-    Fault::Unreachable,
-    Fault::Silence,
-    Fault::Unheard,
-    Fault::Late,
-    Fault::Killed,
-    Fault::OldCopy,
-    Fault::OldCopy,
-    Fault::Hangs,
-    Fault::Flushed,
-    Fault::Evicted,
-    Fault::StampsLost,
-    Fault::StampsLost,
-    Fault::Garbage,
-    Fault::LinksKilled,
-    Fault::LinkGone,
-    Fault::LinkGone,
-    Fault::ClientsKilled,
-    Fault::Paused,
-    Fault::Paused,
-    Fault::DatabaseCut,
+/// Each with whether the writers of whom it is done to make a pause meanwhile: what they can't tell Redis
+/// would be made up for, and with it all that others have missed. Those that few rules stand against come
+/// twice.
+const ALL: [(Fault, bool); 27] = [
+    (Fault::Blip, false),
+    (Fault::Cut, false),
+    (Fault::Unreachable, false),
+    (Fault::Unreachable, true),
+    (Fault::Silence, false),
+    (Fault::Silence, true),
+    (Fault::Unheard, false),
+    (Fault::Late, false),
+    (Fault::Killed, false),
+    (Fault::OldCopy, false),
+    (Fault::OldCopyAtRest, false),
+    (Fault::Hangs, false),
+    (Fault::Flushed, false),
+    (Fault::Evicted, false),
+    (Fault::StampsLost, false),
+    (Fault::Garbage, false),
+    (Fault::LinksKilled, false),
+    (Fault::LinkGone, true),
+    (Fault::ClientsKilled, false),
+    (Fault::WritesRefused, false),
+    (Fault::WritesRefused, false),
+    (Fault::Paused, false),
+    (Fault::Paused, true),
+    (Fault::Ended, false),
+    (Fault::EndedLoading, false),
+    (Fault::EndedWriting, false),
+    (Fault::DatabaseCut, false),
 ];
+
+/// Writes that are under way have ended by then.
+const WRITTEN_WITHIN: Duration = Duration::from_millis(150);
 
 /// After what is seen only when it was not made good by something else for longer than the bound.
 const LEFT_ALONE: Duration = Duration::from_millis(500);
+
+/// Redis takes writes only with so many replicas, of which it has none.
+const TAKEN_BY_REPLICAS: [&str; 3] = ["CONFIG", "SET", "min-replicas-to-write"];
 
 /// Some keys, whatever they are.
 const EVICT: &str = "for _ = 1, 10 do local key = redis.call('RANDOMKEY') \
@@ -108,15 +131,26 @@ impl<'a> Faults<'a> {
     }
 
     /// Each is done once before any is done again.
-    pub(super) fn one(&mut self, processes: &Processes) {
+    pub(super) fn one(&mut self, processes: &mut Processes<'_>) {
         if self.round.is_empty() {
             self.round.extend(ALL);
         }
         let count = u64::try_from(self.round.len()).unwrap_or(1);
         let chosen = usize::try_from(self.numbers.below(count)).unwrap_or(0);
-        let fault = self.round.swap_remove(chosen);
+        let (fault, at_rest) = self.round.swap_remove(chosen);
+        let whom = fault.is_of_one().then(|| self.process());
+        if at_rest {
+            processes.rest(whom, true);
+            thread::sleep(WRITTEN_WITHIN);
+        }
         let begun = now();
-        let whom = self.on_one(fault, processes);
+        match whom {
+            Some(whom) => self.on_one(fault, (whom, at_rest), processes),
+            None => self.on_all(fault, processes),
+        }
+        if at_rest {
+            processes.rest(whom, false);
+        }
         let name = whom.map_or_else(
             || format!("{fault:?}"),
             |whom| format!("{fault:?} of {whom}"),
@@ -139,11 +173,20 @@ impl<'a> Faults<'a> {
         self.told.clone()
     }
 
-    /// Returns the process that it was done to.
-    fn on_one(&mut self, fault: Fault, processes: &Processes) -> Option<usize> {
-        let process = self.numbers.below(u64::try_from(PROCESSES).unwrap_or(1));
-        let process = usize::try_from(process).unwrap_or(0);
-        let network = self.servers.networks.get(process)?;
+    fn process(&mut self) -> usize {
+        let processes = u64::try_from(PROCESSES).unwrap_or(1);
+        usize::try_from(self.numbers.below(processes)).unwrap_or(0)
+    }
+
+    fn on_one(
+        &mut self,
+        fault: Fault,
+        (process, at_rest): (usize, bool),
+        processes: &mut Processes<'_>,
+    ) {
+        let Some(network) = self.servers.networks.get(process) else {
+            return;
+        };
         match fault {
             Fault::Cut => network.cut_all(self.ending()),
             Fault::Unreachable => {
@@ -152,8 +195,10 @@ impl<'a> Faults<'a> {
                 self.span(100, 2_500);
                 network.accept();
             }
-            Fault::Silence => self.hold(network, Direction::ToClient),
-            Fault::Unheard => self.hold(network, Direction::ToServer),
+            // What nothing of its own makes good is found out after the bound.
+            Fault::Silence if at_rest => self.hold(network, Direction::ToClient, 1_300),
+            Fault::Silence => self.hold(network, Direction::ToClient, 100),
+            Fault::Unheard => self.hold(network, Direction::ToServer, 100),
             Fault::Late => {
                 let (least, most) = (Duration::ZERO, self.numbers.milliseconds(50, 900));
                 network.set_direction(Direction::ToClient, Mode::Jitter { least, most });
@@ -161,10 +206,10 @@ impl<'a> Faults<'a> {
                 network.set(Mode::Pass);
             }
             Fault::LinkGone => {
-                network.refuse();
+                network.keep_waiting();
                 self.kill_links();
-                // Not for so long that what is in memory is not used any more.
-                self.span(50, 600);
+                // Not for so long that the process gives it up, or uses nothing in memory any more.
+                self.span(50, 400);
                 network.accept();
                 thread::sleep(BOUND + LEFT_ALONE);
             }
@@ -173,15 +218,14 @@ impl<'a> Faults<'a> {
                 self.span(500, 3_000);
                 processes.signal(process, Signal::CONT);
             }
-            fault => {
-                self.on_all(fault);
-                return None;
-            }
+            Fault::Ended => processes.replace(process, None),
+            Fault::EndedLoading => processes.replace(process, Some("loaded")),
+            Fault::EndedWriting => processes.replace(process, Some("committed")),
+            fault => panic!("{fault:?} is done to all"),
         }
-        Some(process)
     }
 
-    fn on_all(&mut self, fault: Fault) {
+    fn on_all(&mut self, fault: Fault, processes: &Processes<'_>) {
         let redis = &self.servers.redis;
         match fault {
             Fault::Blip => {
@@ -208,20 +252,22 @@ impl<'a> Faults<'a> {
                 redis.start_again();
                 redis.forget_copy();
             }
+            Fault::OldCopyAtRest => self.old_copy_at_rest(processes),
             Fault::Hangs => {
                 redis.pause();
                 self.span(100, 2_000);
                 redis.resume();
             }
-            Fault::Flushed => self.ask(&["FLUSHALL"]),
-            Fault::StampsLost => {
-                // So many writes come after the second time as between both, and some more.
-                let between = self.numbers.milliseconds(400, 1_200);
-                self.ask(&["EVAL", FORGET, "0"]);
-                thread::sleep(between);
-                self.ask(&["EVAL", FORGET, "0"]);
-                thread::sleep(between + BOUND + LEFT_ALONE);
+            Fault::WritesRefused => {
+                for _ in 0..3 {
+                    self.ask(&[&TAKEN_BY_REPLICAS[..], &["1"]].concat());
+                    self.span(50, 300);
+                    self.ask(&[&TAKEN_BY_REPLICAS[..], &["0"]].concat());
+                    self.span(50, 300);
+                }
             }
+            Fault::Flushed => self.ask(&["FLUSHALL"]),
+            Fault::StampsLost => self.lose_stamps(),
             Fault::Evicted => self.ask(&["EVAL", EVICT, "0"]),
             Fault::Garbage => self.ask(&["EVAL", SPOIL, "0"]),
             Fault::LinksKilled => self.kill_links(),
@@ -232,13 +278,35 @@ impl<'a> Faults<'a> {
     }
 
     /// What is sent meanwhile arrives afterwards, or is lost with its connection.
-    fn hold(&mut self, network: &Proxy, direction: Direction) {
+    fn hold(&mut self, network: &Proxy, direction: Direction, least: u64) {
         network.set_direction(direction, Mode::BlackHole);
-        self.span(100, 2_500);
+        self.span(least, 2_500);
         if self.numbers.one_in(3) {
             network.cut_all(Ending::Reset);
         }
         network.set(Mode::Pass);
+    }
+
+    fn old_copy_at_rest(&mut self, processes: &Processes<'_>) {
+        let redis = &self.servers.redis;
+        redis.keep_copy();
+        self.span(500, 1_500);
+        processes.rest(None, true);
+        thread::sleep(WRITTEN_WITHIN);
+        redis.kill();
+        redis.start_again();
+        redis.forget_copy();
+        thread::sleep(LEFT_ALONE);
+        processes.rest(None, false);
+    }
+
+    fn lose_stamps(&mut self) {
+        // So many writes come after the second time as between both, and some more.
+        let between = self.numbers.milliseconds(400, 1_200);
+        self.ask(&["EVAL", FORGET, "0"]);
+        thread::sleep(between);
+        self.ask(&["EVAL", FORGET, "0"]);
+        thread::sleep(between + BOUND + LEFT_ALONE);
     }
 
     fn kill_links(&self) {
@@ -274,6 +342,22 @@ impl<'a> Faults<'a> {
 }
 
 impl Fault {
+    fn is_of_one(self) -> bool {
+        matches!(
+            self,
+            Self::Cut
+                | Self::Unreachable
+                | Self::Silence
+                | Self::Unheard
+                | Self::Late
+                | Self::LinkGone
+                | Self::Paused
+                | Self::Ended
+                | Self::EndedLoading
+                | Self::EndedWriting
+        )
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Blip => "blip",
@@ -284,6 +368,7 @@ impl Fault {
             Self::Late => "late",
             Self::Killed => "killed",
             Self::OldCopy => "old_copy",
+            Self::OldCopyAtRest => "old_copy_at_rest",
             Self::Hangs => "hangs",
             Self::Flushed => "flushed",
             Self::Evicted => "evicted",
@@ -292,7 +377,11 @@ impl Fault {
             Self::LinksKilled => "links_killed",
             Self::LinkGone => "link_gone",
             Self::ClientsKilled => "clients_killed",
+            Self::WritesRefused => "writes_refused",
             Self::Paused => "paused",
+            Self::Ended => "ended",
+            Self::EndedLoading => "ended_loading",
+            Self::EndedWriting => "ended_writing",
             Self::DatabaseCut => "database_cut",
         }
     }

@@ -16,6 +16,8 @@ pub struct Figures {
     pub seed: u64,
     /// Reads that were answered, each of which was checked.
     pub reads: u64,
+    /// Different lists, each with all that it showed at once.
+    pub lists: usize,
     /// Writes that were acknowledged.
     pub writes: usize,
     /// Reads, up to a tenth of a second of one task counted as one, that were staler than the bound, or saw
@@ -49,6 +51,7 @@ impl Figures {
         let p99 = rank.checked_sub(1).and_then(|rank| propagation.get(rank));
         Self {
             reads: history.reads(),
+            lists: history.lists(),
             writes: history.writes(),
             violations: found.len() - of_own,
             read_your_writes_violations: of_own,
@@ -66,6 +69,7 @@ impl Figures {
                 Wrong::OwnWrite => "missed a write of its own process, acknowledged",
                 Wrong::Stale => "missed a write of another process, acknowledged",
                 Wrong::Invented => "saw what was not written,",
+                Wrong::Torn => "in a list with others that were never there together,",
             };
             let read = found.read;
             let before = |from: u64| Duration::from_nanos(read.last_start.saturating_sub(from));
@@ -107,7 +111,7 @@ impl Figures {
     pub fn json(&self) -> String {
         let mut text = format!(
             "{{\"reads\":{},\"violations\":{},\"read_your_writes_violations\":{},\
-             \"propagation_ms_p99\":{},\"herd_queries\":{},\"writes\":{},\"errors\":{},\"seed\":{},\
+             \"propagation_ms_p99\":{},\"herd_queries\":{},\"lists\":{},\"writes\":{},\"errors\":{},\"seed\":{},\
              \"faults\":{{",
             self.reads,
             self.violations,
@@ -115,6 +119,7 @@ impl Figures {
             self.propagation_ms_p99
                 .map_or_else(|| "null".to_owned(), |p99| format!("{p99:.3}")),
             self.herd_queries,
+            self.lists,
             self.writes,
             self.errors.values().sum::<u64>(),
             self.seed,

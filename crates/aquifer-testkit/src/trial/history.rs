@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 
 use super::record::{Read, Record, Write};
 
@@ -6,10 +7,14 @@ use super::record::{Read, Record, Write};
 #[derive(Debug, Default)]
 pub(super) struct History {
     reads: Vec<(usize, Read)>,
+    lists: Vec<Listed>,
     writes: Vec<(usize, Write)>,
     settled: Vec<(usize, u64)>,
     pub(super) errors: BTreeMap<String, u64>,
 }
+
+/// A list that a process has read: its first cell, and the versions from there.
+type Listed = (usize, u32, Vec<i64>);
 
 /// What no read may have done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +25,8 @@ pub(super) enum Wrong {
     Stale,
     /// It saw what was not written yet, or never was.
     Invented,
+    /// A list showed versions that never were there at the same time.
+    Torn,
 }
 
 /// A read, or several of the same, with what is wrong about it.
@@ -52,15 +59,22 @@ impl Known {
 
     /// The next version after this one that was known, and how long before `time` it or a later one was.
     fn missed(&self, version: i64, time: u64) -> Option<(i64, u64)> {
+        let (missed, at) = self.next(version)?;
+        Some((missed, time.checked_sub(at).filter(|late| *late > 0)?))
+    }
+
+    /// The next version after this one that was known, and when it or a later one was.
+    fn next(&self, version: i64) -> Option<(i64, u64)> {
         let place = self.0.partition_point(|(known, _)| *known <= version);
-        let (missed, at) = self.0.get(place)?;
-        Some((*missed, time.checked_sub(*at).filter(|late| *late > 0)?))
+        self.0.get(place).copied()
     }
 }
 
 /// What is known of all writes.
 struct Index {
     by_all: HashMap<u32, Known>,
+    /// When the database had them at the latest.
+    committed: HashMap<u32, Known>,
     by_process: HashMap<(usize, u32), Known>,
     begun: HashMap<(u32, i64), u64>,
 }
@@ -69,6 +83,7 @@ impl History {
     pub(super) fn add(&mut self, process: usize, record: Record) {
         match record {
             Record::Read(read) => self.reads.push((process, read)),
+            Record::List(cell, versions) => self.lists.push((process, cell, versions)),
             Record::Write(write) => self.writes.push((process, write)),
             Record::Settled(at) => self.settled.push((process, at)),
             Record::Error(text) => *self.errors.entry(text).or_default() += 1,
@@ -96,7 +111,24 @@ impl History {
                 late,
             })
         };
-        self.reads.iter().filter_map(judge).collect()
+        let mut violations: Vec<Violation> = self.reads.iter().filter_map(judge).collect();
+        let torn = |(_, cell, versions): &&Listed| index.is_torn(*cell, versions);
+        let torn = self.lists.iter().filter(torn);
+        violations.extend(torn.map(|(process, cell, versions)| Violation {
+            wrong: Wrong::Torn,
+            process: *process,
+            read: Read {
+                cell: *cell,
+                version: versions.first().copied().unwrap_or_default(),
+                ..Read::default()
+            },
+            late: 0,
+        }));
+        violations
+    }
+
+    pub(super) fn lists(&self) -> usize {
+        self.lists.len()
     }
 
     /// For each write of a time and each other process: for how long after it was acknowledged its old
@@ -125,9 +157,11 @@ impl History {
     fn index(&self) -> Index {
         let mut all: HashMap<u32, Versions> = HashMap::new();
         let mut own: HashMap<(usize, u32), Versions> = HashMap::new();
+        let mut committed: HashMap<u32, Versions> = HashMap::new();
         let mut begun = HashMap::new();
         for (process, write) in &self.writes {
             let told = (write.version, write.acknowledged);
+            committed.entry(write.cell).or_default().push(told);
             own.entry((*process, write.cell)).or_default().push(told);
             if let Some(known) = self.known_to_others(*process, write) {
                 let known = (write.version, known);
@@ -136,14 +170,9 @@ impl History {
             begun.insert((write.cell, write.version), write.begun);
         }
         Index {
-            by_all: all
-                .into_iter()
-                .map(|(of, all)| (of, Known::of(all)))
-                .collect(),
-            by_process: own
-                .into_iter()
-                .map(|(of, own)| (of, Known::of(own)))
-                .collect(),
+            by_all: known(all),
+            committed: known(committed),
+            by_process: known(own),
             begun,
         }
     }
@@ -159,7 +188,29 @@ impl History {
     }
 }
 
+fn known<Of: Eq + Hash>(all: HashMap<Of, Versions>) -> HashMap<Of, Known> {
+    let all = all.into_iter();
+    all.map(|(of, versions)| (of, Known::of(versions)))
+        .collect()
+}
+
 impl Index {
+    /// Whether one of these versions was replaced before another one was written.
+    fn is_torn(&self, first: u32, versions: &[i64]) -> bool {
+        let cells = (first..).zip(versions);
+        let begun = cells
+            .clone()
+            .filter_map(|(cell, version)| self.begun.get(&(cell, *version)));
+        let replaced = cells.filter_map(|(cell, version)| {
+            let known = self.committed.get(&cell)?;
+            known.next(*version).map(|(_, at)| at)
+        });
+        match (begun.max(), replaced.min()) {
+            (Some(begun), Some(replaced)) => *begun >= replaced,
+            _ => false,
+        }
+    }
+
     fn wrong(&self, process: usize, read: &Read, bound: u64) -> Option<(Wrong, u64)> {
         let begun = self.begun.get(&(read.cell, read.version));
         if read.version < 0 || begun.is_some_and(|begun| *begun > read.first_end) {
@@ -169,6 +220,7 @@ impl Index {
         if let Some((_, late)) = missed(self.by_process.get(&(process, read.cell))) {
             return Some((Wrong::OwnWrite, late));
         }
+        let bound = if read.fresh { 0 } else { bound };
         match missed(self.by_all.get(&read.cell)) {
             Some((_, late)) if late > bound => Some((Wrong::Stale, late)),
             _ => None,
@@ -195,6 +247,7 @@ mod tests {
     fn read(version: i64, first_end: u64, last_start: u64) -> Record {
         Record::Read(Read {
             cell: 1,
+            fresh: false,
             version,
             count: 2,
             first_end,
@@ -253,6 +306,49 @@ mod tests {
         let invented = Some((Wrong::Invented, 0));
         assert_eq!(wrong(&writes, read(1, 9, 11)), invented);
         assert_eq!(wrong(&writes, read(-1, 11, 11)), invented);
+    }
+
+    #[test]
+    fn a_fresh_read_misses_nothing_that_was_acknowledged_before() {
+        let writes = [(0, write(1, 10, 20, false))];
+        let fresh = |last_start| {
+            let Record::Read(read) = read(0, 5, last_start) else {
+                unreachable!("it is one");
+            };
+            Record::Read(Read {
+                fresh: true,
+                ..read
+            })
+        };
+        assert_eq!(wrong(&writes, fresh(20)), None);
+        assert_eq!(wrong(&writes, fresh(21)), Some((Wrong::Stale, 1)));
+    }
+
+    #[test]
+    fn a_list_shows_versions_that_were_there_together() {
+        let of = |cell, version, begun, acknowledged| {
+            let write = Write {
+                cell,
+                version,
+                begun,
+                acknowledged,
+                owed: true,
+            };
+            (0, Record::Write(write))
+        };
+        let writes = [of(80, 1, 10, 20), of(80, 2, 50, 60), of(81, 1, 30, 40)];
+        let list = |versions: &[i64]| wrong(&writes, Record::List(80, versions.to_vec()));
+        for together in [[0, 0], [1, 0], [1, 1], [2, 1]] {
+            assert_eq!(list(&together), None, "{together:?}");
+        }
+        let torn = Some((Wrong::Torn, 0));
+        assert_eq!(list(&[0, 1]), torn);
+        assert_eq!(list(&[2, 0]), torn);
+        // Either may have been first.
+        let writes = [of(80, 1, 10, 31), of(81, 1, 30, 40)];
+        for together in [[0, 1], [1, 0]] {
+            assert_eq!(wrong(&writes, Record::List(80, together.to_vec())), None);
+        }
     }
 
     #[test]

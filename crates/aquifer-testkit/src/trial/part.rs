@@ -19,7 +19,7 @@ const ORDERS_MAX: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Part {
-    /// Which of the processes it is, from 0.
+    /// Which of the processes it is, from 0; one that takes the place of another has a number of its own.
     pub number: usize,
     /// By what it chooses.
     pub seed: u64,
@@ -55,6 +55,9 @@ impl Part {
                     let loads = tasks.herd(cell.parse().expect("a cell")).await;
                     output.write(&Record::Herd(loads));
                 }
+                Some(("end-when", place)) => tasks.end_when(place),
+                _ if order == "rest" => tasks.rest(true),
+                _ if order == "work" => tasks.rest(false),
                 _ if order == "go" => tasks.start(),
                 _ if order == "quiet" => {
                     tasks.quiet().await;
@@ -68,6 +71,12 @@ impl Part {
             }
         }
         tasks.end().await;
+    }
+
+    /// Its place among those that run at the same time, from 0.
+    #[must_use]
+    pub fn place(&self) -> usize {
+        self.number % super::PROCESSES
     }
 
     pub(super) fn give_to(&self, command: &mut Command) {

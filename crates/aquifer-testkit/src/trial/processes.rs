@@ -15,16 +15,17 @@ use crate::background::PATIENCE;
 use crate::scratch::Scratch;
 
 /// The processes of a trial; they end with it.
-#[derive(Debug)]
-pub(super) struct Processes {
+pub(super) struct Processes<'p> {
+    program: Box<dyn Fn() -> Command + 'p>,
     running: Vec<Running>,
     told: Arc<Told>,
     /// Dropped after the processes: it ends those that are left, also after `kill -9` of this one.
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 #[derive(Debug)]
 struct Running {
+    part: Part,
     child: Mutex<Child>,
     orders: ChildStdin,
     listener: Option<JoinHandle<()>>,
@@ -44,7 +45,10 @@ struct State {
     ready: usize,
     quiet: usize,
     herds: Vec<u64>,
+    /// Of those that nobody ends.
     ended: usize,
+    /// The number of one that somebody ends.
+    ending: Option<usize>,
 }
 
 /// A view of the history.
@@ -61,53 +65,89 @@ impl Seen<'_> {
     }
 }
 
-impl Processes {
+impl<'p> Processes<'p> {
     /// Starts them, and waits until each can be told what to do.
-    pub(super) fn start(parts: impl Iterator<Item = Part>, process: impl Fn() -> Command) -> Self {
-        let mut scratch = Scratch::new("trial");
-        let told = Arc::new(Told::default());
-        let start = |part: Part| {
-            let mut command = process();
-            part.give_to(&mut command);
-            let mut child = command
-                .process_group(scratch.watchdog.process_group())
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .expect("a process of the trial starts");
-            scratch
-                .watchdog
-                .watch(child.id())
-                .expect("the watchdog lives");
-            let orders = child.stdin.take().expect("it is piped");
-            let output = BufReader::new(child.stdout.take().expect("it is piped"));
-            let listener = thread::spawn({
-                let told = Arc::clone(&told);
-                move || told.listen(part.number, output)
-            });
-            Running {
-                child: Mutex::new(child),
-                orders,
-                listener: Some(listener),
-            }
+    pub(super) fn start(
+        parts: impl Iterator<Item = Part>,
+        program: impl Fn() -> Command + 'p,
+    ) -> Self {
+        let mut processes = Self {
+            program: Box::new(program),
+            running: Vec::new(),
+            told: Arc::new(Told::default()),
+            scratch: Scratch::new("trial"),
         };
-        let running: Vec<Running> = parts.map(start).collect();
-        let processes = Self {
-            running,
-            told,
-            _scratch: scratch,
-        };
+        for part in parts {
+            let running = processes.begin(part);
+            processes.running.push(running);
+        }
         processes.until("each is ready", |state, all| state.ready == all);
         processes
+    }
+
+    fn begin(&mut self, part: Part) -> Running {
+        let mut command = (self.program)();
+        part.give_to(&mut command);
+        let watchdog = &mut self.scratch.watchdog;
+        let mut child = command
+            .process_group(watchdog.process_group())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a process of the trial starts");
+        watchdog.watch(child.id()).expect("the watchdog lives");
+        let orders = child.stdin.take().expect("it is piped");
+        let output = BufReader::new(child.stdout.take().expect("it is piped"));
+        let listener = thread::spawn({
+            let (told, number) = (Arc::clone(&self.told), part.number);
+            move || told.listen(number, output)
+        });
+        Running {
+            part,
+            child: Mutex::new(child),
+            orders,
+            listener: Some(listener),
+        }
+    }
+
+    /// Ends one as by `kill -9`: at once, or as soon as it reaches a failpoint. Another one takes its place,
+    /// which knows nothing of it.
+    pub(super) fn replace(&mut self, place: usize, failpoint: Option<&str>) {
+        let Some(old) = self.running.get(place) else {
+            return;
+        };
+        let mut part = old.part.clone();
+        self.told.lock().ending = Some(part.number);
+        match failpoint {
+            Some(failpoint) => old.order(&format!("end-when {failpoint}")),
+            None => self.signal(place, Signal::KILL),
+        }
+        self.until("one has ended", |state, _| state.ending.is_none());
+        self.told.lock().ready = 0;
+        part.number += super::PROCESSES;
+        let new = self.begin(part);
+        if let Some(running) = self.running.get_mut(place) {
+            std::mem::replace(running, new).join();
+        }
+        self.until("the other is ready", |state, _| state.ready == 1);
+        if let Some(new) = self.running.get(place) {
+            new.order("go");
+        }
     }
 
     /// Tells all of them to do something.
     pub(super) fn order(&self, order: &str) {
         for running in &self.running {
-            let line = format!("{order}\n");
-            (&running.orders)
-                .write_all(line.as_bytes())
-                .expect("the process reads what it is told");
+            running.order(order);
+        }
+    }
+
+    /// Lets the writers of one of them, or of all, make a pause, or go on.
+    pub(super) fn rest(&self, whom: Option<usize>, rest: bool) {
+        for (place, running) in self.running.iter().enumerate() {
+            if whom.is_none_or(|whom| whom == place) {
+                running.order(if rest { "rest" } else { "work" });
+            }
         }
     }
 
@@ -154,21 +194,8 @@ impl Processes {
     /// Ends them, and returns what they have told.
     pub(super) fn end(self) -> History {
         let Self { running, told, .. } = self;
-        for mut running in running {
-            // The end of what it is told ends it; one that hangs must not hold up the others.
-            drop(running.orders);
-            let mut child = running
-                .child
-                .into_inner()
-                .unwrap_or_else(PoisonError::into_inner);
-            let ended = || child.try_wait().ok().flatten().is_some();
-            if !crate::scratch::holds_within(Duration::from_secs(10), ended) {
-                let _ended = child.kill();
-            }
-            let _waited = child.wait();
-            if let Some(listener) = running.listener.take() {
-                listener.join().expect("its output is read");
-            }
+        for running in running {
+            running.join();
         }
         let mut state = told.lock();
         std::mem::take(&mut state.history)
@@ -187,6 +214,30 @@ impl Processes {
             "a process of the trial has ended before {what}"
         );
         assert!(!waited.timed_out(), "not within {PATIENCE:?}: {what}");
+    }
+}
+
+impl Running {
+    fn order(&self, order: &str) {
+        let line = format!("{order}\n");
+        (&self.orders)
+            .write_all(line.as_bytes())
+            .expect("the process reads what it is told");
+    }
+
+    /// Waits for its end, which is that of what it is told; one that hangs must not hold up the others.
+    fn join(self) {
+        drop(self.orders);
+        let child = self.child.into_inner();
+        let mut child = child.unwrap_or_else(PoisonError::into_inner);
+        let ended = || child.try_wait().ok().flatten().is_some();
+        if !crate::scratch::holds_within(Duration::from_secs(10), ended) {
+            let _ended = child.kill();
+        }
+        let _waited = child.wait();
+        if let Some(listener) = self.listener {
+            listener.join().expect("its output is read");
+        }
     }
 }
 
@@ -210,7 +261,12 @@ impl Told {
             state.history.add(process, record);
             self.changed.notify_all();
         }
-        self.lock().ended += 1;
+        let mut state = self.lock();
+        if state.ending == Some(process) {
+            state.ending = None;
+        } else {
+            state.ended += 1;
+        }
         self.changed.notify_all();
     }
 }

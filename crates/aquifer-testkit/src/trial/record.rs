@@ -21,6 +21,8 @@ pub(super) enum Record {
     Ready,
     /// A task read the same version of a cell again and again.
     Read(Read),
+    /// The versions of all cells of a list that stood in one result, from this cell on.
+    List(u32, Vec<i64>),
     Write(Write),
     /// Everything that this process owed by now is made up for.
     Settled(u64),
@@ -35,6 +37,8 @@ pub(super) enum Record {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Read {
     pub(super) cell: u32,
+    /// Whether every write was to be seen that was acknowledged before.
+    pub(super) fresh: bool,
     pub(super) version: i64,
     pub(super) count: u64,
     /// When the first of them ended.
@@ -60,14 +64,21 @@ impl fmt::Display for Record {
             Self::Ready => formatter.write_str("ready"),
             Self::Read(Read {
                 cell,
+                fresh,
                 version,
                 count,
                 first_end,
                 last_start,
             }) => write!(
                 formatter,
-                "read {cell} {version} {count} {first_end} {last_start}"
+                "read {cell} {fresh} {version} {count} {first_end} {last_start}"
             ),
+            Self::List(cell, versions) => {
+                write!(formatter, "list {cell}")?;
+                versions
+                    .iter()
+                    .try_for_each(|version| write!(formatter, " {version}"))
+            }
             Self::Write(Write {
                 cell,
                 version,
@@ -99,6 +110,7 @@ impl Record {
                 let mut words = rest.split(' ');
                 Self::Read(Read {
                     cell: words.next()?.parse().ok()?,
+                    fresh: words.next()?.parse().ok()?,
                     version: words.next()?.parse().ok()?,
                     count: words.next()?.parse().ok()?,
                     first_end: words.next()?.parse().ok()?,
@@ -114,6 +126,12 @@ impl Record {
                     acknowledged: words.next()?.parse().ok()?,
                     owed: words.next()?.parse().ok()?,
                 })
+            }
+            "list" => {
+                let mut words = rest.split(' ');
+                let cell = words.next()?.parse().ok()?;
+                let versions = words.map(|word| word.parse().ok());
+                Self::List(cell, versions.collect::<Option<_>>()?)
             }
             "settled" => Self::Settled(number()?),
             "herd" => Self::Herd(number()?),
@@ -132,6 +150,7 @@ mod tests {
     fn a_line_is_read_back_and_others_are_none() {
         let read = Read {
             cell: 3,
+            fresh: true,
             version: -7,
             count: 9,
             first_end: 5,
@@ -147,6 +166,7 @@ mod tests {
         for record in [
             Record::Ready,
             Record::Read(read),
+            Record::List(80, vec![1, -2, 3]),
             Record::Write(write),
             Record::Settled(4),
             Record::Herd(1),
@@ -155,7 +175,12 @@ mod tests {
         ] {
             assert_eq!(Record::parse(&record.to_string()), Some(record));
         }
-        for line in ["test a ... ok", "", "@read 1 2 3", "@write 1 2 3 4 tru"] {
+        for line in [
+            "test a ... ok",
+            "",
+            "@read 1 true 2 3",
+            "@write 1 2 3 4 tru",
+        ] {
             assert_eq!(Record::parse(line), None, "{line}");
         }
     }

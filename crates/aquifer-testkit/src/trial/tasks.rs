@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -5,7 +7,7 @@ use std::time::Duration;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
-use super::layer::{CALM, CELLS, Cached, Loading, Way};
+use super::layer::{ALL_CELLS, CALM, CELLS, Cached, Failpoint, List, Loading, Way};
 use super::part::{Output, Part};
 use super::record::{Read, Record, Write, now};
 use crate::numbers::Numbers;
@@ -31,6 +33,9 @@ const HERD_LOAD: Duration = Duration::from_millis(100);
 /// Reads of one reader until it rests.
 const BURST: usize = 64;
 
+/// One of so many reads must see every write that was acknowledged before.
+const FRESH: u64 = 50;
+
 /// After so long a reader's record of what it reads again and again is written down.
 const RUN_MAX: u64 = 100_000_000;
 
@@ -51,6 +56,9 @@ struct Shared<C> {
     part: Part,
     cached: C,
     output: Output,
+    loaded: Failpoint,
+    committed: Failpoint,
+    writers_rest: AtomicBool,
     writers_end: AtomicBool,
     readers_end: AtomicBool,
 }
@@ -62,6 +70,9 @@ impl<C: Cached> Tasks<C> {
                 part,
                 cached,
                 output,
+                loaded: Failpoint::default(),
+                committed: Failpoint::default(),
+                writers_rest: AtomicBool::new(false),
                 writers_end: AtomicBool::new(false),
                 readers_end: AtomicBool::new(false),
             }),
@@ -75,8 +86,8 @@ impl<C: Cached> Tasks<C> {
         let loads = Arc::new(AtomicU64::new(0));
         let loading = Loading {
             before: HERD_LOAD,
-            after: Duration::ZERO,
             loads: Arc::clone(&loads),
+            ..Loading::default()
         };
         let mut herd = JoinSet::new();
         for _ in 0..HERD {
@@ -91,28 +102,51 @@ impl<C: Cached> Tasks<C> {
 
     pub(super) fn start(&mut self) {
         for task in 0..READERS {
-            let numbers = self.numbers(task);
+            let numbers = self.shared.numbers(task);
             self.readers
                 .spawn(Reader::new(Arc::clone(&self.shared), numbers).run());
         }
         for task in 0..WRITERS {
-            let (shared, numbers) = (Arc::clone(&self.shared), self.numbers(READERS + task));
+            let (shared, numbers) = (
+                Arc::clone(&self.shared),
+                self.shared.numbers(READERS + task),
+            );
             self.writers.spawn(write(shared, task, numbers));
         }
-        let task = READERS + WRITERS;
-        let (shared, numbers) = (Arc::clone(&self.shared), self.numbers(task));
-        self.writers.spawn(write_calm(shared, numbers));
-        for task in (task + 1..).take(usize::try_from(LOADERS).unwrap_or(0)) {
-            let loader = Reader::new(Arc::clone(&self.shared), self.numbers(task));
-            self.readers.spawn(loader.load_calm());
+        let mut tasks = READERS + WRITERS..;
+        let me = Arc::clone(&self.shared);
+        let shared = || Arc::clone(&me);
+        let mut numbers = || me.numbers(tasks.next().unwrap_or_default());
+        for cells in [CELLS..CELLS + CALM, CELLS + CALM..ALL_CELLS] {
+            self.writers.spawn(write_calm(shared(), numbers(), cells));
         }
-        let reader = Reader::new(Arc::clone(&self.shared), self.numbers(task + 1 + LOADERS));
-        self.readers.spawn(reader.peek_calm());
+        for _ in 0..LOADERS {
+            self.readers
+                .spawn(Reader::new(shared(), numbers()).load_calm());
+        }
+        self.readers
+            .spawn(Reader::new(shared(), numbers()).peek_calm());
+        self.readers.spawn(Reader::new(shared(), numbers()).list());
         self.readers.spawn(watch(Arc::clone(&self.shared)));
+    }
+
+    /// Whether its writers make a pause.
+    pub(super) fn rest(&self, rest: bool) {
+        self.shared.writers_rest.store(rest, Ordering::Relaxed);
+    }
+
+    /// The process ends as soon as one of its loads or its writes of `cells` is there.
+    pub(super) fn end_when(&self, place: &str) {
+        match place {
+            "loaded" => self.shared.loaded.arm(),
+            "committed" => self.shared.committed.arm(),
+            _ => panic!("a failpoint: {place:?}"),
+        }
     }
 
     /// Ends the writers and waits until nothing is owed.
     pub(super) async fn quiet(&mut self) {
+        self.rest(false);
         self.shared.writers_end.store(true, Ordering::Relaxed);
         join(&mut self.writers).await;
         let settled = timeout(SETTLED_WITHIN, async {
@@ -131,24 +165,23 @@ impl<C: Cached> Tasks<C> {
     pub(super) async fn last(&mut self) {
         self.shared.readers_end.store(true, Ordering::Relaxed);
         join(&mut self.readers).await;
-        let mut reader = Reader::new(Arc::clone(&self.shared), self.numbers(0));
-        for cell in 0..CELLS + CALM {
+        let mut reader = Reader::new(Arc::clone(&self.shared), self.shared.numbers(0));
+        for cell in 0..ALL_CELLS {
             reader.read(cell, Loading::default()).await;
+        }
+        for list in List::all() {
+            reader.read_list(list).await;
         }
         reader.tell();
         self.shared.output.flush();
     }
 
     pub(super) async fn end(mut self) {
+        self.rest(false);
         self.shared.writers_end.store(true, Ordering::Relaxed);
         self.shared.readers_end.store(true, Ordering::Relaxed);
         join(&mut self.writers).await;
         join(&mut self.readers).await;
-    }
-
-    fn numbers(&self, task: u64) -> Numbers {
-        let process = u64::try_from(self.shared.part.number).unwrap_or(0);
-        Numbers::of(self.shared.part.seed + 1_000 * process + task)
     }
 }
 
@@ -159,6 +192,20 @@ async fn join(set: &mut JoinSet<()>) {
 }
 
 impl<C> Shared<C> {
+    fn numbers(&self, task: u64) -> Numbers {
+        let process = u64::try_from(self.part.number).unwrap_or(0);
+        Numbers::of(self.part.seed + 1_000 * process + task)
+    }
+
+    /// Whether there is another write to come, after a while.
+    async fn goes_on(&self, pause: Duration) -> bool {
+        sleep(pause).await;
+        while self.writers_rest.load(Ordering::Relaxed) {
+            sleep(TICK).await;
+        }
+        !self.writers_end.load(Ordering::Relaxed)
+    }
+
     fn complain<T>(&self, outcome: Result<T, String>) -> Option<T> {
         match outcome {
             Ok(value) => Some(value),
@@ -173,7 +220,8 @@ impl<C> Shared<C> {
 impl<C: Cached> Shared<C> {
     /// Writes it down only if it was acknowledged.
     async fn write(&self, cell: u32, begun: u64) {
-        let written = self.cached.write(cell, Way::of(cell)).await;
+        let committed = self.committed.clone();
+        let written = self.cached.write(cell, Way::of(cell), committed).await;
         if let Some(version) = self.complain(written) {
             let acknowledged = now();
             self.output.write(&Record::Write(Write {
@@ -204,19 +252,24 @@ async fn watch<C: Cached>(shared: Arc<Shared<C>>) {
 struct Reader<C> {
     shared: Arc<Shared<C>>,
     numbers: Numbers,
+    /// Of each cell, and of fresh reads of each.
     runs: Vec<Read>,
+    /// What each list showed last, by its first cell.
+    lists: HashMap<u32, Vec<i64>>,
 }
 
 impl<C: Cached> Reader<C> {
     fn new(shared: Arc<Shared<C>>, numbers: Numbers) -> Self {
-        let run = |cell| Read {
-            cell,
+        let run = |place| Read {
+            cell: place % ALL_CELLS,
+            fresh: place >= ALL_CELLS,
             ..Read::default()
         };
         Self {
             shared,
             numbers,
-            runs: (0..CELLS + CALM).map(run).collect(),
+            runs: (0..2 * ALL_CELLS).map(run).collect(),
+            lists: HashMap::new(),
         }
     }
 
@@ -229,7 +282,8 @@ impl<C: Cached> Reader<C> {
                 if self.numbers.one_in(2) {
                     self.peek(cell).await;
                 } else {
-                    let loading = loading(&mut self.numbers);
+                    let mut loading = loading(&mut self.numbers);
+                    loading.fresh = self.numbers.one_in(FRESH);
                     self.read(cell, loading).await;
                 }
             }
@@ -255,7 +309,10 @@ impl<C: Cached> Reader<C> {
     async fn load_calm(mut self) {
         while !self.shared.readers_end.load(Ordering::Relaxed) {
             let cell = CELLS + below(&mut self.numbers, CALM);
-            let mut loading = Loading::default();
+            let mut loading = Loading {
+                loaded: self.shared.loaded.clone(),
+                ..Loading::default()
+            };
             if self.numbers.one_in(3) {
                 loading.after = self.numbers.milliseconds(0, 2_000);
             }
@@ -264,14 +321,53 @@ impl<C: Cached> Reader<C> {
             if let Ok(read) = timeout(LOADED_WITHIN, read).await
                 && let Some(version) = self.shared.complain(read)
             {
-                self.note(cell, version, start);
+                self.note((cell, false), version, start);
             }
             sleep(CALM_PAUSE).await;
         }
         self.tell();
     }
 
-    async fn read(&mut self, cell: u32, loading: Loading) {
+    /// Looks at all lists, and at some of their cells one by one.
+    async fn list(mut self) {
+        while !self.shared.readers_end.load(Ordering::Relaxed) {
+            for list in List::all() {
+                self.read_list(list).await;
+                let cell = CELLS + CALM + below(&mut self.numbers, ALL_CELLS - CELLS - CALM);
+                self.read(cell, Loading::default()).await;
+            }
+            sleep(self.shared.part.pause.max(CALM_PAUSE)).await;
+        }
+        self.tell();
+    }
+
+    async fn read_list(&mut self, list: List) {
+        let start = now();
+        let read = self.shared.cached.list(list).await;
+        let Some(mut found) = self.shared.complain(read) else {
+            return;
+        };
+        found.sort_unstable();
+        let cells = found.iter().map(|(cell, _)| *cell);
+        if !cells.eq(list.cells()) {
+            // Which nobody has written.
+            found = list.cells().map(|cell| (cell, i64::MIN)).collect();
+        }
+        for (cell, version) in &found {
+            self.note((*cell, false), *version, start);
+        }
+        let versions: Vec<i64> = found.into_iter().map(|(_, version)| version).collect();
+        let before = self.lists.get(&list.cells().start);
+        if before != Some(&versions) {
+            let record = Record::List(list.cells().start, versions.clone());
+            self.shared.output.write(&record);
+            self.lists.insert(list.cells().start, versions);
+        }
+    }
+
+    async fn read(&mut self, cell: u32, mut loading: Loading) {
+        loading.loaded = self.shared.loaded.clone();
+        let fresh = loading.fresh;
         let read = self.shared.cached.read(cell, loading);
         let start = now();
         let read = if self.numbers.one_in(500) {
@@ -284,7 +380,7 @@ impl<C: Cached> Reader<C> {
             read.await
         };
         if let Some(version) = self.shared.complain(read) {
-            self.note(cell, version, start);
+            self.note((cell, fresh), version, start);
         }
     }
 
@@ -292,13 +388,14 @@ impl<C: Cached> Reader<C> {
         let start = now();
         let read = self.shared.cached.peek(cell).await;
         if let Some(Some(version)) = self.shared.complain(read) {
-            self.note(cell, version, start);
+            self.note((cell, false), version, start);
         }
     }
 
-    fn note(&mut self, cell: u32, version: i64, start: u64) {
+    fn note(&mut self, (cell, fresh): (u32, bool), version: i64, start: u64) {
         let end = now();
-        let place = usize::try_from(cell).unwrap_or(usize::MAX);
+        let place = cell + if fresh { ALL_CELLS } else { 0 };
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
         let Some(run) = self.runs.get_mut(place) else {
             return;
         };
@@ -343,8 +440,7 @@ fn loading(numbers: &mut Numbers) -> Loading {
 }
 
 async fn write<C: Cached>(shared: Arc<Shared<C>>, task: u64, mut numbers: Numbers) {
-    while !shared.writers_end.load(Ordering::Relaxed) {
-        sleep(numbers.milliseconds(0, 100)).await;
+    while shared.goes_on(numbers.milliseconds(0, 100)).await {
         let own = own_cell(&shared.part);
         let cell = if task == 0 && numbers.one_in(2) {
             own
@@ -369,10 +465,9 @@ async fn write<C: Cached>(shared: Arc<Shared<C>>, task: u64, mut numbers: Number
     }
 }
 
-async fn write_calm<C: Cached>(shared: Arc<Shared<C>>, mut numbers: Numbers) {
-    while !shared.writers_end.load(Ordering::Relaxed) {
-        sleep(numbers.milliseconds(0, 500)).await;
-        let cell = CELLS + below(&mut numbers, CALM);
+async fn write_calm<C: Cached>(shared: Arc<Shared<C>>, mut numbers: Numbers, cells: Range<u32>) {
+    while shared.goes_on(numbers.milliseconds(0, 500)).await {
+        let cell = cells.start + below(&mut numbers, cells.end - cells.start);
         if Way::of(cell) != Way::Set || is_of(&shared.part, cell) {
             shared.write(cell, now()).await;
         }
@@ -386,8 +481,8 @@ fn below(numbers: &mut Numbers, limit: u32) -> u32 {
 /// Values that take the place of others must not come in another order than they were written, so one
 /// task writes them.
 fn own_cell(part: &Part) -> u32 {
-    let number = u32::try_from(part.number).unwrap_or(0);
-    4 * number + 2
+    let place = u32::try_from(part.place()).unwrap_or(0);
+    4 * place + 2
 }
 
 /// Of calm cells too.

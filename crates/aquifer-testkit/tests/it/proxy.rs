@@ -209,6 +209,24 @@ fn the_end_of_a_stream_is_passed_on() {
 }
 
 #[tokio::test]
+async fn new_connections_can_be_kept_waiting() {
+    let (upstream, _sizes) = echo();
+    let proxy = Proxy::to_any(upstream);
+    let before = connect(&proxy);
+    proxy
+        .until("accepted", |traffic| traffic.accepted() == 1)
+        .await;
+    proxy.keep_waiting();
+    let after = connect(&proxy);
+    say(&after, "a");
+    say(&before, "b");
+    assert_eq!(hear(&before, 1), "b");
+    assert_eq!(proxy.traffic().accepted(), 1);
+    proxy.accept();
+    assert_eq!(hear(&after, 1), "a");
+}
+
+#[tokio::test]
 async fn new_connections_can_be_refused_and_redirected() {
     let (upstream, _sizes) = echo();
     let proxy = Proxy::to_any(upstream);

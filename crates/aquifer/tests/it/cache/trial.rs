@@ -6,8 +6,11 @@ use std::process::Command;
 use std::str::FromStr;
 use std::time::Duration;
 
-use aquifer::{CacheOptions, Config, Db, Error, ErrorKind, Session};
-use aquifer_testkit::{Cached, Figures, Loading, Part, Trial, Way};
+use aquifer::{AssertSafe, CacheOptions, Config, Db, Error, ErrorKind, Session};
+use aquifer_testkit::{
+    CELLS, Cached, Failpoint, Figures, List, Loading, Part, Trial, Versions, Way,
+};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// A process of the trial is this program again, with nothing to do but this test.
@@ -19,14 +22,53 @@ const READS: u64 = 10_000_000;
 /// A connection to Redis that is silent for longer is in doubt.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// How long results of queries are kept: longer than any trial.
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// What is kept of a cell.
+trait Kept: Serialize + DeserializeOwned + Send + Sync + 'static {
+    fn new(id: i32, version: i64) -> Self;
+    fn parts(&self) -> (i32, i64);
+}
+
 #[derive(Serialize, Deserialize)]
 struct Cell {
     id: i32,
     version: i64,
 }
 
+/// As an earlier version of the program has it, of which one process is.
+#[derive(Serialize, Deserialize)]
+struct EarlierCell {
+    revision: i64,
+    number: i32,
+}
+
+impl Kept for Cell {
+    fn new(id: i32, version: i64) -> Self {
+        Self { id, version }
+    }
+
+    fn parts(&self) -> (i32, i64) {
+        (self.id, self.version)
+    }
+}
+
+impl Kept for EarlierCell {
+    fn new(number: i32, revision: i64) -> Self {
+        Self { revision, number }
+    }
+
+    fn parts(&self) -> (i32, i64) {
+        (self.number, self.revision)
+    }
+}
+
 #[derive(Clone)]
-struct Layered(Db);
+struct Layered {
+    db: Db,
+    is_earlier: bool,
+}
 
 impl Layered {
     async fn connect(part: &Part) -> Self {
@@ -35,7 +77,82 @@ impl Layered {
         let config = config.redis_timeout(REDIS_TIMEOUT);
         let db = Db::connect_with(&config).await.unwrap();
         super::until_linked(db.cache()).await;
-        Self(db)
+        let is_earlier = part.place() == 3;
+        Self { db, is_earlier }
+    }
+
+    /// Whether this process knows the cell by another type than the others. Not those of herds.
+    fn is_earlier(&self, cell: u32) -> bool {
+        self.is_earlier && cell < CELLS && cell % 8 < 4
+    }
+
+    async fn read_as<T: Kept>(&self, cell: u32, loading: Loading) -> Result<i64, String> {
+        let options = match loading.is_fresh() {
+            true => options(cell).max_staleness(Duration::ZERO),
+            false => options(cell),
+        };
+        let db = self.db.clone();
+        let load = move || async move {
+            let version = db.query_value("select version from cells where id = $1", (id(cell),));
+            let version: Result<i64, Error> = loading.around(version).await;
+            Ok(T::new(id(cell), version?))
+        };
+        let (key, cache) = (key(cell), self.db.cache());
+        let found = cache.get_or_load_with(&key, &options, load).await;
+        found
+            .map(|value| version_of::<T>(cell, &value))
+            .map_err(text)
+    }
+
+    async fn peek_as<T: Kept>(&self, cell: u32) -> Result<Option<i64>, String> {
+        let found = self.db.cache().get::<T>(&key(cell)).await;
+        let found = found.map_err(text)?;
+        Ok(found.map(|value| version_of::<T>(cell, &value)))
+    }
+
+    async fn set<T: Kept>(&self, cell: u32, version: i64) -> Result<(), Error> {
+        let value = T::new(id(cell), version);
+        let (key, options) = (key(cell), options(cell));
+        self.db.cache().set_with(&key, &value, &options).await
+    }
+
+    async fn read_listed(&self, (list, cell): (List, u32)) -> Result<i64, String> {
+        let row = self.db.from(list.table()).where_("id", "=", id(cell));
+        let version = row.cache(HOUR).value("version").await.map_err(text)?;
+        version.ok_or_else(|| "no row".to_owned())
+    }
+
+    /// Each cell of a list in another way.
+    async fn write_listed(&self, (list, cell): (List, u32)) -> Result<i64, String> {
+        let (table, id) = (list.table(), id(cell));
+        let raise = format!("update {table} set version = version + 1");
+        let written = match cell % 4 {
+            0 => {
+                let by_key = AssertSafe(format!("{raise} where id = $1 returning version"));
+                self.db.query_value(by_key, (id,)).await
+            }
+            1 => {
+                let other = "id > $1 - 1 and id < $1 + 1";
+                let by_other = AssertSafe(format!("{raise} where {other} returning version"));
+                self.db.query_value(by_other, (id,)).await
+            }
+            2 => {
+                let insert = format!(
+                    "insert into {table} as old values ($1, 0) on conflict (id) \
+                     do update set version = old.version + 1 returning version"
+                );
+                self.db.query_value(AssertSafe(insert), (id,)).await
+            }
+            _ => {
+                let by_key = format!("{raise} where id = $1 returning version");
+                let raised = self.db.with_transaction(async |tx| {
+                    let version = tx.query_value(AssertSafe(by_key.clone()), (id,));
+                    version.await
+                });
+                raised.await
+            }
+        };
+        written.map_err(text)
     }
 }
 
@@ -57,11 +174,10 @@ fn text(error: Error) -> String {
 }
 
 /// A value of another cell is what nobody has written.
-fn version_of(cell: u32, value: &Cell) -> i64 {
-    if value.id == id(cell) {
-        value.version
-    } else {
-        i64::MIN
+fn version_of<T: Kept>(cell: u32, value: &T) -> i64 {
+    match value.parts() {
+        (of, version) if of == id(cell) => version,
+        _ => i64::MIN,
     }
 }
 
@@ -71,38 +187,40 @@ fn id(cell: u32) -> i32 {
 
 impl Cached for Layered {
     async fn read(&self, cell: u32, loading: Loading) -> Result<i64, String> {
-        let db = self.0.clone();
-        let load = move || async move {
-            let version = db.query_value("select version from cells where id = $1", (id(cell),));
-            let version: Result<i64, Error> = loading.around(version).await;
-            Ok(Cell {
-                id: id(cell),
-                version: version?,
-            })
-        };
-        let (key, options) = (key(cell), options(cell));
-        let found = self.0.cache().get_or_load_with(&key, &options, load).await;
-        found.map(|value| version_of(cell, &value)).map_err(text)
+        match List::of(cell) {
+            Some(list) => self.read_listed((list, cell)).await,
+            None if self.is_earlier(cell) => self.read_as::<EarlierCell>(cell, loading).await,
+            None => self.read_as::<Cell>(cell, loading).await,
+        }
     }
 
     async fn peek(&self, cell: u32) -> Result<Option<i64>, String> {
-        let found = self.0.cache().get::<Cell>(&key(cell)).await.map_err(text)?;
-        Ok(found.map(|value| version_of(cell, &value)))
+        match self.is_earlier(cell) {
+            true => self.peek_as::<EarlierCell>(cell).await,
+            false => self.peek_as::<Cell>(cell).await,
+        }
     }
 
-    async fn write(&self, cell: u32, way: Way) -> Result<i64, String> {
+    async fn list(&self, list: List) -> Result<Versions, String> {
+        let all = self.db.from(list.table()).cache(HOUR);
+        let rows = all.get_as::<(i32, i64)>().await.map_err(text)?;
+        let cell = |(id, version)| (u32::try_from(id).unwrap(), version);
+        Ok(rows.into_iter().map(cell).collect())
+    }
+
+    async fn write(&self, cell: u32, way: Way, committed: Failpoint) -> Result<i64, String> {
+        if let Some(list) = List::of(cell) {
+            return self.write_listed((list, cell)).await;
+        }
         let write = "update cells set version = version + 1 where id = $1 returning version";
-        let version = self.0.query_value(write, (id(cell),)).await.map_err(text)?;
-        let cache = self.0.cache();
+        let version = self.db.query_value(write, (id(cell),)).await;
+        let version = version.map_err(text)?;
+        committed.reach();
+        let cache = self.db.cache();
         match way {
             Way::Invalidate => cache.invalidate([key(cell)]).await,
-            Way::Set => {
-                let value = Cell {
-                    id: id(cell),
-                    version,
-                };
-                cache.set_with(&key(cell), &value, &options(cell)).await
-            }
+            Way::Set if self.is_earlier(cell) => self.set::<EarlierCell>(cell, version).await,
+            Way::Set => self.set::<Cell>(cell, version).await,
             _ => cache.delete([key(cell)]).await.map(drop),
         }
         .map_err(text)?;
@@ -111,7 +229,7 @@ impl Cached for Layered {
 
     async fn take_back(&self, cell: u32) -> Result<(), String> {
         let layer = self.clone();
-        let taken_back = self.0.with_transaction(async |tx| {
+        let taken_back = self.db.with_transaction(async |tx| {
             let spoil = "update cells set version = -version - 1 where id = $1";
             tx.execute(spoil, (id(cell),)).await?;
             // Not a load of this transaction.
@@ -125,7 +243,7 @@ impl Cached for Layered {
     }
 
     fn owes(&self) -> bool {
-        self.0.cache().status().has_missed_bumps
+        self.db.cache().status().has_missed_bumps
     }
 }
 
@@ -159,7 +277,7 @@ fn print(what: impl Display, figures: &Figures) {
 async fn a_process_of_the_trial() {
     let part = Part::of_this_process().expect("only the trial starts it");
     let layered = Layered::connect(&part).await;
-    let db = layered.0.clone();
+    let db = layered.db.clone();
     part.work(layered).await;
     db.close().await.unwrap();
 }
@@ -181,7 +299,7 @@ fn no_read_of_four_processes_is_staler_than_promised_whatever_happens() {
         std::fs::write(file, figures.json()).unwrap();
     }
     assert!(!figures.is_wrong(), "with the seed {seed}");
-    assert!(figures.reads > 0 && figures.writes > 0);
+    assert!(figures.reads > 0 && figures.lists > 0 && figures.writes > 0);
 }
 
 /// Built and run by `cargo xtask deep cache`.
