@@ -9,6 +9,7 @@ use super::budget;
 use super::cached::{CacheLayer, Cached, Marked};
 use super::claim::{Claim, Pauses, WAIT};
 use super::flight::{Landing, Old, Outcome};
+use super::link::LEASE;
 use super::load::Absence;
 use super::options::CacheOptions;
 use super::read::{Seen, Want, as_counter};
@@ -121,6 +122,7 @@ impl Inner {
                 found: Cached::good(value, CacheLayer::Local, kept.times.age(now)),
                 over_for: stale.max(doubtful),
                 at: now,
+                known: now - self.lease.extended_ago(now, LEASE).unwrap_or_default(),
             });
         }
     }
@@ -205,7 +207,9 @@ impl Inner {
             if claimed.is_some() || deadline.left().is_zero() {
                 return start(Some(ticket), claimed, stale);
             }
-            if let Some(good) = landing.good() {
+            if fill.options.max_staleness.is_none()
+                && let Some(good) = landing.good(clock::now())
+            {
                 // Somebody else renews it.
                 return Begun::Found(good);
             }
@@ -252,6 +256,7 @@ impl Inner {
                 found: found(value.clone()),
                 over_for: times.over_for(now),
                 at: now,
+                known: now,
             });
             Stale {
                 value,

@@ -30,6 +30,17 @@ pub(super) struct Old<T> {
     /// For how long it has not been known to be good, and when that was reckoned; zero if it is good.
     pub(super) over_for: Duration,
     pub(super) at: Instant,
+    /// Of a good one, since when changes of it may not have been heard of.
+    pub(super) known: Instant,
+}
+
+impl<T> Old<T> {
+    /// For how long it has not been known to be good. Who joins a load may come later than its value was
+    /// found, and sees nothing that may be older than what is in memory.
+    pub(super) fn over_for(&self, now: Instant) -> Duration {
+        let unknown = now.saturating_duration_since(self.known);
+        self.over_for.max(unknown.saturating_sub(LEASE))
+    }
 }
 
 pub(super) type Landed<T, E> = watch::Receiver<Progress<T, E>>;
@@ -138,10 +149,11 @@ impl<T, E> Landing<T, E> {
         self.sender.send_modify(|progress| progress.old = Some(old));
     }
 
-    /// Whether what there is, is good.
-    pub(super) fn good(&self) -> Option<Marked<T>> {
+    /// What there is, if it is good.
+    pub(super) fn good(&self, now: Instant) -> Option<Marked<T>> {
         let progress = self.sender.borrow();
-        let old = progress.old.as_ref().filter(|old| old.over_for.is_zero());
+        let old = progress.old.as_ref();
+        let old = old.filter(|old| old.over_for(now).is_zero());
         old.map(|old| old.found.clone())
     }
 
@@ -186,6 +198,26 @@ mod tests {
         let note = || board.note([TAG]);
         let at = (holds, now, None);
         flights.join::<i32, ()>(("a", Absence::Counts), at, note).1
+    }
+
+    #[test]
+    fn what_there_was_before_a_load_is_good_for_no_longer_than_what_is_in_memory() {
+        let (flights, board) = (Arc::default(), linked());
+        let now = crate::clock::now();
+        let landing = begins(&flights, (&board, now)).expect("nobody else loads");
+        assert!(landing.good(now).is_none());
+        landing.offer(Old {
+            found: Marked::good(None, CacheLayer::Local, Duration::ZERO),
+            over_for: Duration::ZERO,
+            at: now,
+            known: now,
+        });
+        assert!(landing.good(now + LEASE).is_some());
+        assert!(
+            landing
+                .good(now + LEASE + Duration::from_nanos(1))
+                .is_none()
+        );
     }
 
     #[test]

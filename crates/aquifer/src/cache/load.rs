@@ -152,13 +152,15 @@ impl<T> Marked<T> {
 
 /// What there is now, if these callers would have it for this cause.
 fn taken<T>(old: &Old<T>, options: &CacheOptions, cause: StaleCause) -> Option<Marked<T>> {
-    let waited = clock::now().saturating_duration_since(old.at);
-    if old.over_for.is_zero() && options.max_staleness.is_none() {
+    let now = clock::now();
+    let waited = now.saturating_duration_since(old.at);
+    let over_for = old.over_for(now);
+    if over_for.is_zero() && options.max_staleness.is_none() {
         return Some(old.found.clone());
     }
     let (over_for, most) = match cause {
         StaleCause::Refreshing if options.max_staleness.is_some() => return None,
-        StaleCause::Refreshing => (old.over_for, options.stale_while_refreshing),
+        StaleCause::Refreshing => (over_for, options.stale_while_refreshing),
         StaleCause::LoadFailed | StaleCause::LoadSlow => {
             (old.over_for + waited, options.stale_on_error)
         }

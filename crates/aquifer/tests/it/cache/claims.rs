@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use aquifer::{Cache, CacheOptions, Error, ErrorKind};
+use aquifer::{Cache, CacheLayer, CacheOptions, Error, ErrorKind};
 use aquifer_testkit::{Ending, Proxy, Redis as Server, RedisCluster, Upstream};
 
 use super::super::support::until;
 use super::{
-    Loader, config, end, held, load, name, process, until_in_doubt, until_linked, until_name, user,
+    Loader, User, config, end, held, load, name, process, until_in_doubt, until_linked, until_name,
+    user,
 };
 
 /// Waits until somebody looks for what another process loads.
@@ -67,6 +68,46 @@ async fn processes_on_a_cluster_take_what_another_loads() {
         assert_eq!(first.loading.await.unwrap().unwrap().name, "first");
         assert_eq!(loader.loads(), 0);
     }
+    end(one).await;
+    end(two).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_wants_no_stale_value_waits_for_who_loads_the_next() {
+    let server = Server::start();
+    let (one, two) = (process(&server.url()).await, process(&server.url()).await);
+    one.set("a", &user(1, "old")).await.unwrap();
+    let layer = || async {
+        let found = one.get_with::<User>("a", &CacheOptions::new()).await;
+        found.unwrap().unwrap().layer
+    };
+    // The next stamp, in another database of the server. Both processes hear of it, and ask again.
+    let change = "for _, key in ipairs(redis.call('KEYS', '*')) do redis.call('COPY', key, key, 'DB', 1) end \
+                  redis.call('SELECT', 1) \
+                  local stamp = redis.call('GET', 'aquifer#k:a') \
+                  redis.call('SET', 'aquifer#k:a', (string.gsub(stamp, ':1:', ':2:')))";
+    while layer().await == CacheLayer::Remote {}
+    server.command(&["EVAL", change, "0"]);
+    while layer().await == CacheLayer::Local {
+        tokio::task::yield_now().await;
+    }
+    // Of this change nobody hears.
+    server.command(&["SWAPDB", "0", "1"]);
+    let load = held(&two, "a").await;
+    assert_eq!(layer().await, CacheLayer::Local);
+    let loader = Loader::default();
+    let asked = tokio::spawn({
+        let (one, loader) = (one.clone(), loader.clone());
+        async move {
+            let now = CacheOptions::new().max_staleness(Duration::ZERO);
+            let load = loader.load(user(1, "another"));
+            one.get_or_load_with("a", &now, load).await
+        }
+    });
+    until_looked_for(&server, "a").await;
+    load.gives("new").await;
+    let found: Arc<User> = asked.await.unwrap().unwrap();
+    assert_eq!((&*found.name, loader.loads()), ("new", 0));
     end(one).await;
     end(two).await;
 }
