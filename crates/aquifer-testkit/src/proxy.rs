@@ -246,6 +246,16 @@ impl Proxy {
         self.state.end_all(ending);
     }
 
+    /// Ends the one connection that comes to the server from this port, as servers list their clients;
+    /// returns whether there is one.
+    pub fn end_from(&self, port: u16, ending: Ending) -> bool {
+        let number = self.state.from(port);
+        if let Some(number) = number {
+            self.state.end(number, ending);
+        }
+        number.is_some()
+    }
+
     /// Ends a connection at a message; each cut is made once. Cuts that wait are independent.
     pub fn cut(&self, cut: Cut) {
         assert!(self.postgres, "only a proxy to PostgreSQL knows messages");

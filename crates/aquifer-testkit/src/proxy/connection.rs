@@ -46,6 +46,9 @@ impl Connection {
                     // Without this, single bytes would be glued together again. A socket that
                     // refuses it is about to fail anyway.
                     let _refused = server.set_nodelay(true);
+                    if let Ok(address) = server.local_addr() {
+                        self.state.comes_from(address.port(), self.number);
+                    }
                     self.forward(client, server, TcpStream::set_zero_linger)
                         .await;
                 }

@@ -102,6 +102,8 @@ impl Modes {
 struct Inner {
     cuts: Vec<Cut>,
     orders: HashMap<u64, watch::Sender<Orders>>,
+    /// The ports from which connections come to the server.
+    from: HashMap<u16, u64>,
 }
 
 impl State {
@@ -133,8 +135,19 @@ impl State {
         (number, receiver)
     }
 
+    pub(super) fn comes_from(&self, port: u16, number: u64) {
+        self.inner().from.insert(port, number);
+    }
+
+    pub(super) fn from(&self, port: u16) -> Option<u64> {
+        self.inner().from.get(&port).copied()
+    }
+
     pub(super) fn ended(&self, number: u64) {
-        self.inner().orders.remove(&number);
+        let mut inner = self.inner();
+        inner.orders.remove(&number);
+        inner.from.retain(|_, of| *of != number);
+        drop(inner);
         self.traffic.send_modify(|traffic| traffic.open -= 1);
     }
 

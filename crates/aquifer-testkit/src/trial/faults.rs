@@ -53,6 +53,8 @@ enum Fault {
     LinksKilled,
     /// Those too, and one process has to wait for another; all else that it has with Redis goes on.
     LinkGone,
+    /// The link of one process falls silent for ever; all else that it has with Redis goes on.
+    LinkSilent,
     /// The server ends all connections.
     ClientsKilled,
     /// Redis takes no writes, and answers reads.
@@ -72,13 +74,11 @@ enum Fault {
 /// Each with whether the writers of whom it is done to make a pause meanwhile: what they can't tell Redis
 /// would be made up for, and with it all that others have missed. Those that few rules stand against come
 /// twice.
-const ALL: [(Fault, bool); 27] = [
+const ALL: [(Fault, bool); 26] = [
     (Fault::Blip, false),
     (Fault::Cut, false),
     (Fault::Unreachable, false),
-    (Fault::Unreachable, true),
     (Fault::Silence, false),
-    (Fault::Silence, true),
     (Fault::Unheard, false),
     (Fault::Late, false),
     (Fault::Killed, false),
@@ -91,6 +91,7 @@ const ALL: [(Fault, bool); 27] = [
     (Fault::Garbage, false),
     (Fault::LinksKilled, false),
     (Fault::LinkGone, true),
+    (Fault::LinkSilent, false),
     (Fault::ClientsKilled, false),
     (Fault::WritesRefused, false),
     (Fault::WritesRefused, false),
@@ -145,7 +146,7 @@ impl<'a> Faults<'a> {
         }
         let begun = now();
         match whom {
-            Some(whom) => self.on_one(fault, (whom, at_rest), processes),
+            Some(whom) => self.on_one(fault, whom, processes),
             None => self.on_all(fault, processes),
         }
         if at_rest {
@@ -161,7 +162,7 @@ impl<'a> Faults<'a> {
 
     /// The time until the next: sometimes too short to recover.
     pub(super) fn respite(&mut self) -> Duration {
-        self.numbers.milliseconds(0, 500)
+        self.numbers.milliseconds(0, 300)
     }
 
     pub(super) fn done(&self) -> BTreeMap<&'static str, u64> {
@@ -178,12 +179,7 @@ impl<'a> Faults<'a> {
         usize::try_from(self.numbers.below(processes)).unwrap_or(0)
     }
 
-    fn on_one(
-        &mut self,
-        fault: Fault,
-        (process, at_rest): (usize, bool),
-        processes: &mut Processes<'_>,
-    ) {
+    fn on_one(&mut self, fault: Fault, process: usize, processes: &mut Processes<'_>) {
         let Some(network) = self.servers.networks.get(process) else {
             return;
         };
@@ -195,10 +191,8 @@ impl<'a> Faults<'a> {
                 self.span(100, 2_500);
                 network.accept();
             }
-            // What nothing of its own makes good is found out after the bound.
-            Fault::Silence if at_rest => self.hold(network, Direction::ToClient, 1_300),
-            Fault::Silence => self.hold(network, Direction::ToClient, 100),
-            Fault::Unheard => self.hold(network, Direction::ToServer, 100),
+            Fault::Silence => self.hold(network, Direction::ToClient),
+            Fault::Unheard => self.hold(network, Direction::ToServer),
             Fault::Late => {
                 let (least, most) = (Duration::ZERO, self.numbers.milliseconds(50, 900));
                 network.set_direction(Direction::ToClient, Mode::Jitter { least, most });
@@ -207,15 +201,21 @@ impl<'a> Faults<'a> {
             }
             Fault::LinkGone => {
                 network.keep_waiting();
-                self.kill_links();
+                self.each_link(|id, _| self.ask(&["CLIENT", "KILL", "ID", id]));
                 // Not for so long that the process gives it up, or uses nothing in memory any more.
                 self.span(50, 400);
                 network.accept();
                 thread::sleep(BOUND + LEFT_ALONE);
             }
+            Fault::LinkSilent => {
+                self.each_link(|_, port| {
+                    let _or_it_is_another_process = network.end_from(port, Ending::Silence);
+                });
+                thread::sleep(BOUND + LEFT_ALONE);
+            }
             Fault::Paused => {
                 processes.signal(process, Signal::STOP);
-                self.span(500, 3_000);
+                self.span(500, 2_000);
                 processes.signal(process, Signal::CONT);
             }
             Fault::Ended => processes.replace(process, None),
@@ -261,16 +261,18 @@ impl<'a> Faults<'a> {
             Fault::WritesRefused => {
                 for _ in 0..3 {
                     self.ask(&[&TAKEN_BY_REPLICAS[..], &["1"]].concat());
-                    self.span(50, 300);
+                    self.span(50, 200);
                     self.ask(&[&TAKEN_BY_REPLICAS[..], &["0"]].concat());
-                    self.span(50, 300);
+                    self.span(50, 200);
                 }
             }
             Fault::Flushed => self.ask(&["FLUSHALL"]),
             Fault::StampsLost => self.lose_stamps(),
             Fault::Evicted => self.ask(&["EVAL", EVICT, "0"]),
             Fault::Garbage => self.ask(&["EVAL", SPOIL, "0"]),
-            Fault::LinksKilled => self.kill_links(),
+            Fault::LinksKilled => {
+                self.each_link(|id, _| self.ask(&["CLIENT", "KILL", "ID", id]));
+            }
             Fault::ClientsKilled => self.ask(&["CLIENT", "KILL", "TYPE", "normal"]),
             Fault::DatabaseCut => self.servers.database.cut_all(Ending::Reset),
             fault => panic!("{fault:?} is done to one process"),
@@ -278,9 +280,9 @@ impl<'a> Faults<'a> {
     }
 
     /// What is sent meanwhile arrives afterwards, or is lost with its connection.
-    fn hold(&mut self, network: &Proxy, direction: Direction, least: u64) {
+    fn hold(&mut self, network: &Proxy, direction: Direction) {
         network.set_direction(direction, Mode::BlackHole);
-        self.span(least, 2_500);
+        self.span(100, 2_500);
         if self.numbers.one_in(3) {
             network.cut_all(Ending::Reset);
         }
@@ -309,17 +311,19 @@ impl<'a> Faults<'a> {
         thread::sleep(between + BOUND + LEFT_ALONE);
     }
 
-    fn kill_links(&self) {
-        // Those that track others' changes have a `t` among their flags.
+    /// Each connection that tells of changes, with its number and the port that it comes from.
+    fn each_link(&self, link: impl Fn(&str, u16)) {
         let list = self.servers.redis.try_command(&["CLIENT", "LIST"]);
         for client in list.unwrap_or_default().lines() {
             let field = |name: &str| {
                 let mut fields = client.split(' ');
                 fields.find_map(|field| field.strip_prefix(name))
             };
-            let tracks = field("flags=").is_some_and(|flags| flags.contains(['t', 'P']));
-            if let (true, Some(id)) = (tracks, field("id=")) {
-                self.ask(&["CLIENT", "KILL", "ID", id]);
+            // Those that track others' changes have a `t` among their flags.
+            let tells = field("flags=").is_some_and(|flags| flags.contains(['t', 'P']));
+            let port = field("addr=").and_then(|addr| addr.rsplit(':').next()?.parse().ok());
+            if let (true, Some(id), Some(port)) = (tells, field("id="), port) {
+                link(id, port);
             }
         }
     }
@@ -351,6 +355,7 @@ impl Fault {
                 | Self::Unheard
                 | Self::Late
                 | Self::LinkGone
+                | Self::LinkSilent
                 | Self::Paused
                 | Self::Ended
                 | Self::EndedLoading
@@ -376,6 +381,7 @@ impl Fault {
             Self::Garbage => "garbage",
             Self::LinksKilled => "links_killed",
             Self::LinkGone => "link_gone",
+            Self::LinkSilent => "link_silent",
             Self::ClientsKilled => "clients_killed",
             Self::WritesRefused => "writes_refused",
             Self::Paused => "paused",

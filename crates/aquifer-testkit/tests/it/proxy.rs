@@ -209,6 +209,28 @@ fn the_end_of_a_stream_is_passed_on() {
 }
 
 #[tokio::test]
+async fn one_connection_of_several_ends_by_the_port_that_the_server_sees() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let upstream = Upstream::Port(listener.local_addr().expect("it is bound").port());
+    let proxy = Proxy::to_any(upstream);
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let client = connect(&proxy);
+        streams.push((client, listener.accept().expect("the proxy connects")));
+    }
+    let [(ended, _), (other, (server, _))] = &streams[..] else {
+        panic!("there are two");
+    };
+    let port = streams[0].1.1.port();
+    assert!(proxy.end_from(port, Ending::Close));
+    proxy.until("ended", |traffic| traffic.open() == 1).await;
+    assert_eq!((&*ended).read(&mut [0; 1]).expect("its end"), 0);
+    say(server, "a");
+    assert_eq!(hear(other, 1), "a");
+    assert!(!proxy.end_from(port, Ending::Close));
+}
+
+#[tokio::test]
 async fn new_connections_can_be_kept_waiting() {
     let (upstream, _sizes) = echo();
     let proxy = Proxy::to_any(upstream);
