@@ -17,8 +17,10 @@ mod history;
 mod layer;
 mod part;
 mod processes;
+mod reader;
 mod record;
 mod tasks;
+mod writers;
 
 use std::process::Command;
 use std::thread;

@@ -15,7 +15,7 @@ pub(super) struct Faults<'a> {
     servers: &'a Servers,
     numbers: Numbers,
     /// Those of this round that are still to come.
-    round: Vec<(Fault, bool)>,
+    round: Vec<Kind>,
     told: Vec<(String, u64, u64)>,
     done: BTreeMap<&'static str, u64>,
 }
@@ -72,31 +72,36 @@ enum Fault {
 }
 
 /// Each with whether the writers of whom it is done to make a pause meanwhile: what they can't tell Redis
-/// would be made up for, and with it all that others have missed. Those that few rules stand against come
-/// twice.
-const ALL: [(Fault, bool); 26] = [
+/// would be made up for, and with it all that others have missed.
+type Kind = (Fault, bool);
+
+/// Those that few rules stand against, so that they come first.
+const TELLING: [Kind; 9] = [
+    (Fault::OldCopyAtRest, false),
+    (Fault::StampsLost, false),
+    (Fault::LinkGone, true),
+    (Fault::LinkSilent, false),
+    (Fault::WritesRefused, false),
+    (Fault::WritesRefused, false),
+    (Fault::Paused, false),
+    (Fault::Paused, true),
+    (Fault::Unreachable, false),
+];
+
+const OTHERS: [Kind; 17] = [
     (Fault::Blip, false),
     (Fault::Cut, false),
-    (Fault::Unreachable, false),
     (Fault::Silence, false),
     (Fault::Unheard, false),
     (Fault::Late, false),
     (Fault::Killed, false),
     (Fault::OldCopy, false),
-    (Fault::OldCopyAtRest, false),
     (Fault::Hangs, false),
     (Fault::Flushed, false),
     (Fault::Evicted, false),
-    (Fault::StampsLost, false),
     (Fault::Garbage, false),
     (Fault::LinksKilled, false),
-    (Fault::LinkGone, true),
-    (Fault::LinkSilent, false),
     (Fault::ClientsKilled, false),
-    (Fault::WritesRefused, false),
-    (Fault::WritesRefused, false),
-    (Fault::Paused, false),
-    (Fault::Paused, true),
     (Fault::Ended, false),
     (Fault::EndedLoading, false),
     (Fault::EndedWriting, false),
@@ -134,11 +139,12 @@ impl<'a> Faults<'a> {
     /// Each is done once before any is done again.
     pub(super) fn one(&mut self, processes: &mut Processes<'_>) {
         if self.round.is_empty() {
-            self.round.extend(ALL);
+            self.shuffle_in(&OTHERS);
+            self.shuffle_in(&TELLING);
         }
-        let count = u64::try_from(self.round.len()).unwrap_or(1);
-        let chosen = usize::try_from(self.numbers.below(count)).unwrap_or(0);
-        let (fault, at_rest) = self.round.swap_remove(chosen);
+        let Some((fault, at_rest)) = self.round.pop() else {
+            return;
+        };
         let whom = fault.is_of_one().then(|| self.process());
         if at_rest {
             processes.rest(whom, true);
@@ -172,6 +178,15 @@ impl<'a> Faults<'a> {
     /// Each with when it began and ended.
     pub(super) fn told(&self) -> Vec<(String, u64, u64)> {
         self.told.clone()
+    }
+
+    fn shuffle_in(&mut self, faults: &[Kind]) {
+        let mut faults = faults.to_vec();
+        while !faults.is_empty() {
+            let left = u64::try_from(faults.len()).unwrap_or(1);
+            let chosen = usize::try_from(self.numbers.below(left)).unwrap_or(0);
+            self.round.push(faults.swap_remove(chosen));
+        }
     }
 
     fn process(&mut self) -> usize {

@@ -1,15 +1,15 @@
-use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::layer::{ALL_CELLS, CALM, CELLS, Cached, Failpoint, List, Loading, Way};
 use super::part::{Output, Part};
-use super::record::{Read, Record, Write, now};
+use super::reader::Reader;
+use super::record::{Record, Write, now};
+use super::writers::{write, write_calm};
 use crate::numbers::Numbers;
 
 const READERS: u64 = 16;
@@ -18,26 +18,11 @@ const WRITERS: u64 = 3;
 /// Those that load calm cells.
 const LOADERS: u64 = 2;
 
-/// How long a loader waits for a load, which may go on after that.
-const LOADED_WITHIN: Duration = Duration::from_millis(50);
-
-/// How long the reader and the loaders of calm cells rest.
-const CALM_PAUSE: Duration = Duration::from_millis(10);
-
 /// Callers who miss the same thing at once, in each process.
 const HERD: usize = 250;
 
 /// How long the load of a herd takes.
 const HERD_LOAD: Duration = Duration::from_millis(100);
-
-/// Reads of one reader until it rests.
-const BURST: usize = 64;
-
-/// One of so many reads must see every write that was acknowledged before.
-const FRESH: u64 = 50;
-
-/// After so long a reader's record of what it reads again and again is written down.
-const RUN_MAX: u64 = 100_000_000;
 
 /// How often what is kept back is written, and it is asked what the cache owes.
 const TICK: Duration = Duration::from_millis(20);
@@ -52,15 +37,16 @@ pub(super) struct Tasks<C> {
     writers: JoinSet<()>,
 }
 
-struct Shared<C> {
-    part: Part,
-    cached: C,
-    output: Output,
-    loaded: Failpoint,
-    committed: Failpoint,
+/// What the tasks of a process share.
+pub(super) struct Shared<C> {
+    pub(super) part: Part,
+    pub(super) cached: C,
+    pub(super) output: Output,
+    pub(super) loaded: Failpoint,
+    pub(super) committed: Failpoint,
     writers_rest: AtomicBool,
     writers_end: AtomicBool,
-    readers_end: AtomicBool,
+    pub(super) readers_end: AtomicBool,
 }
 
 impl<C: Cached> Tasks<C> {
@@ -192,13 +178,13 @@ async fn join(set: &mut JoinSet<()>) {
 }
 
 impl<C> Shared<C> {
-    fn numbers(&self, task: u64) -> Numbers {
+    pub(super) fn numbers(&self, task: u64) -> Numbers {
         let process = u64::try_from(self.part.number).unwrap_or(0);
         Numbers::of(self.part.seed + 1_000 * process + task)
     }
 
     /// Whether there is another write to come, after a while.
-    async fn goes_on(&self, pause: Duration) -> bool {
+    pub(super) async fn goes_on(&self, pause: Duration) -> bool {
         sleep(pause).await;
         while self.writers_rest.load(Ordering::Relaxed) {
             sleep(TICK).await;
@@ -206,7 +192,7 @@ impl<C> Shared<C> {
         !self.writers_end.load(Ordering::Relaxed)
     }
 
-    fn complain<T>(&self, outcome: Result<T, String>) -> Option<T> {
+    pub(super) fn complain<T>(&self, outcome: Result<T, String>) -> Option<T> {
         match outcome {
             Ok(value) => Some(value),
             Err(text) => {
@@ -219,7 +205,7 @@ impl<C> Shared<C> {
 
 impl<C: Cached> Shared<C> {
     /// Writes it down only if it was acknowledged.
-    async fn write(&self, cell: u32, begun: u64) {
+    pub(super) async fn write(&self, cell: u32, begun: u64) {
         let committed = self.committed.clone();
         let written = self.cached.write(cell, Way::of(cell), committed).await;
         if let Some(version) = self.complain(written) {
@@ -249,244 +235,6 @@ async fn watch<C: Cached>(shared: Arc<Shared<C>>) {
     }
 }
 
-struct Reader<C> {
-    shared: Arc<Shared<C>>,
-    numbers: Numbers,
-    /// Of each cell, and of fresh reads of each.
-    runs: Vec<Read>,
-    /// What each list showed last, by its first cell.
-    lists: HashMap<u32, Vec<i64>>,
-}
-
-impl<C: Cached> Reader<C> {
-    fn new(shared: Arc<Shared<C>>, numbers: Numbers) -> Self {
-        let run = |place| Read {
-            cell: place % ALL_CELLS,
-            fresh: place >= ALL_CELLS,
-            ..Read::default()
-        };
-        Self {
-            shared,
-            numbers,
-            runs: (0..2 * ALL_CELLS).map(run).collect(),
-            lists: HashMap::new(),
-        }
-    }
-
-    async fn run(mut self) {
-        while !self.shared.readers_end.load(Ordering::Relaxed) {
-            for _ in 0..BURST {
-                // Some cells are asked for more than others.
-                let limit = 1 + self.numbers.below(u64::from(CELLS));
-                let cell = u32::try_from(self.numbers.below(limit)).unwrap_or(0);
-                if self.numbers.one_in(2) {
-                    self.peek(cell).await;
-                } else {
-                    let mut loading = loading(&mut self.numbers);
-                    loading.fresh = self.numbers.one_in(FRESH);
-                    self.read(cell, loading).await;
-                }
-            }
-            yield_now().await;
-            sleep(self.shared.part.pause).await;
-        }
-        self.tell();
-    }
-
-    /// Looks at all calm cells, one after the other.
-    async fn peek_calm(mut self) {
-        while !self.shared.readers_end.load(Ordering::Relaxed) {
-            for cell in CELLS..CELLS + CALM {
-                self.peek(cell).await;
-            }
-            sleep(self.shared.part.pause.max(CALM_PAUSE)).await;
-        }
-        self.tell();
-    }
-
-    /// Sees to it that calm cells have values, some of which come so late that everything may have
-    /// happened meanwhile.
-    async fn load_calm(mut self) {
-        while !self.shared.readers_end.load(Ordering::Relaxed) {
-            let cell = CELLS + below(&mut self.numbers, CALM);
-            let mut loading = Loading {
-                loaded: self.shared.loaded.clone(),
-                ..Loading::default()
-            };
-            if self.numbers.one_in(3) {
-                loading.after = self.numbers.milliseconds(0, 2_000);
-            }
-            let start = now();
-            let read = self.shared.cached.read(cell, loading);
-            if let Ok(read) = timeout(LOADED_WITHIN, read).await
-                && let Some(version) = self.shared.complain(read)
-            {
-                self.note((cell, false), version, start);
-            }
-            sleep(CALM_PAUSE).await;
-        }
-        self.tell();
-    }
-
-    /// Looks at all lists, and at some of their cells one by one.
-    async fn list(mut self) {
-        while !self.shared.readers_end.load(Ordering::Relaxed) {
-            for list in List::all() {
-                self.read_list(list).await;
-                let cell = CELLS + CALM + below(&mut self.numbers, ALL_CELLS - CELLS - CALM);
-                self.read(cell, Loading::default()).await;
-            }
-            sleep(self.shared.part.pause.max(CALM_PAUSE)).await;
-        }
-        self.tell();
-    }
-
-    async fn read_list(&mut self, list: List) {
-        let start = now();
-        let read = self.shared.cached.list(list).await;
-        let Some(mut found) = self.shared.complain(read) else {
-            return;
-        };
-        found.sort_unstable();
-        let cells = found.iter().map(|(cell, _)| *cell);
-        if !cells.eq(list.cells()) {
-            // Which nobody has written.
-            found = list.cells().map(|cell| (cell, i64::MIN)).collect();
-        }
-        for (cell, version) in &found {
-            self.note((*cell, false), *version, start);
-        }
-        let versions: Vec<i64> = found.into_iter().map(|(_, version)| version).collect();
-        let before = self.lists.get(&list.cells().start);
-        if before != Some(&versions) {
-            let record = Record::List(list.cells().start, versions.clone());
-            self.shared.output.write(&record);
-            self.lists.insert(list.cells().start, versions);
-        }
-    }
-
-    async fn read(&mut self, cell: u32, mut loading: Loading) {
-        loading.loaded = self.shared.loaded.clone();
-        let fresh = loading.fresh;
-        let read = self.shared.cached.read(cell, loading);
-        let start = now();
-        let read = if self.numbers.one_in(500) {
-            // A caller who goes away.
-            match timeout(self.numbers.milliseconds(0, 50), read).await {
-                Ok(read) => read,
-                Err(_gone) => return,
-            }
-        } else {
-            read.await
-        };
-        if let Some(version) = self.shared.complain(read) {
-            self.note((cell, fresh), version, start);
-        }
-    }
-
-    async fn peek(&mut self, cell: u32) {
-        let start = now();
-        let read = self.shared.cached.peek(cell).await;
-        if let Some(Some(version)) = self.shared.complain(read) {
-            self.note((cell, false), version, start);
-        }
-    }
-
-    fn note(&mut self, (cell, fresh): (u32, bool), version: i64, start: u64) {
-        let end = now();
-        let place = cell + if fresh { ALL_CELLS } else { 0 };
-        let place = usize::try_from(place).unwrap_or(usize::MAX);
-        let Some(run) = self.runs.get_mut(place) else {
-            return;
-        };
-        let goes_on = run.version == version && end - run.first_end < RUN_MAX;
-        if run.count > 0 && !goes_on {
-            self.shared.output.write(&Record::Read(*run));
-            run.count = 0;
-        }
-        if run.count == 0 {
-            run.version = version;
-            run.first_end = end;
-        }
-        run.count += 1;
-        run.last_start = start;
-    }
-
-    /// Writes down what is left.
-    fn tell(&mut self) {
-        for run in &mut self.runs {
-            if run.count > 0 {
-                self.shared.output.write(&Record::Read(*run));
-                run.count = 0;
-            }
-        }
-    }
-}
-
-/// Few loads are slow, some of them very: other values come and go meanwhile.
-fn loading(numbers: &mut Numbers) -> Loading {
-    let mut loading = Loading::default();
-    let time = match numbers.below(1_000) {
-        0..3 => numbers.milliseconds(0, 2_000),
-        3..30 => numbers.milliseconds(0, 100),
-        _ => return loading,
-    };
-    if numbers.one_in(3) {
-        loading.before = time;
-    } else {
-        loading.after = time;
-    }
-    loading
-}
-
-async fn write<C: Cached>(shared: Arc<Shared<C>>, task: u64, mut numbers: Numbers) {
-    while shared.goes_on(numbers.milliseconds(0, 100)).await {
-        let own = own_cell(&shared.part);
-        let cell = if task == 0 && numbers.one_in(2) {
-            own
-        } else {
-            below(&mut numbers, CELLS)
-        };
-        let (way, begun) = (Way::of(cell), now());
-        if way == Way::Set && (task, cell) != (0, own) {
-            continue;
-        }
-        if way == Way::Delete && numbers.one_in(30) {
-            let taken_back = shared.cached.take_back(cell).await;
-            shared.complain(taken_back);
-            continue;
-        }
-        if way != Way::Set && numbers.one_in(30) {
-            // Whatever it has done by then, nobody was told.
-            let _gone = timeout(numbers.milliseconds(0, 20), shared.write(cell, begun)).await;
-        } else {
-            shared.write(cell, begun).await;
-        }
-    }
-}
-
-async fn write_calm<C: Cached>(shared: Arc<Shared<C>>, mut numbers: Numbers, cells: Range<u32>) {
-    while shared.goes_on(numbers.milliseconds(0, 500)).await {
-        let cell = cells.start + below(&mut numbers, cells.end - cells.start);
-        if Way::of(cell) != Way::Set || is_of(&shared.part, cell) {
-            shared.write(cell, now()).await;
-        }
-    }
-}
-
-fn below(numbers: &mut Numbers, limit: u32) -> u32 {
+pub(super) fn below(numbers: &mut Numbers, limit: u32) -> u32 {
     u32::try_from(numbers.below(u64::from(limit))).unwrap_or(0)
-}
-
-/// Values that take the place of others must not come in another order than they were written, so one
-/// task writes them.
-fn own_cell(part: &Part) -> u32 {
-    let place = u32::try_from(part.place()).unwrap_or(0);
-    4 * place + 2
-}
-
-/// Of calm cells too.
-fn is_of(part: &Part, cell: u32) -> bool {
-    let processes = u32::try_from(super::PROCESSES).unwrap_or(1);
-    cell % (4 * processes) == own_cell(part)
 }
