@@ -21,7 +21,7 @@ const CALM_PAUSE: Duration = Duration::from_millis(10);
 const BURST: usize = 64;
 
 /// One of so many reads must see every write that was acknowledged before.
-const FRESH: u64 = 50;
+const FRESH: u64 = 200;
 
 /// After so long a reader's record of what it reads again and again is written down.
 const RUN_MAX: u64 = 100_000_000;

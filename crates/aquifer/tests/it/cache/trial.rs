@@ -291,7 +291,7 @@ fn no_read_of_four_processes_is_staler_than_promised_whatever_happens() {
     let trial = match told("AQUIFER_TRIAL_SECONDS") {
         Some(seconds) => trial(seconds).reads_min(READS),
         // Beside others that need the machine too.
-        None => trial(45).pause(Duration::from_millis(20)),
+        None => trial(40).pause(Duration::from_millis(20)),
     };
     let figures = trial.run(this_program);
     print("trial", &figures);
